@@ -1,0 +1,76 @@
+//! The value of one fact: `chain(32) ‖ u32 len (big-endian) ‖ body ‖ remarks`.
+//!
+//! The chain covers the body; the remarks behind it are the one thing that can be erased (R4).
+
+use crate::fact::Record;
+use crate::stream::MAX_STREAMS;
+use crate::vocabulary::{Remark, RemarkHash};
+
+use super::binary::{DecodeError, EncodeError, decode, encode};
+use super::chain::Chain;
+
+/// The first byte of a body.
+const FORMAT: u8 = 1;
+/// A body has at most this many bytes after its format (R6).
+const BODY_LIMIT: usize = 1 << 20;
+/// The remarks of one fact: two of 1 KB, with room.
+const REMARKS_LIMIT: usize = 1 << 14;
+
+/// A value taken apart, nothing of it decoded: the chain is checked before anything is believed.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredValue<'a> {
+    /// The link that this fact adds.
+    pub chain: Chain,
+    /// `format ‖ bincode(Record)`.
+    pub body: &'a [u8],
+    remarks: &'a [u8],
+}
+
+impl<'a> StoredValue<'a> {
+    /// Takes a value apart.
+    pub fn parse(value: &'a [u8]) -> Result<Self, DecodeError> {
+        let (chain, rest) = value.split_first_chunk::<32>().ok_or(DecodeError::Truncated)?;
+        let (length, rest) = rest.split_first_chunk::<4>().ok_or(DecodeError::Truncated)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| DecodeError::Truncated)?;
+        let (body, remarks) = rest.split_at_checked(length).ok_or(DecodeError::Truncated)?;
+        Ok(Self { chain: Chain::from_bytes(*chain), body, remarks })
+    }
+
+    /// Puts a value together.
+    pub fn write(chain: &Chain, body: &[u8], remarks: &[Remark]) -> Result<Vec<u8>, EncodeError> {
+        let tail = if remarks.is_empty() { vec![] } else { encode::<REMARKS_LIMIT>(&remarks)? };
+        let too_large = |_| EncodeError::TooLarge { bytes: body.len(), limit: BODY_LIMIT };
+        let length = u32::try_from(body.len()).map_err(too_large)?;
+        Ok([chain.as_bytes().as_slice(), &length.to_be_bytes(), body, &tail].concat())
+    }
+
+    /// The remarks that were not erased.
+    pub fn remarks(&self) -> Result<Vec<Remark>, DecodeError> {
+        if self.remarks.is_empty() { Ok(vec![]) } else { decode::<Vec<Remark>, REMARKS_LIMIT>(self.remarks) }
+    }
+
+    /// The same value without a remark: chain and body stay as they are.
+    pub fn without(&self, erased: RemarkHash) -> Result<Vec<u8>, DecodeError> {
+        let kept: Vec<Remark> =
+            self.remarks()?.into_iter().filter(|remark| remark.hash() != erased).collect();
+        Self::write(&self.chain, self.body, &kept).map_err(|_| DecodeError::Truncated)
+    }
+}
+
+/// The body of a fact.
+pub fn encode_body(record: &Record) -> Result<Vec<u8>, EncodeError> {
+    let mut body = encode::<BODY_LIMIT>(record)?;
+    body.insert(0, FORMAT);
+    Ok(body)
+}
+
+/// Reads a body. Format 1 is the only one so far; a later release lifts it to its own.
+pub fn decode_body(body: &[u8]) -> Result<Record, DecodeError> {
+    let (format, rest) = body.split_first().ok_or(DecodeError::Truncated)?;
+    if *format != FORMAT {
+        return Err(DecodeError::UnknownFormat { format: *format });
+    }
+    let record: Record = decode::<Record, BODY_LIMIT>(rest)?;
+    let first = record.streams.first().is_some_and(|at| at.name == record.fact.subject());
+    if first && record.streams.len() <= MAX_STREAMS { Ok(record) } else { Err(DecodeError::Misplaced) }
+}

@@ -1,0 +1,185 @@
+//! The life of the domain itself: created once, with its log. Join tokens and erased remarks are its facts too.
+//!
+//! Not here: the domain CA's key, which never enters the log (design §7).
+
+use serde::{Deserialize, Serialize};
+
+use crate::vocabulary::{Der, DomainId, JoinTokenId, JournalId, LogId, RemarkHash, SecretHash, Timestamp};
+
+/// A fact about the domain. **Stored** (R6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The first fact of every log.
+    #[serde(rename = "DomainCreated")]
+    Created(Created),
+    /// An operator, or `init`, allowed one journal to join.
+    JoinTokenCreated {
+        /// How people name the token.
+        token_id: JoinTokenId,
+        /// SHA-256 of its secret; the secret is nowhere (R23).
+        secret_sha256: SecretHash,
+        /// From then on it opens nothing.
+        expires_at: Timestamp,
+    },
+    /// A personal remark was erased from an earlier fact (R4).
+    RemarkErased {
+        /// The fact that keeps the hash.
+        seq: u64,
+        /// The hash of what was erased.
+        remark: RemarkHash,
+    },
+}
+
+/// What is said of a new domain. **Stored** (R6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its name.
+    pub domain_id: DomainId,
+    /// The identity of its log.
+    pub log_id: LogId,
+    /// The certificate of its domain CA, by which everybody trusts servers.
+    pub domain_ca: Der,
+    /// The first journal.
+    pub founder: JournalId,
+}
+
+/// What is known of the domain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// The log is empty.
+    #[default]
+    Unknown,
+    /// It exists.
+    Created(Created),
+}
+
+/// An order about the domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Begin.
+    Create(Created),
+    /// Allow one journal to join.
+    CreateJoinToken {
+        /// A fresh id.
+        token_id: JoinTokenId,
+        /// SHA-256 of the secret.
+        secret_sha256: SecretHash,
+        /// When it ends.
+        expires_at: Timestamp,
+        /// At this time.
+        now: Timestamp,
+    },
+    /// Erase a remark.
+    EraseRemark {
+        /// The fact.
+        seq: u64,
+        /// The hash in it.
+        remark: RemarkHash,
+        /// Whether the fact holds this hash; the log knows.
+        held: bool,
+    },
+}
+
+/// Why an order about the domain is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// There is a domain in this log.
+    #[error("the log has a domain already")]
+    AlreadyCreated,
+    /// There is none yet.
+    #[error("the log has no domain yet")]
+    NotCreated,
+    /// The token would be born dead.
+    #[error("the token would expire before it exists")]
+    ExpiresInThePast,
+    /// The fact holds no such remark.
+    #[error("the fact {seq} holds no such remark")]
+    NoSuchRemark {
+        /// The fact.
+        seq: u64,
+    },
+}
+
+/// Decides a command.
+pub fn decide(state: &State, command: Command) -> Result<Event, Rejection> {
+    match (state, command) {
+        (State::Unknown, Command::Create(created)) => Ok(Event::Created(created)),
+        (State::Created(_), Command::Create(_)) => Err(Rejection::AlreadyCreated),
+        (State::Unknown, Command::CreateJoinToken { .. } | Command::EraseRemark { .. }) => {
+            Err(Rejection::NotCreated)
+        }
+        (State::Created(_), Command::CreateJoinToken { token_id, secret_sha256, expires_at, now }) => {
+            if expires_at <= now {
+                return Err(Rejection::ExpiresInThePast);
+            }
+            Ok(Event::JoinTokenCreated { token_id, secret_sha256, expires_at })
+        }
+        (State::Created(_), Command::EraseRemark { seq, remark, held }) => {
+            if held {
+                Ok(Event::RemarkErased { seq, remark })
+            } else {
+                Err(Rejection::NoSuchRemark { seq })
+            }
+        }
+    }
+}
+
+/// Folds a fact. Total.
+pub fn evolve(state: State, event: &Event) -> State {
+    match event {
+        Event::Created(created) => State::Created(created.clone()),
+        Event::JoinTokenCreated { .. } | Event::RemarkErased { .. } => state,
+    }
+}
+
+impl State {
+    /// What was said when it was created.
+    pub fn created(&self) -> Option<&Created> {
+        match self {
+            Self::Unknown => None,
+            Self::Created(created) => Some(created),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn created() -> Created {
+        Created {
+            domain_id: "hpc".parse().unwrap(),
+            log_id: LogId::new([3; 16]),
+            domain_ca: Der::new(vec![1]),
+            founder: "j1".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_log_has_one_domain() {
+        let event = decide(&State::Unknown, Command::Create(created())).unwrap();
+        let state = evolve(State::Unknown, &event);
+        assert_eq!(state.created(), Some(&created()));
+        assert_eq!(decide(&state, Command::Create(created())), Err(Rejection::AlreadyCreated));
+    }
+
+    #[test]
+    fn a_join_token_must_live_and_belongs_to_a_domain() {
+        let token = |expires| Command::CreateJoinToken {
+            token_id: JoinTokenId::new(Timestamp::default(), 1),
+            secret_sha256: SecretHash::of(b"secret"),
+            expires_at: Timestamp::from_millis(expires),
+            now: Timestamp::from_millis(10),
+        };
+        assert_eq!(decide(&State::Unknown, token(11)), Err(Rejection::NotCreated));
+        assert_eq!(decide(&State::Created(created()), token(10)), Err(Rejection::ExpiresInThePast));
+        assert!(decide(&State::Created(created()), token(11)).is_ok());
+    }
+
+    #[test]
+    fn rule_04_only_a_remark_that_a_fact_holds_is_erased() {
+        let erase = |held| Command::EraseRemark { seq: 7, remark: RemarkHash::of(b"x"), held };
+        assert_eq!(decide(&State::Created(created()), erase(false)), Err(Rejection::NoSuchRemark { seq: 7 }));
+        assert!(decide(&State::Created(created()), erase(true)).is_ok());
+    }
+}

@@ -1,0 +1,132 @@
+//! Facts, with the envelope under which the log keeps them (design §8).
+
+use serde::{Deserialize, Serialize};
+
+use crate::stream::{StreamName, StreamVersion};
+use crate::vocabulary::{
+    AppendId, Assurance, AuthorityId, JournalId, NodeId, OperatorId, Principal, RemarkHash, Timestamp,
+};
+use crate::{authority, domain, node, operator};
+
+/// What happened, to whom. **Stored** (R6): variants are only ever added, at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// To the domain.
+    Domain(domain::Event),
+    /// To a node.
+    Node(NodeId, node::Event),
+    /// To an authority.
+    Authority(AuthorityId, authority::Event),
+    /// To an operator.
+    Operator(OperatorId, operator::Event),
+}
+
+impl Fact {
+    /// The streams in which the fact shall lie, its subject's first (R2). A stored fact names its streams itself.
+    pub fn streams(&self) -> Vec<StreamName> {
+        match self {
+            Self::Domain(event) => match event {
+                domain::Event::Created(_) | domain::Event::RemarkErased { .. } => vec![StreamName::Domain],
+                domain::Event::JoinTokenCreated { secret_sha256, .. } => {
+                    vec![StreamName::Domain, StreamName::Join(*secret_sha256)]
+                }
+            },
+            Self::Authority(id, _) => vec![StreamName::Authority(*id)],
+            Self::Operator(id, event) => {
+                let subject = StreamName::Operator(id.clone());
+                match event {
+                    operator::Event::Created { certificate, .. }
+                    | operator::Event::Renewed { certificate, .. } => {
+                        vec![subject, StreamName::Key(certificate.spki_sha256)]
+                    }
+                    operator::Event::Revoked { .. } => vec![subject],
+                }
+            }
+            Self::Node(id, event) => node_streams(id, event),
+        }
+    }
+
+    /// The stream of the fact's subject.
+    pub fn subject(&self) -> StreamName {
+        match self {
+            Self::Domain(_) => StreamName::Domain,
+            Self::Node(id, _) => StreamName::Node(id.clone()),
+            Self::Authority(id, _) => StreamName::Authority(*id),
+            Self::Operator(id, _) => StreamName::Operator(id.clone()),
+        }
+    }
+
+    /// The hash of the personal remark that the fact itself holds (R4).
+    pub fn remark(&self) -> Option<RemarkHash> {
+        match self {
+            Self::Node(_, node::Event::Revoked { reason, .. }) => *reason,
+            Self::Operator(_, operator::Event::Created { name, .. }) => *name,
+            Self::Operator(_, operator::Event::Revoked { reason, .. }) => *reason,
+            Self::Operator(_, operator::Event::Renewed { .. })
+            | Self::Domain(_)
+            | Self::Authority(..)
+            | Self::Node(
+                _,
+                node::Event::Registered { .. }
+                | node::Event::CertificateIssued { .. }
+                | node::Event::EnrollmentConfirmed { .. }
+                | node::Event::Deactivated { .. }
+                | node::Event::Reactivated { .. },
+            ) => None,
+        }
+    }
+}
+
+fn node_streams(id: &NodeId, event: &node::Event) -> Vec<StreamName> {
+    let mut streams = vec![StreamName::Node(id.clone())];
+    match event {
+        node::Event::Registered { hardware, .. } => {
+            streams.extend(hardware.macs.iter().copied().map(StreamName::Mac));
+        }
+        node::Event::Revoked { macs, .. } => streams.extend(macs.iter().copied().map(StreamName::Mac)),
+        node::Event::CertificateIssued { certificate, .. } => {
+            streams.push(StreamName::Key(certificate.spki_sha256));
+        }
+        node::Event::EnrollmentConfirmed { .. }
+        | node::Event::Deactivated { .. }
+        | node::Event::Reactivated { .. } => {}
+    }
+    streams
+}
+
+/// A committed fact in its envelope. **Stored** (R6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its place in the log, from 1, with no gaps.
+    pub seq: u64,
+    /// Where it lies: 1–32 streams, its subject first.
+    pub streams: Vec<StreamVersion>,
+    /// The append that brought it (R7).
+    pub append_id: AppendId,
+    /// When its proposer decided (R24).
+    pub decided_at: Timestamp,
+    /// When the leader took it; never earlier than the fact before (R24). Folds know no other time.
+    pub recorded_at: Timestamp,
+    /// Who is answerable.
+    pub principal: Principal,
+    /// The journal that decided.
+    pub proposed_by: JournalId,
+    /// From where it was asked: the hash of an erasable remark.
+    pub source: Option<RemarkHash>,
+    /// How sure the journal was of a node's identity (R13).
+    pub assurance: Option<Assurance>,
+    /// What happened.
+    pub fact: Fact,
+}
+
+impl Record {
+    /// The version that the fact gave to a stream.
+    pub fn version_of(&self, name: &StreamName) -> Option<u64> {
+        self.streams.iter().find(|at| at.name == *name).map(|at| at.version)
+    }
+
+    /// The version that the fact gave to its subject's stream.
+    pub fn subject_version(&self) -> u64 {
+        self.streams.first().map_or(0, |at| at.version)
+    }
+}

@@ -1,0 +1,111 @@
+//! What can be asked about a node. Time, chance and what other subjects hold arrive as data.
+
+use std::collections::BTreeMap;
+
+use crate::certificate::Terms;
+use crate::vocabulary::{
+    BootId, DomainId, HardwareIdentity, KeyHash, Labels, Mac, NodeId, RemarkHash, Serial, Timestamp,
+};
+
+use super::event::{DeactivationCause, RevocationCause};
+
+/// An order or a request about one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// An operator permits the node to exist.
+    Register(Register),
+    /// A machine that says it is the node asks for a certificate.
+    Enroll(Enroll),
+    /// The node asks for its next certificate, over the present one.
+    Renew(Renew),
+    /// The node made an authenticated call.
+    Confirm {
+        /// With this certificate.
+        serial: Serial,
+        /// At this time.
+        now: Timestamp,
+    },
+    /// The node said goodbye on the stream that it opened with this certificate.
+    Goodbye {
+        /// The certificate.
+        serial: Serial,
+    },
+    /// A timer or an operator found the node gone.
+    Deactivate {
+        /// Why. Expiry is a no-op while the current certificate lives.
+        cause: DeactivationCause,
+        /// At this time.
+        now: Timestamp,
+    },
+    /// An operator ends the enrollment.
+    Revoke {
+        /// Planned or not.
+        cause: RevocationCause,
+        /// What the operator said.
+        reason: Option<RemarkHash>,
+        /// At this time.
+        now: Timestamp,
+    },
+}
+
+/// See [`Command::Register`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Register {
+    /// The domain, whose name must fit into one common name with the node's.
+    pub domain: DomainId,
+    /// What the machine must present.
+    pub hardware: HardwareIdentity,
+    /// The operator's notes.
+    pub labels: Labels,
+    /// Who has the addresses now.
+    pub macs: MacClaims,
+}
+
+/// See [`Command::Enroll`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enroll {
+    /// What the machine presents.
+    pub presented: HardwareIdentity,
+    /// Who has the presented addresses now.
+    pub macs: MacClaims,
+    /// The key in the request, or none if the request cannot be read: then the state still answers first (design §6).
+    pub key: Option<KeyClaim>,
+    /// Which boot of the machine asks.
+    pub boot_id: Option<BootId>,
+    /// The world's part of a certificate.
+    pub terms: Terms,
+}
+
+/// See [`Command::Renew`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renew {
+    /// The certificate of the connection.
+    pub presented: Serial,
+    /// The certificate that the request names.
+    pub named: Serial,
+    /// The key in the request, or none if the request cannot be read.
+    pub key: Option<KeyClaim>,
+    /// The world's part of a certificate.
+    pub terms: Terms,
+}
+
+/// Who has each of some addresses; absent: nobody (R2).
+pub type MacClaims = BTreeMap<Mac, NodeId>;
+
+/// A public key and who has it (R8: a key belongs to one node and epoch).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyClaim {
+    /// The key.
+    pub key: KeyHash,
+    /// Who has it; none: it is free.
+    pub holder: Option<KeyHolder>,
+}
+
+/// Who has a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyHolder {
+    /// A node, in one epoch.
+    Node(NodeId, u32),
+    /// An operator.
+    Operator,
+}

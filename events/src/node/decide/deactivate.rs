@@ -1,0 +1,42 @@
+//! A node is believed gone: it said goodbye, was silent, its certificate expired, or an operator says so (R19).
+
+use crate::node::event::{DeactivationCause, Event};
+use crate::node::state::{Held, State};
+use crate::vocabulary::{Serial, Timestamp};
+
+use super::Decision;
+
+/// Only the stream of the current certificate can say goodbye: a late word on the former one means nothing.
+pub(super) fn goodbye(state: &State, serial: Serial) -> Decision {
+    match state {
+        State::Active { current, .. } if current.certificate.serial == serial => {
+            gone(DeactivationCause::Goodbye, None)
+        }
+        State::Unknown
+        | State::Registered { .. }
+        | State::Active { .. }
+        | State::Inactive { .. }
+        | State::Revoked { .. } => Decision::Nothing,
+    }
+}
+
+pub(super) fn deactivate(state: &State, cause: DeactivationCause, now: Timestamp) -> Decision {
+    match (state, cause) {
+        (State::Active { current, .. }, DeactivationCause::Expiry) if !current.is_expired(now) => {
+            Decision::Nothing
+        }
+        (
+            State::Active { .. },
+            DeactivationCause::Silence | DeactivationCause::Goodbye | DeactivationCause::Expiry,
+        ) => gone(cause, None),
+        (State::Active { current, .. }, DeactivationCause::Operator) => gone(cause, Some(current)),
+        (State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. }, _) => {
+            Decision::Nothing
+        }
+    }
+}
+
+fn gone(cause: DeactivationCause, ended: Option<&Held>) -> Decision {
+    let supersedes = ended.map(|held| held.certificate.serial);
+    Decision::Record(vec![Event::Deactivated { cause, supersedes }])
+}

@@ -1,0 +1,84 @@
+//! Decides orders about one node: one short function a command, every state spelled out (design §5).
+
+mod deactivate;
+mod enroll;
+mod register;
+mod renew;
+mod revoke;
+
+use crate::certificate::{Certificate, Profile};
+use crate::vocabulary::{BootId, CertificateHash, Der, HardwareIdentity, NodeId, Serial};
+
+use super::command::{Command, KeyClaim, KeyHolder};
+use super::event::{Cause, Event, Supersession};
+use super::rejection::Rejection;
+use super::state::{Enrollment, State};
+
+/// What to do about a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing: it is so already.
+    Nothing,
+    /// Record these facts.
+    Record(Vec<Event>),
+    /// Sign a certificate of this profile, then record the completed facts.
+    Issue(Box<Issue>),
+    /// Answer with the certificate that the node has, once the request's proof of possession holds (R14 a, R15).
+    Repeat(Certificate),
+}
+
+/// An issuance that lacks only its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// What the certificate shall say.
+    pub profile: Profile,
+    before: Option<Event>,
+    cause: Cause,
+    epoch: u32,
+    supersedes: Vec<Supersession>,
+    presented: Option<HardwareIdentity>,
+    boot_id: Option<BootId>,
+}
+
+impl Issue {
+    /// The facts of the issuance, now that the certificate exists: activation and issuance are one append (R12).
+    pub fn complete(self, der: Der) -> Vec<Event> {
+        let issued = Event::CertificateIssued {
+            cause: self.cause,
+            epoch: self.epoch,
+            certificate: self.profile.certificate(CertificateHash::of(der.as_bytes())),
+            der,
+            supersedes: self.supersedes,
+            presented: self.presented,
+            boot_id: self.boot_id,
+        };
+        self.before.into_iter().chain([issued]).collect()
+    }
+}
+
+/// Decides a command about `node`. Pure; the answer is all that happens.
+pub fn decide(node: &NodeId, state: &State, command: Command) -> Result<Decision, Rejection> {
+    match command {
+        Command::Register(register) => register::register(node, state, register),
+        Command::Enroll(enroll) => enroll::enroll(node, state, enroll),
+        Command::Renew(renew) => renew::renew(node, state, renew),
+        Command::Confirm { serial, now } => renew::confirm(state, serial, now),
+        Command::Goodbye { serial } => Ok(deactivate::goodbye(state, serial)),
+        Command::Deactivate { cause, now } => Ok(deactivate::deactivate(state, cause, now)),
+        Command::Revoke { cause, reason, now } => revoke::revoke(state, cause, reason, now),
+    }
+}
+
+/// A key belongs to one node and epoch (R8).
+fn free_key(node: &NodeId, enrollment: &Enrollment, claim: Option<KeyClaim>) -> Result<KeyClaim, Rejection> {
+    let claim = claim.ok_or(Rejection::CsrInvalid)?;
+    match &claim.holder {
+        None => Ok(claim),
+        Some(KeyHolder::Node(holder, epoch)) if holder == node && *epoch == enrollment.epoch => Ok(claim),
+        Some(KeyHolder::Node(..) | KeyHolder::Operator) => Err(Rejection::KeyReused),
+    }
+}
+
+fn ended(serial: Serial) -> Supersession {
+    Supersession { serial, overlap_secs: 0 }
+}

@@ -1,0 +1,88 @@
+//! A node asks for its next certificate, or uses one for the first time (R15, R20).
+
+use crate::certificate::Subject;
+use crate::node::command::Renew;
+use crate::node::event::{Cause, Event, Supersession};
+use crate::node::rejection::Rejection;
+use crate::node::state::{Enrollment, Held, OVERLAP, State};
+use crate::vocabulary::{NodeId, Serial, Timestamp};
+
+use super::{Decision, Issue, ended, free_key};
+
+pub(super) fn renew(node: &NodeId, state: &State, renew: Renew) -> Result<Decision, Rejection> {
+    if renew.presented != renew.named {
+        return Err(Rejection::SerialSuperseded);
+    }
+    match state {
+        State::Unknown => Err(Rejection::NotEnrolled),
+        State::Registered { .. } | State::Inactive { current: None, .. } => Err(Rejection::SerialSuperseded),
+        State::Revoked { .. } => Err(Rejection::Revoked),
+        State::Active { enrollment, current, overlap } => {
+            next(node, enrollment, current, overlap.as_ref(), renew)
+        }
+        State::Inactive { enrollment, current: Some(current) } => {
+            next(node, enrollment, current, None, renew)
+        }
+    }
+}
+
+/// Over the current certificate: a new one, or the same if the key is the same. Over its predecessor: only the answer
+/// that was lost.
+fn next(
+    node: &NodeId,
+    enrollment: &Enrollment,
+    current: &Held,
+    overlap: Option<&Held>,
+    renew: Renew,
+) -> Result<Decision, Rejection> {
+    let asks_again = renew.key.as_ref().is_some_and(|claim| claim.key == current.certificate.spki_sha256);
+    let over_current = renew.presented == current.certificate.serial && !current.is_expired(renew.terms.now);
+    let over_former = overlap.is_some_and(|old| old.certificate.serial == renew.presented);
+    if asks_again && (over_current || over_former) {
+        return Ok(Decision::Repeat(current.certificate.clone()));
+    }
+    if !over_current {
+        return Err(Rejection::SerialSuperseded);
+    }
+    let key = free_key(node, enrollment, renew.key)?.key;
+    let lives_on = Supersession {
+        serial: current.certificate.serial,
+        overlap_secs: u32::try_from(OVERLAP.as_secs()).unwrap_or(u32::MAX),
+    };
+    Ok(Decision::Issue(Box::new(Issue {
+        profile: renew.terms.profile(Subject::Node(node.clone()), key),
+        before: None,
+        cause: Cause::Renewed,
+        epoch: enrollment.epoch,
+        supersedes: [lives_on].into_iter().chain(overlap.map(|old| ended(old.certificate.serial))).collect(),
+        presented: None,
+        boot_id: None,
+    })))
+}
+
+pub(super) fn confirm(state: &State, serial: Serial, now: Timestamp) -> Result<Decision, Rejection> {
+    let confirmed = Event::EnrollmentConfirmed { serial };
+    match state {
+        State::Unknown => Err(Rejection::NotEnrolled),
+        State::Revoked { .. } => Err(Rejection::Revoked),
+        State::Active { current, .. } if current.certificate.serial == serial => {
+            Ok(match current.confirmed_at {
+                None => Decision::Record(vec![confirmed]),
+                Some(_) => Decision::Nothing,
+            })
+        }
+        State::Active { overlap: Some(old), .. } if old.certificate.serial == serial => Ok(Decision::Nothing),
+        State::Inactive { current: Some(current), .. }
+            if current.certificate.serial == serial && !current.is_expired(now) =>
+        {
+            let back = Event::Reactivated { serial };
+            Ok(Decision::Record(match current.confirmed_at {
+                None => vec![back, confirmed],
+                Some(_) => vec![back],
+            }))
+        }
+        State::Registered { .. } | State::Active { .. } | State::Inactive { .. } => {
+            Err(Rejection::SerialSuperseded)
+        }
+    }
+}

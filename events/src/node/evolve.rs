@@ -1,0 +1,78 @@
+//! Folds facts into a node's state. Total: what has happened is never refused; a fact that fits no state (which only a
+//! log that breaks an invariant holds) changes nothing.
+
+use crate::vocabulary::{Assurance, Timestamp};
+
+use super::event::{DeactivationCause, Event, Supersession};
+use super::state::{Enrollment, Held, State};
+
+/// Applies a recorded fact. `recorded_at` and `assurance` are the envelope's.
+pub fn evolve(state: State, event: &Event, recorded_at: Timestamp, assurance: Option<Assurance>) -> State {
+    match event {
+        Event::Registered { epoch, hardware, labels } => State::Registered {
+            enrollment: Enrollment { epoch: *epoch, hardware: hardware.clone(), labels: labels.clone() },
+        },
+        Event::CertificateIssued { certificate, supersedes, .. } => {
+            let new = Held { certificate: certificate.clone(), assurance, confirmed_at: None };
+            issued(state, new, supersedes)
+        }
+        Event::EnrollmentConfirmed { serial } => match state {
+            State::Active { enrollment, mut current, overlap } => {
+                if current.certificate.serial == *serial {
+                    current.confirmed_at = current.confirmed_at.or(Some(recorded_at));
+                }
+                State::Active { enrollment, current, overlap }
+            }
+            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {
+                state
+            }
+        },
+        Event::Deactivated { cause, .. } => match state {
+            State::Active { enrollment, current, .. } => {
+                let ended = matches!(cause, DeactivationCause::Operator);
+                State::Inactive { enrollment, current: (!ended).then_some(current) }
+            }
+            State::Inactive { enrollment, current } => {
+                let ended = matches!(cause, DeactivationCause::Operator);
+                State::Inactive { enrollment, current: current.filter(|_| !ended) }
+            }
+            State::Unknown | State::Registered { .. } | State::Revoked { .. } => state,
+        },
+        Event::Reactivated { serial } => match state {
+            State::Inactive { enrollment, current: Some(current) }
+                if current.certificate.serial == *serial =>
+            {
+                State::Active { enrollment, current, overlap: None }
+            }
+            State::Unknown
+            | State::Registered { .. }
+            | State::Active { .. }
+            | State::Inactive { .. }
+            | State::Revoked { .. } => state,
+        },
+        Event::Revoked { .. } => match state {
+            State::Registered { enrollment }
+            | State::Active { enrollment, .. }
+            | State::Inactive { enrollment, .. }
+            | State::Revoked { enrollment } => State::Revoked { enrollment },
+            State::Unknown => State::Unknown,
+        },
+    }
+}
+
+/// The former current certificate lives on only if the fact leaves it an overlap.
+fn issued(state: State, new: Held, supersedes: &[Supersession]) -> State {
+    let overlaps = |old: &Held| {
+        supersedes.iter().any(|over| over.serial == old.certificate.serial && over.overlap_secs > 0)
+    };
+    match state {
+        State::Unknown | State::Revoked { .. } => state,
+        State::Registered { enrollment } => State::Active { enrollment, current: new, overlap: None },
+        State::Active { enrollment, current, .. } => {
+            State::Active { enrollment, current: new, overlap: Some(current).filter(overlaps) }
+        }
+        State::Inactive { enrollment, current } => {
+            State::Active { enrollment, current: new, overlap: current.filter(overlaps) }
+        }
+    }
+}

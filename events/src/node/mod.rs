@@ -1,0 +1,25 @@
+//! The life of one node's enrollment: registered, active, inactive, revoked (design §5).
+//!
+//! [`decide`] turns a [`Command`] into a [`Decision`] or a [`Rejection`]; [`evolve`] folds [`Event`]s into a [`State`].
+//! Both are pure. The journal's node actors call them to enroll a node, `replay` to check that a log is sound.
+//!
+//! Not here, on purpose: keys and signatures (`journal::authority`), time (it comes inside commands), who may ask
+//! (roles: [`crate::vocabulary::Role`]), and stored bytes ([`crate::codec`]).
+//!
+//! **Invariant:** a revoked node gets no certificate before an operator begins a new epoch ([`crate::invariants`]).
+
+mod command;
+mod decide;
+mod event;
+mod evolve;
+mod rejection;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use command::{Command, Enroll, KeyClaim, KeyHolder, MacClaims, Register, Renew};
+pub use decide::{Decision, Issue, decide};
+pub use event::{Cause, DeactivationCause, Event, RevocationCause, Supersession};
+pub use evolve::evolve;
+pub use rejection::Rejection;
+pub use state::{Enrollment, Held, OVERLAP, State};

@@ -1,0 +1,49 @@
+//! Why the journal says no to an order about a node. Nothing is broken: the caller is told, nothing changes.
+
+use crate::vocabulary::{NodeId, Timestamp};
+
+/// A refusal; each is one reason of the contract.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// `NODE_NOT_ENROLLED`
+    #[error("no enrolled node has this hardware identity; an operator enrolls it with `pact node enroll`")]
+    NotEnrolled,
+    /// `NODE_NOT_FOUND`
+    #[error("no such node")]
+    NotFound,
+    /// `NODE_ALREADY_ENROLLED`
+    #[error("the node is enrolled already")]
+    AlreadyEnrolled,
+    /// `HARDWARE_IDENTITY_CONFLICT`
+    #[error("a MAC address belongs to the node {owner}")]
+    HardwareConflict {
+        /// Who has it.
+        owner: NodeId,
+    },
+    /// `HARDWARE_MISMATCH`; names no field to the caller (R13).
+    #[error("the hardware identity does not match what is registered")]
+    HardwareMismatch,
+    /// `NODE_ID_INVALID`
+    #[error("the node id and the domain have more than 44 characters together")]
+    NameTooLong,
+    /// `ALREADY_ACTIVE`
+    #[error(
+        "the node is active with another key; it can enroll again after a goodbye or when its certificate expires"
+    )]
+    AlreadyActive {
+        /// When its certificate expires.
+        until: Timestamp,
+    },
+    /// `NODE_REVOKED`
+    #[error("the node's enrollment was revoked; an operator begins a new one with `pact node enroll`")]
+    Revoked,
+    /// `KEY_REUSED`
+    #[error("the public key was used by another node or in an earlier enrollment; make a new key")]
+    KeyReused,
+    /// `CSR_INVALID`
+    #[error("the certificate request cannot be read")]
+    CsrInvalid,
+    /// `SERIAL_SUPERSEDED`
+    #[error("the certificate is not the node's current one")]
+    SerialSuperseded,
+}

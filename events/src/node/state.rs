@@ -1,0 +1,109 @@
+//! What is known of one node, folded from its facts.
+
+use std::time::Duration;
+
+use crate::certificate::Certificate;
+use crate::vocabulary::{Assurance, HardwareIdentity, Labels, Serial, Timestamp};
+
+/// A renewed certificate's predecessor lives on this long after the first use of the new one (R15).
+pub const OVERLAP: Duration = Duration::from_secs(300);
+
+/// The state of a node (design §5).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// No fact tells of it.
+    #[default]
+    Unknown,
+    /// It may enroll and has not yet.
+    Registered {
+        /// The permission.
+        enrollment: Enrollment,
+    },
+    /// It has a certificate and is believed present.
+    Active {
+        /// The permission.
+        enrollment: Enrollment,
+        /// Its one current certificate (R15).
+        current: Held,
+        /// The former one, after a renewal.
+        overlap: Option<Held>,
+    },
+    /// It is believed gone.
+    Inactive {
+        /// The permission.
+        enrollment: Enrollment,
+        /// Its certificate; none when an operator's deactivation ended it.
+        current: Option<Held>,
+    },
+    /// The enrollment is over.
+    Revoked {
+        /// The permission as it was.
+        enrollment: Enrollment,
+    },
+}
+
+/// The permission of a node to exist in the domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrollment {
+    /// Counts the enrollments of this name, from 1.
+    pub epoch: u32,
+    /// What the machine must present.
+    pub hardware: HardwareIdentity,
+    /// The operator's notes.
+    pub labels: Labels,
+}
+
+/// A certificate in the hands of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// What it says.
+    pub certificate: Certificate,
+    /// How sure the journal was of the node.
+    pub assurance: Option<Assurance>,
+    /// When it was first used.
+    pub confirmed_at: Option<Timestamp>,
+}
+
+impl State {
+    /// The permission, also a former one.
+    pub fn enrollment(&self) -> Option<&Enrollment> {
+        match self {
+            Self::Unknown => None,
+            Self::Registered { enrollment }
+            | Self::Active { enrollment, .. }
+            | Self::Inactive { enrollment, .. }
+            | Self::Revoked { enrollment } => Some(enrollment),
+        }
+    }
+
+    /// The current certificate, expired or not.
+    pub fn current(&self) -> Option<&Held> {
+        match self {
+            Self::Unknown | Self::Registered { .. } | Self::Revoked { .. } => None,
+            Self::Active { current, .. } => Some(current),
+            Self::Inactive { current, .. } => current.as_ref(),
+        }
+    }
+
+    /// Until when a certificate of this node opens something: its notAfter, or the end of its overlap. None if it is
+    /// superseded or revoked, or was never the node's.
+    pub fn usable_until(&self, serial: Serial) -> Option<Timestamp> {
+        if let Some(current) = self.current()
+            && current.certificate.serial == serial
+        {
+            return Some(current.certificate.not_after);
+        }
+        let Self::Active { current, overlap: Some(old), .. } = self else { return None };
+        (old.certificate.serial == serial).then(|| {
+            let own = old.certificate.not_after;
+            current.confirmed_at.map_or(own, |used| used.plus(OVERLAP).min(own))
+        })
+    }
+}
+
+impl Held {
+    /// Whether its validity is over at a moment.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.certificate.not_after <= now
+    }
+}

@@ -1,0 +1,235 @@
+//! The life of one operator: created with a certificate and a role, renewed, revoked.
+//!
+//! Operators differ from nodes in that they prove themselves by a certificate only, and that their role is a fact
+//! (R10). Not here: which role may do what ([`crate::vocabulary::Role`]).
+
+use serde::{Deserialize, Serialize};
+
+use crate::certificate::{Certificate, Profile, Subject, Terms};
+use crate::node::{KeyClaim, KeyHolder};
+use crate::vocabulary::{
+    CertificateHash, Der, DomainId, OperatorId, RemarkHash, Role, Serial, Timestamp, names_fit_together,
+};
+
+/// A fact about one operator. **Stored** (R6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The operator exists and has a certificate.
+    #[serde(rename = "OperatorCreated")]
+    Created {
+        /// What the certificate may do.
+        role: Role,
+        /// What the certificate says.
+        certificate: Certificate,
+        /// The whole certificate.
+        der: Der,
+        /// The operator's display name.
+        name: Option<RemarkHash>,
+    },
+    /// The operator got the next certificate; the former one ended.
+    #[serde(rename = "OperatorRenewed")]
+    Renewed {
+        /// What the certificate says.
+        certificate: Certificate,
+        /// The whole certificate.
+        der: Der,
+        /// The former certificate.
+        supersedes: Serial,
+    },
+    /// The operator may do nothing any more.
+    #[serde(rename = "OperatorRevoked")]
+    Revoked {
+        /// The certificate that ended.
+        serial: Serial,
+        /// What was said.
+        reason: Option<RemarkHash>,
+    },
+}
+
+/// What is known of one operator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// No fact tells of them.
+    #[default]
+    Unknown,
+    /// May act with the current certificate.
+    Active {
+        /// What they may do.
+        role: Role,
+        /// Their one certificate.
+        current: Certificate,
+    },
+    /// May not act.
+    Revoked {
+        /// What they could do.
+        role: Role,
+    },
+}
+
+/// An order about one operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Give a person a role and a certificate.
+    Create {
+        /// The domain.
+        domain: DomainId,
+        /// What they may do.
+        role: Role,
+        /// The key of their request.
+        key: KeyClaim,
+        /// Their display name.
+        name: Option<RemarkHash>,
+        /// The world's part of a certificate.
+        terms: Terms,
+    },
+    /// Give them the next certificate over the present one.
+    Renew {
+        /// The certificate of the connection.
+        presented: Serial,
+        /// The key of their request.
+        key: KeyClaim,
+        /// The world's part of a certificate.
+        terms: Terms,
+    },
+    /// Take it all away.
+    Revoke {
+        /// What was said.
+        reason: Option<RemarkHash>,
+    },
+}
+
+/// What to do about a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing: it is so already.
+    Nothing,
+    /// Record this fact.
+    Record(Box<Event>),
+    /// Sign a certificate of this profile, then record the completed fact.
+    Issue(Box<Issue>),
+}
+
+/// An issuance that lacks only its signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// What the certificate shall say.
+    pub profile: Profile,
+    occasion: Occasion,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Occasion {
+    Creation { role: Role, name: Option<RemarkHash> },
+    Renewal { supersedes: Serial },
+}
+
+impl Issue {
+    /// The fact of the issuance, now that the certificate exists.
+    pub fn complete(self, der: Der) -> Event {
+        let certificate = self.profile.certificate(CertificateHash::of(der.as_bytes()));
+        match self.occasion {
+            Occasion::Creation { role, name } => Event::Created { role, certificate, der, name },
+            Occasion::Renewal { supersedes } => Event::Renewed { certificate, der, supersedes },
+        }
+    }
+}
+
+/// Why an order about an operator is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The name is in use, or was: operators' names are never given twice.
+    #[error("there is or was an operator of this name")]
+    AlreadyExists,
+    /// `OPERATOR_NOT_FOUND`
+    #[error("no such operator")]
+    NotFound,
+    /// The operator was revoked.
+    #[error("the operator was revoked")]
+    Revoked,
+    /// `KEY_REUSED`
+    #[error("the public key was used before; make a new key")]
+    KeyReused,
+    /// `SERIAL_SUPERSEDED`
+    #[error("the certificate is not the operator's current one")]
+    SerialSuperseded,
+    /// The common name would not fit.
+    #[error("the operator id and the domain have more than 44 characters together")]
+    NameTooLong,
+}
+
+/// Decides a command about `operator`.
+pub fn decide(operator: &OperatorId, state: &State, command: Command) -> Result<Decision, Rejection> {
+    match command {
+        Command::Create { domain, role, key, name, terms } => match state {
+            State::Active { .. } | State::Revoked { .. } => Err(Rejection::AlreadyExists),
+            State::Unknown if !names_fit_together(operator.as_str(), &domain) => Err(Rejection::NameTooLong),
+            State::Unknown => issue(operator, key, &terms, Occasion::Creation { role, name }),
+        },
+        Command::Renew { presented, key, terms } => match state {
+            State::Unknown => Err(Rejection::NotFound),
+            State::Revoked { .. } => Err(Rejection::Revoked),
+            State::Active { current, .. } if current.serial != presented => Err(Rejection::SerialSuperseded),
+            State::Active { .. } => issue(operator, key, &terms, Occasion::Renewal { supersedes: presented }),
+        },
+        Command::Revoke { reason } => match state {
+            State::Unknown => Err(Rejection::NotFound),
+            State::Revoked { .. } => Ok(Decision::Nothing),
+            State::Active { current, .. } => {
+                Ok(Decision::Record(Box::new(Event::Revoked { serial: current.serial, reason })))
+            }
+        },
+    }
+}
+
+fn issue(
+    operator: &OperatorId,
+    key: KeyClaim,
+    terms: &Terms,
+    occasion: Occasion,
+) -> Result<Decision, Rejection> {
+    match key.holder {
+        None => {
+            let profile = terms.profile(Subject::Operator(operator.clone()), key.key);
+            Ok(Decision::Issue(Box::new(Issue { profile, occasion })))
+        }
+        Some(KeyHolder::Node(..) | KeyHolder::Operator) => Err(Rejection::KeyReused),
+    }
+}
+
+/// Folds a fact. Total.
+pub fn evolve(state: State, event: &Event) -> State {
+    match (state, event) {
+        (_, Event::Created { role, certificate, .. }) => {
+            State::Active { role: role.clone(), current: certificate.clone() }
+        }
+        (State::Active { role, .. }, Event::Renewed { certificate, .. }) => {
+            State::Active { role, current: certificate.clone() }
+        }
+        (State::Active { role, .. } | State::Revoked { role }, Event::Revoked { .. }) => {
+            State::Revoked { role }
+        }
+        (state @ State::Revoked { .. }, Event::Renewed { .. }) => state,
+        (State::Unknown, Event::Renewed { .. } | Event::Revoked { .. }) => State::Unknown,
+    }
+}
+
+impl State {
+    /// Until when a certificate of this operator opens something. None if it was superseded or revoked.
+    pub fn usable_until(&self, serial: Serial) -> Option<Timestamp> {
+        match self {
+            Self::Active { current, .. } if current.serial == serial => Some(current.not_after),
+            Self::Unknown | Self::Active { .. } | Self::Revoked { .. } => None,
+        }
+    }
+
+    /// What the operator may do, if anything.
+    pub fn role(&self) -> Option<&Role> {
+        match self {
+            Self::Active { role, .. } => Some(role),
+            Self::Unknown | Self::Revoked { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

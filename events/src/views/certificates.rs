@@ -1,0 +1,79 @@
+//! The certificates that were issued, found by the hash of the exact bytes (R10). Kept until 24 hours after notAfter,
+//! so that a late caller hears "expired" and not "unknown".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fact::Record;
+use crate::vocabulary::{CertificateHash, NodeId, OperatorId, Serial, Timestamp};
+
+use super::keys::RELEASED_AFTER;
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Certificates {
+    known: BTreeMap<CertificateHash, Known>,
+    by_serial: BTreeMap<Serial, CertificateHash>,
+    by_end: BTreeSet<(Timestamp, CertificateHash)>,
+}
+
+/// What the view remembers of a certificate; the rest stands in the fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Whose it is.
+    pub holder: Holder,
+    /// Its serial number.
+    pub serial: Serial,
+    /// Valid until.
+    pub not_after: Timestamp,
+    /// The fact that carries it.
+    pub seq: u64,
+}
+
+/// Whose a certificate is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A node's.
+    Node(NodeId),
+    /// An operator's.
+    Operator(OperatorId),
+}
+
+impl Certificates {
+    /// A certificate by the hash of its DER.
+    pub fn get(&self, hash: &CertificateHash) -> Option<&Known> {
+        self.known.get(hash)
+    }
+
+    /// A certificate by its serial number.
+    pub fn by_serial(&self, serial: &Serial) -> Option<&Known> {
+        self.by_serial.get(serial).and_then(|hash| self.known.get(hash))
+    }
+
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    pub(super) fn fold(&mut self, record: &Record) {
+        let Some((certificate, holder, _)) = super::issued(record) else { return };
+        let known =
+            Known { holder, serial: certificate.serial, not_after: certificate.not_after, seq: record.seq };
+        self.by_end.insert((known.not_after.plus(RELEASED_AFTER), certificate.sha256));
+        self.by_serial.insert(known.serial, certificate.sha256);
+        self.known.insert(certificate.sha256, known);
+    }
+
+    pub(super) fn forget(&mut self, now: Timestamp) {
+        while let Some((end, hash)) = self.by_end.first().copied().filter(|(end, _)| *end <= now) {
+            self.by_end.remove(&(end, hash));
+            if let Some(known) = self.known.remove(&hash) {
+                self.by_serial.remove(&known.serial);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Views: folds of the recorded facts (design §1). The journal keeps them in memory and answers from them; `replay`
+//! folds them again, up to any fact.
+//!
+//! **Invariant:** folding the same facts gives equal views, on every journal and at any time; no view reads a clock.
+
+mod authorities;
+mod certificates;
+mod keys;
+mod operators;
+mod registry;
+mod revocations;
+#[cfg(test)]
+mod tests;
+
+use crate::domain;
+use crate::fact::{Fact, Record};
+use crate::node::{KeyClaim, KeyHolder};
+use crate::stream::StreamName;
+use crate::vocabulary::{CertificateHash, KeyHash, NodeId, OperatorId, Role, Serial, Timestamp};
+
+pub use authorities::{Authorities, Authority};
+pub use certificates::{Certificates, Holder, Known};
+pub use keys::{Keys, RELEASED_AFTER};
+pub use operators::{Operator, Operators};
+pub use registry::{Identified, Node, Registry};
+pub use revocations::{Revocation, Revocations};
+
+/// All views, folded up to one fact.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Views {
+    /// The last fact folded in; 0: none.
+    pub seq: u64,
+    /// The time of that fact: the only time that views know.
+    pub recorded_at: Timestamp,
+    /// The domain.
+    pub domain: domain::State,
+    /// The version of the domain's stream.
+    pub domain_version: u64,
+    /// The nodes and their hardware.
+    pub registry: Registry,
+    /// Who has which public key.
+    pub keys: Keys,
+    /// The certificates that were issued and are not long over.
+    pub certificates: Certificates,
+    /// The certificates that were revoked and are not long over.
+    pub revocations: Revocations,
+    /// The authorities.
+    pub authorities: Authorities,
+    /// The operators.
+    pub operators: Operators,
+}
+
+/// What a fold changed that open connections depend on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// The certificates whose [`Standing`] may be another now.
+    pub certificates: Vec<CertificateHash>,
+}
+
+/// What a certificate opens, by the issuance fact alone (R10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// No fact records it.
+    Unknown,
+    /// Its validity is over.
+    Expired,
+    /// It was revoked or superseded.
+    Revoked,
+    /// It proves who its holder is.
+    Valid {
+        /// Who that is.
+        identity: Identity,
+        /// Until when.
+        until: Timestamp,
+    },
+}
+
+/// Who is at the other end of a connection, by the issuance fact of its certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// A node.
+    Node {
+        /// Which.
+        node_id: NodeId,
+        /// By which certificate.
+        serial: Serial,
+    },
+    /// An operator.
+    Operator {
+        /// Who.
+        operator_id: OperatorId,
+        /// What they may do.
+        role: Role,
+        /// By which certificate.
+        serial: Serial,
+    },
+}
+
+impl Views {
+    /// Folds one fact in. Total.
+    pub fn fold(&mut self, record: &Record) -> Changed {
+        self.seq = record.seq;
+        self.recorded_at = record.recorded_at;
+        let mut changed = Changed::default();
+        match &record.fact {
+            Fact::Domain(event) => {
+                self.domain = domain::evolve(std::mem::take(&mut self.domain), event);
+                self.domain_version = record.subject_version();
+            }
+            Fact::Authority(id, event) => self.authorities.fold(*id, event, record),
+            Fact::Operator(id, event) => {
+                self.keys.fold(record);
+                self.certificates.fold(record);
+                self.revocations.fold(record, &self.certificates);
+                self.authorities.note_issuance(record);
+                changed.certificates = self.operators.fold(id, event, record);
+            }
+            Fact::Node(id, event) => {
+                self.keys.fold(record);
+                self.certificates.fold(record);
+                self.revocations.fold(record, &self.certificates);
+                self.authorities.note_issuance(record);
+                changed.certificates = self.registry.fold(id, event, record);
+            }
+        }
+        self.certificates.forget(record.recorded_at);
+        self.keys.forget(record.recorded_at);
+        self.revocations.forget(record.recorded_at);
+        changed
+    }
+
+    /// What a certificate opens at a moment (R10, R15).
+    pub fn standing(&self, certificate: &CertificateHash, now: Timestamp) -> Standing {
+        let Some(known) = self.certificates.get(certificate) else { return Standing::Unknown };
+        if known.not_after <= now {
+            return Standing::Expired;
+        }
+        let serial = known.serial;
+        let (until, identity) = match &known.holder {
+            Holder::Node(id) => (
+                self.registry.node(id).and_then(|node| node.state.usable_until(serial)),
+                Some(Identity::Node { node_id: id.clone(), serial }),
+            ),
+            Holder::Operator(id) => {
+                let state = self.operators.get(id).map(|operator| &operator.state);
+                let role = state.and_then(|state| state.role()).cloned();
+                (
+                    state.and_then(|state| state.usable_until(serial)),
+                    role.map(|role| Identity::Operator { operator_id: id.clone(), role, serial }),
+                )
+            }
+        };
+        match (until, identity) {
+            (Some(until), Some(identity)) if until > now => Standing::Valid { identity, until },
+            _ => Standing::Revoked,
+        }
+    }
+
+    /// Who has a public key (R8).
+    pub fn key_claim(&self, key: KeyHash) -> KeyClaim {
+        KeyClaim { key, holder: self.keys.holder(&key).cloned() }
+    }
+
+    /// The version of a stream, as far as views know it: claims to keys that were released are known to the log only.
+    pub fn version(&self, stream: &StreamName) -> Option<u64> {
+        match stream {
+            StreamName::Domain => Some(self.domain_version),
+            StreamName::Node(id) => Some(self.registry.node(id).map_or(0, |node| node.version)),
+            StreamName::Authority(id) => {
+                Some(self.authorities.get(id).map_or(0, |authority| authority.version))
+            }
+            StreamName::Operator(id) => Some(self.operators.get(id).map_or(0, |operator| operator.version)),
+            StreamName::Mac(mac) => Some(self.registry.mac_version(mac)),
+            StreamName::Key(key) => self.keys.version(key),
+            StreamName::Join(_) => None,
+        }
+    }
+}
+
+/// The certificate that a fact tells of and its holder: of nodes and operators alike.
+fn issued(record: &Record) -> Option<(&crate::certificate::Certificate, Holder, KeyHolder)> {
+    use crate::{node, operator};
+    match &record.fact {
+        Fact::Node(id, node::Event::CertificateIssued { certificate, epoch, .. }) => {
+            Some((certificate, Holder::Node(id.clone()), KeyHolder::Node(id.clone(), *epoch)))
+        }
+        Fact::Operator(
+            id,
+            operator::Event::Created { certificate, .. } | operator::Event::Renewed { certificate, .. },
+        ) => Some((certificate, Holder::Operator(id.clone()), KeyHolder::Operator)),
+        Fact::Operator(_, operator::Event::Revoked { .. })
+        | Fact::Node(
+            _,
+            node::Event::Registered { .. }
+            | node::Event::EnrollmentConfirmed { .. }
+            | node::Event::Deactivated { .. }
+            | node::Event::Reactivated { .. }
+            | node::Event::Revoked { .. },
+        )
+        | Fact::Domain(_)
+        | Fact::Authority(..) => None,
+    }
+}

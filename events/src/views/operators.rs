@@ -1,0 +1,49 @@
+//! The operators, their roles and their certificates.
+
+use std::collections::BTreeMap;
+
+use crate::fact::Record;
+use crate::operator::{Event, State, evolve};
+use crate::vocabulary::{CertificateHash, OperatorId};
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Operators(BTreeMap<OperatorId, Operator>);
+
+/// One operator as the view knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Operator {
+    /// Their state.
+    pub state: State,
+    /// The version of their stream.
+    pub version: u64,
+}
+
+impl Operators {
+    /// An operator by name.
+    pub fn get(&self, id: &OperatorId) -> Option<&Operator> {
+        self.0.get(id)
+    }
+
+    /// All operators, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&OperatorId, &Operator)> {
+        self.0.iter()
+    }
+
+    /// Folds a fact; answers the certificate that it ended, if it ended one.
+    pub(super) fn fold(&mut self, id: &OperatorId, event: &Event, record: &Record) -> Vec<CertificateHash> {
+        let operator = self.0.entry(id.clone()).or_default();
+        let before = current(&operator.state);
+        operator.state = evolve(std::mem::take(&mut operator.state), event);
+        operator.version = record.subject_version();
+        let after = current(&operator.state);
+        before.filter(|_| before != after).into_iter().collect()
+    }
+}
+
+fn current(state: &State) -> Option<CertificateHash> {
+    match state {
+        State::Active { current, .. } => Some(current.sha256),
+        State::Unknown | State::Revoked { .. } => None,
+    }
+}

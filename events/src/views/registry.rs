@@ -1,0 +1,190 @@
+//! The registry: every node, and the index by which a machine's hardware finds its node (R13).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fact::Record;
+use crate::node::{Event, MacClaims, State, evolve};
+use crate::stream::StreamName;
+use crate::vocabulary::{
+    BmcSerial, CertificateHash, HardwareIdentity, Mac, NodeId, Principal, SystemUuid, Timestamp,
+};
+
+/// All nodes that were ever registered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registry {
+    nodes: BTreeMap<NodeId, Node>,
+    macs: BTreeMap<Mac, MacHolder>,
+    serials: BTreeMap<BmcSerial, BTreeSet<NodeId>>,
+    uuids: BTreeMap<SystemUuid, BTreeSet<NodeId>>,
+}
+
+/// One node as the registry knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its state.
+    pub state: State,
+    /// The version of its stream.
+    pub version: u64,
+    /// When its present epoch began.
+    pub registered_at: Timestamp,
+    /// Who began it.
+    pub registered_by: Principal,
+    /// The fact that carries its newest certificate; 0: none yet.
+    pub issued_seq: u64,
+}
+
+/// Who has an address, or had it last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct MacHolder {
+    node: NodeId,
+    released: bool,
+    version: u64,
+}
+
+/// What a presented hardware identity finds (R13).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identified {
+    /// No field is known to anybody.
+    Nobody,
+    /// It matches this node, maybe a revoked one.
+    Node(NodeId),
+    /// Some field is known, and it is no full match. `candidate` is a node that the caller resembles.
+    Mismatch {
+        /// For the journal's own records; never told to the caller.
+        candidate: NodeId,
+    },
+}
+
+impl Registry {
+    /// A node by its name.
+    pub fn node(&self, id: &NodeId) -> Option<&Node> {
+        self.nodes.get(id)
+    }
+
+    /// All nodes, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = (&NodeId, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether no node was ever registered.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Finds the node that a machine is (R13). A released address leads to its last owner, so that a revoked node is
+    /// told so (R2).
+    pub fn identify(&self, presented: &HardwareIdentity) -> Identified {
+        let by_mac = presented.macs.iter().filter_map(|mac| self.macs.get(mac)).map(|holder| &holder.node);
+        let by_serial = presented.bmc_serial.iter().filter_map(|serial| self.serials.get(serial)).flatten();
+        let by_uuid = presented.uuid.iter().filter_map(|uuid| self.uuids.get(uuid)).flatten();
+        let mut first = None;
+        for id in by_mac.chain(by_serial).chain(by_uuid) {
+            let node = self.nodes.get(id).and_then(|node| node.state.enrollment());
+            if node.is_some_and(|enrollment| enrollment.hardware.is_matched_by(presented)) {
+                return Identified::Node(id.clone());
+            }
+            first = first.or(Some(id));
+        }
+        first.map_or(Identified::Nobody, |candidate| Identified::Mismatch { candidate: candidate.clone() })
+    }
+
+    /// Who has each of the addresses now.
+    pub fn mac_claims<'a>(&self, macs: impl IntoIterator<Item = &'a Mac>) -> MacClaims {
+        let owner = |mac: &'a Mac| {
+            let holder = self.macs.get(mac).filter(|holder| !holder.released)?;
+            Some((*mac, holder.node.clone()))
+        };
+        macs.into_iter().filter_map(owner).collect()
+    }
+
+    /// The version of an address's claim stream.
+    pub fn mac_version(&self, mac: &Mac) -> u64 {
+        self.macs.get(mac).map_or(0, |holder| holder.version)
+    }
+
+    /// Folds a fact about a node; answers the certificates whose usability changed.
+    pub(super) fn fold(&mut self, id: &NodeId, event: &Event, record: &Record) -> Vec<CertificateHash> {
+        let node = self.nodes.entry(id.clone()).or_insert_with(|| Node {
+            state: State::Unknown,
+            version: 0,
+            registered_at: record.recorded_at,
+            registered_by: record.principal.clone(),
+            issued_seq: 0,
+        });
+        let before = usable(&node.state);
+        if matches!(event, Event::Registered { .. }) {
+            unindex(&mut self.serials, &mut self.uuids, id, &node.state);
+        }
+        node.state = evolve(std::mem::take(&mut node.state), event, record.recorded_at, record.assurance);
+        node.version = record.subject_version();
+        match event {
+            Event::Registered { hardware, .. } => {
+                node.registered_at = record.recorded_at;
+                node.registered_by = record.principal.clone();
+                self.claim(id, hardware, record);
+            }
+            Event::Revoked { macs, .. } => self.release(id, macs, record),
+            Event::CertificateIssued { .. } => node.issued_seq = record.seq,
+            Event::EnrollmentConfirmed { .. } | Event::Deactivated { .. } | Event::Reactivated { .. } => {}
+        }
+        let after = self.nodes.get(id).map(|node| usable(&node.state)).unwrap_or_default();
+        before.into_iter().filter(|old| !after.contains(old)).map(|(hash, _)| hash).collect()
+    }
+
+    fn claim(&mut self, id: &NodeId, hardware: &HardwareIdentity, record: &Record) {
+        for mac in &hardware.macs {
+            let version = record.version_of(&StreamName::Mac(*mac)).unwrap_or_default();
+            self.macs.insert(*mac, MacHolder { node: id.clone(), released: false, version });
+        }
+        if let Some(serial) = &hardware.bmc_serial {
+            self.serials.entry(serial.clone()).or_default().insert(id.clone());
+        }
+        if let Some(uuid) = hardware.uuid {
+            self.uuids.entry(uuid).or_default().insert(id.clone());
+        }
+    }
+
+    fn release(&mut self, id: &NodeId, macs: &[Mac], record: &Record) {
+        for mac in macs {
+            if let Some(holder) = self.macs.get_mut(mac).filter(|holder| holder.node == *id) {
+                holder.released = true;
+                holder.version = record.version_of(&StreamName::Mac(*mac)).unwrap_or(holder.version);
+            }
+        }
+    }
+}
+
+/// A new epoch forgets the former hardware.
+fn unindex(
+    serials: &mut BTreeMap<BmcSerial, BTreeSet<NodeId>>,
+    uuids: &mut BTreeMap<SystemUuid, BTreeSet<NodeId>>,
+    id: &NodeId,
+    state: &State,
+) {
+    let Some(enrollment) = state.enrollment() else { return };
+    if let Some(serial) = &enrollment.hardware.bmc_serial
+        && let Some(nodes) = serials.get_mut(serial)
+    {
+        nodes.remove(id);
+    }
+    if let Some(uuid) = &enrollment.hardware.uuid
+        && let Some(nodes) = uuids.get_mut(uuid)
+    {
+        nodes.remove(id);
+    }
+}
+
+/// The node's certificates that open something, and until when.
+fn usable(state: &State) -> Vec<(CertificateHash, Option<Timestamp>)> {
+    let overlap = match state {
+        State::Active { overlap, .. } => overlap.as_ref(),
+        State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => None,
+    };
+    let held = state.current().into_iter().chain(overlap).map(|held| &held.certificate);
+    held.map(|certificate| (certificate.sha256, state.usable_until(certificate.serial))).collect()
+}

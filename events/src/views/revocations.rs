@@ -1,0 +1,70 @@
+//! The certificates that were revoked with their holder, until 24 hours after their notAfter (R16). The log keeps them
+//! for ever.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fact::{Fact, Record};
+use crate::vocabulary::{Serial, Timestamp};
+use crate::{node, operator};
+
+use super::certificates::Certificates;
+use super::keys::RELEASED_AFTER;
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Revocations {
+    revoked: BTreeMap<Serial, Revocation>,
+    by_end: BTreeSet<(Timestamp, Serial)>,
+}
+
+/// One revoked certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// When.
+    pub revoked_at: Timestamp,
+    /// When it would have expired.
+    pub not_after: Timestamp,
+    /// The fact that revoked it.
+    pub seq: u64,
+}
+
+impl Revocations {
+    /// The revocation of a serial number.
+    pub fn get(&self, serial: &Serial) -> Option<&Revocation> {
+        self.revoked.get(serial)
+    }
+
+    /// All revocations, by serial number.
+    pub fn iter(&self) -> impl Iterator<Item = (&Serial, &Revocation)> {
+        self.revoked.iter()
+    }
+
+    pub(super) fn fold(&mut self, record: &Record, certificates: &Certificates) {
+        match &record.fact {
+            Fact::Node(_, node::Event::Revoked { serials, .. }) => {
+                for serial in serials {
+                    self.revoke(*serial, record, certificates);
+                }
+            }
+            Fact::Operator(_, operator::Event::Revoked { serial, .. }) => {
+                self.revoke(*serial, record, certificates);
+            }
+            Fact::Node(..) | Fact::Operator(..) | Fact::Domain(_) | Fact::Authority(..) => {}
+        }
+    }
+
+    fn revoke(&mut self, serial: Serial, record: &Record, certificates: &Certificates) {
+        let Some(known) = certificates.by_serial(&serial) else { return };
+        let not_after = known.not_after;
+        let revocation = Revocation { revoked_at: record.recorded_at, not_after, seq: record.seq };
+        self.revoked.entry(serial).or_insert(revocation);
+        self.by_end.insert((not_after.plus(RELEASED_AFTER), serial));
+    }
+
+    pub(super) fn forget(&mut self, now: Timestamp) {
+        while let Some((end, serial)) = self.by_end.first().copied().filter(|(end, _)| *end <= now) {
+            self.by_end.remove(&(end, serial));
+            self.revoked.remove(&serial);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Personal remarks: the one thing that can be erased (R4).
+//!
+//! A fact holds only [`RemarkHash`]; salt and text lie in the stored value's unchained tail ([`crate::codec`]). The
+//! salt keeps a short text (a name, an address) from being guessed from its hash after it was erased.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::RemarkHash;
+use super::digest::sha256;
+
+/// A text about a person, with the salt of its hash.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    salt: [u8; 16],
+    text: String,
+}
+
+/// A text that is no remark: longer than 1,024 bytes, or with control characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a remark has at most {} bytes and no control characters", Remark::MAX_BYTES)]
+pub struct InvalidRemark;
+
+impl Remark {
+    /// The longest text.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// A remark with 16 random bytes of salt.
+    pub fn new(salt: [u8; 16], text: &str) -> Result<Self, InvalidRemark> {
+        let valid = text.len() <= Self::MAX_BYTES && !text.chars().any(char::is_control);
+        if valid { Ok(Self { salt, text: text.to_owned() }) } else { Err(InvalidRemark) }
+    }
+
+    /// What was said.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// SHA-256(salt ‖ text): what the fact holds.
+    pub fn hash(&self) -> RemarkHash {
+        RemarkHash::new(sha256(&[&self.salt, self.text.as_bytes()]))
+    }
+}
+
+impl fmt::Debug for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Remark({})", self.hash())
+    }
+}
+
+impl<'de> Deserialize<'de> for Remark {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (salt, text) = <([u8; 16], String)>::deserialize(from)?;
+        Self::new(salt, &text).map_err(de::Error::custom)
+    }
+}
