@@ -1,1 +1,36 @@
-//! Placeholder.
+//! Who asks: the agent of one node, which proves which machine it runs on, enrolls it and keeps it enrolled.
+//!
+//! The modules are the steps of one enrollment. `pact-agent` goes through them for its machine ([`run`]); `loadtest`
+//! goes through the same code for thousands of made-up machines.
+//!
+//! | module | step |
+//! |---|---|
+//! | [`hardware`], [`machine`] | reads what identifies this machine, and which of its boots this is |
+//! | [`key`] | makes a key pair in RAM and the certificate request for it |
+//! | [`journals`] | knows whom to ask and whom to trust |
+//! | [`enroll`] | asks until a journal answers, as [`retry`] allows |
+//! | [`answer`] | checks the answer before anything is done with it |
+//! | [`subscription`] | connects with the certificate, stays connected, says goodbye |
+//! | [`renew`] | asks for the next certificate |
+//! | [`run`] | puts the steps in their order, for one boot or for ever |
+//! | [`arguments`], [`report`] | what the user says, and what the user is told |
+//!
+//! Not here, on purpose: decisions. The journal decides; the agent asks again, or ends.
+//!
+//! **Invariant:** the private key stays in this process's memory (R18).
+
+pub mod answer;
+pub mod arguments;
+pub mod enroll;
+pub mod hardware;
+pub mod journals;
+pub mod key;
+pub mod machine;
+pub mod renew;
+pub mod report;
+pub mod retry;
+pub mod run;
+pub mod subscription;
+
+#[cfg(test)]
+mod fake_journal;

@@ -16,6 +16,8 @@ pub mod fact;
 pub mod invariants;
 pub mod node;
 pub mod operator;
+#[cfg(test)]
+mod samples;
 pub mod stream;
 pub mod views;
 pub mod vocabulary;

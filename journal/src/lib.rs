@@ -1,1 +1,33 @@
-//! Placeholder.
+//! Where pact decides: the journal.
+//!
+//! An enrollment goes through these rooms, in this order (design §3):
+//!
+//! ```text
+//! grpc/        TLS, who may call, wire to domain
+//! gate         whom is this about? a look-up, no cryptography
+//! actors/      one actor a node: decide (events), sign, append, answer
+//! authority/   reads the request, proves possession, signs in memory
+//! log/         one Raft entry and one fsync for all that waits; applies; folds the views
+//! ```
+//!
+//! Beside them: [`init`] makes a domain, [`journal`] starts and stops, [`succession`] replaces authorities.
+//! Not here: any rule. Rules are in `events`.
+
+pub mod actors;
+pub mod args;
+pub mod authority;
+mod clock;
+pub mod commands;
+pub mod config;
+pub mod data_dir;
+pub mod domain_ca;
+mod gate;
+pub mod grpc;
+mod hardening;
+pub mod init;
+pub mod journal;
+pub mod log;
+mod own_append;
+mod random;
+mod server_credential;
+mod succession;

@@ -1,1 +1,41 @@
-//! Placeholder.
+//! How pact is said: the protobuf services, their meaning, and the client's side of a connection.
+//!
+//! `journal` answers with these types; `agent`, `cli` and `loadtest` ask with them and report their failures
+//! through [`outcome`]. The messages lie in `proto/pact/v1/`, a file a service.
+//!
+//! | module | says |
+//! |---|---|
+//! | [`pb`] | the generated messages, clients and servers |
+//! | [`reason`], [`refusal`] | why a journal said no, and how that crosses the wire |
+//! | [`tls`], [`channel`] | the one crypto provider; the client's connection to a journal |
+//! | [`pem_file`] | the two files that a client is given: whom to trust, and who it is |
+//! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
+//! | [`convert`] | wire to domain, and back |
+//! | [`node_json`] | a node as JSON, as scripts read it |
+//!
+//! Not here, on purpose: decisions (`events`), the server's acceptor (`journal::grpc`), and any state.
+//!
+//! **Invariant:** a message that was converted is valid; what is invalid stops at the conversion.
+
+pub mod channel;
+pub mod convert;
+pub mod logging;
+pub mod node_json;
+pub mod outcome;
+pub mod pem_file;
+pub mod reason;
+pub mod refusal;
+pub mod tls;
+
+/// The generated messages, clients and servers of the package `pact.v1`.
+///
+/// Their documentation lies in the `.proto` files.
+// The one exception from our lints, for generated code only. The generator documents none of what it adds itself (the
+// enum of a `oneof`, constructors), and a server's one dispatching function grows with every call.
+#[allow(missing_docs, clippy::too_many_lines)]
+pub mod pb {
+    include!(concat!(env!("OUT_DIR"), "/pact.v1.rs"));
+}
+
+/// The encoded `FileDescriptorSet` of `pact.v1` and all that it imports, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pact.v1.bin"));

@@ -2,10 +2,36 @@
 //! harness share them, and each has a test that shows it failing.
 //!
 //! An invariant sees what was before ([`Past`]) and the next fact. Nothing here trusts `decide`: a log written by a
-//! broken or malicious journal must be found out.
+//! broken or malicious journal must be found out. A check allocates only to say what is wrong: `verify` runs all of
+//! them over years of facts.
 
-use crate::fact::Record;
+mod append_is_whole;
+mod authority_fact_fits_its_state;
+mod authority_is_announced_first;
+mod certificate_is_whole;
+mod domain_comes_first;
+mod key_has_one_holder;
+mod mac_has_one_owner;
+mod node_fact_fits_its_state;
+mod one_current_certificate;
+mod operator_fact_fits_its_state;
+mod past;
+mod revoked_is_final;
+mod seq_has_no_gaps;
+mod serial_is_unique;
+mod stream_versions_follow;
+mod streams_are_complete;
+#[cfg(test)]
+mod tests;
+mod time_never_runs_back;
+
+use crate::certificate::Certificate;
+use crate::fact::{Fact, Record};
 use crate::views::Views;
+use crate::vocabulary::Der;
+use crate::{node, operator};
+
+pub use past::Past;
 
 /// A fact that breaks an invariant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,12 +45,27 @@ pub struct Violation {
     pub message: String,
 }
 
-/// Everything before the fact in question.
-#[derive(Debug, Clone, Default)]
-pub struct Past {
-    /// The views, folded up to the fact before.
-    pub views: Views,
-}
+type Check = fn(&Past, &Record) -> Result<(), String>;
+
+/// All invariants, the envelope's first.
+const ALL: [(&str, Check); 16] = [
+    (seq_has_no_gaps::NAME, seq_has_no_gaps::check),
+    (domain_comes_first::NAME, domain_comes_first::check),
+    (time_never_runs_back::NAME, time_never_runs_back::check),
+    (append_is_whole::NAME, append_is_whole::check),
+    (streams_are_complete::NAME, streams_are_complete::check),
+    (stream_versions_follow::NAME, stream_versions_follow::check),
+    (node_fact_fits_its_state::NAME, node_fact_fits_its_state::check),
+    (operator_fact_fits_its_state::NAME, operator_fact_fits_its_state::check),
+    (authority_fact_fits_its_state::NAME, authority_fact_fits_its_state::check),
+    (revoked_is_final::NAME, revoked_is_final::check),
+    (one_current_certificate::NAME, one_current_certificate::check),
+    (certificate_is_whole::NAME, certificate_is_whole::check),
+    (authority_is_announced_first::NAME, authority_is_announced_first::check),
+    (serial_is_unique::NAME, serial_is_unique::check),
+    (key_has_one_holder::NAME, key_has_one_holder::check),
+    (mac_has_one_owner::NAME, mac_has_one_owner::check),
+];
 
 /// Checks a history, fact by fact.
 #[derive(Debug, Clone, Default)]
@@ -35,12 +76,45 @@ pub struct Auditor {
 impl Auditor {
     /// Checks every invariant against the next fact, then folds it in, whatever it is.
     pub fn check(&mut self, record: &Record) -> Vec<Violation> {
-        self.past.views.fold(record);
-        vec![]
+        let mut violations = vec![];
+        for (invariant, check) in ALL {
+            if let Err(message) = check(&self.past, record) {
+                violations.push(Violation { seq: record.seq, invariant, message });
+            }
+        }
+        self.past.fold(record);
+        violations
     }
 
     /// The views up to the last fact checked.
     pub fn views(&self) -> &Views {
         &self.past.views
     }
+}
+
+/// The certificate that a fact issues to a node or an operator, with its bytes.
+fn issued(fact: &Fact) -> Option<(&Certificate, &Der)> {
+    match fact {
+        Fact::Node(_, node::Event::CertificateIssued { certificate, der, .. })
+        | Fact::Operator(
+            _,
+            operator::Event::Created { certificate, der, .. } | operator::Event::Renewed { certificate, der, .. },
+        ) => Some((certificate, der)),
+        Fact::Node(
+            _,
+            node::Event::Registered { .. }
+            | node::Event::EnrollmentConfirmed { .. }
+            | node::Event::Deactivated { .. }
+            | node::Event::Reactivated { .. }
+            | node::Event::Revoked { .. },
+        )
+        | Fact::Operator(_, operator::Event::Revoked { .. })
+        | Fact::Domain(_)
+        | Fact::Authority(..) => None,
+    }
+}
+
+/// `Ok` if `holds`, else what is wrong. The message is made only when it is needed.
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(message()) }
 }

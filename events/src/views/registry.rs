@@ -95,11 +95,12 @@ impl Registry {
 
     /// Who has each of the addresses now.
     pub fn mac_claims<'a>(&self, macs: impl IntoIterator<Item = &'a Mac>) -> MacClaims {
-        let owner = |mac: &'a Mac| {
-            let holder = self.macs.get(mac).filter(|holder| !holder.released)?;
-            Some((*mac, holder.node.clone()))
-        };
-        macs.into_iter().filter_map(owner).collect()
+        macs.into_iter().filter_map(|mac| Some((*mac, self.mac_owner(mac)?.clone()))).collect()
+    }
+
+    /// Who has an address now.
+    pub(crate) fn mac_owner(&self, mac: &Mac) -> Option<&NodeId> {
+        self.macs.get(mac).filter(|holder| !holder.released).map(|holder| &holder.node)
     }
 
     /// The version of an address's claim stream.

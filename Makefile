@@ -1,0 +1,58 @@
+# Everything from a fresh machine with rustup: each target installs what is missing, builds, and leaves the five
+# binaries in ./target/release/.
+#
+# One profile and one set of flags only. RocksDB takes 10 minutes and more to compile, and anything that changes its
+# fingerprint (RUSTFLAGS, another profile) compiles it again. The build cache therefore outlives the clone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+ifeq ($(strip $(CARGO_TARGET_DIR)),)
+override CARGO_TARGET_DIR := $(HOME)/.cache/pact/target
+else
+override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+endif
+export CARGO_TARGET_DIR
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TARGET RUSTDOCFLAGS
+
+TOOLS := $(HOME)/.cache/pact/tools
+JUDGES := $(HOME)/.cache/pact/venv
+BINARIES := $(CURDIR)/target/release
+NODES ?= 10000
+
+.PHONY: build demo test bench lint prerequisites
+
+## The five binaries.
+build: prerequisites
+	cargo build --release --locked --workspace --bins
+	@scripts/place-binaries.sh
+
+## A storm on one journal over real TLS: registers the nodes, boots them all at once, verifies the log.
+demo: build
+	$(BINARIES)/pact-loadtest storm --nodes $(NODES)
+
+## All tests, with the binaries above, then the commands of the README.
+test: build
+	@scripts/install-judges.sh $(JUDGES)
+	PACT_BIN_DIR=$(BINARIES) PACT_JUDGES_DIR=$(JUDGES)/bin cargo test --release --locked --workspace --no-fail-fast
+	@scripts/place-binaries.sh
+	scripts/run-readme.sh $(JUDGES)/bin
+
+## The price of each step, then of a whole storm. The bench profile would compile RocksDB again.
+bench: build
+	cargo bench --profile release --locked -p benches
+	@scripts/place-binaries.sh
+	$(BINARIES)/pact-loadtest storm --nodes $(NODES)
+
+## Form, clippy, documentation, licences and banned crates. The advisory database is not asked: it needs the network.
+lint: build
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --document-private-items
+	@scripts/install-cargo-deny.sh $(TOOLS)
+	$(TOOLS)/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+
+prerequisites:
+	@scripts/install-prerequisites.sh

@@ -1,0 +1,147 @@
+//! What the user says: the command line of `pact-agent`, and the environment that stands in for it.
+//!
+//! `main` parses it; [`crate::run::Agent::of`] reads the files that it names.
+//!
+//! Not here, on purpose: options that do not work yet.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use proto::{channel::JournalAddress, logging::LogFormat};
+
+/// Enrolls this machine with its domain and keeps it enrolled.
+#[derive(Debug, Parser)]
+#[command(name = "pact-agent", version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The form of a line of the log on stderr.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands of `pact-agent`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Enrolls, and stays enrolled until SIGTERM or SIGINT.
+    Run(RunArguments),
+}
+
+/// The options of `pact-agent run`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArguments {
+    /// The agents' listener of a journal. Any one is enough, several are better.
+    #[arg(
+        long = "journal",
+        value_name = "https://HOST:PORT",
+        env = "PACT_JOURNALS",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub journals: Vec<JournalAddress>,
+    /// The domain CA certificate (PEM): only journals of this domain are trusted.
+    #[arg(long, value_name = "FILE", env = "PACT_CA")]
+    pub ca: PathBuf,
+    /// What identifies this machine: {"macs":["aa:bb:cc:dd:ee:01"],"bmc_serial":"SN1","uuid":null}.
+    #[arg(long, value_name = "FILE.json")]
+    pub hardware: PathBuf,
+    /// Ends after the enrollment, a first authenticated call and a goodbye.
+    #[arg(long)]
+    pub once: bool,
+    /// With --once: how long all of it may take, with its unit.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = span, requires = "once")]
+    pub timeout: Duration,
+    /// The form of what goes to stdout.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The form of results.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// JSON for programs: with --once one document, else one line a change.
+    Json,
+}
+
+impl Output {
+    /// Whether programs read it.
+    pub fn is_json(self) -> bool {
+        self == Self::Json
+    }
+}
+
+const EXAMPLES: &str = "Examples:
+  pact-agent run --journal https://127.0.0.1:9443 --ca domain-ca.pem --hardware node.json --once -o json
+  PACT_JOURNALS=https://j1:9443,https://j2:9443 PACT_CA=domain-ca.pem pact-agent run --hardware node.json";
+
+/// Reads a time with its unit: `500ms`, `30s`, `5m`, `1h`. Zero is none.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time; `30s` would be");
+    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    // Within u32 no later sum of times can overflow.
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    if number == 0 { Err(wrong()) } else { Ok(Duration::from_millis(u64::from(number) * millis)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: [&str; 8] =
+        ["pact-agent", "run", "--journal", "https://j1:9443", "--ca", "ca.pem", "--hardware", "node.json"];
+
+    fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
+        let Command::Run(run) = Arguments::try_parse_from(LEAST.iter().chain(more))?.command;
+        Ok(run)
+    }
+
+    #[test]
+    fn several_journals_may_be_given_either_way() {
+        let run = parse(&["--journal", "https://j2:9443,https://j3:9443"]).unwrap();
+        let told: Vec<String> = run.journals.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["https://j1:9443", "https://j2:9443", "https://j3:9443"]);
+    }
+
+    #[test]
+    fn without_hardware_the_usage_is_wrong_and_says_so() {
+        let error = Arguments::try_parse_from(&LEAST[..6]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("--hardware <FILE.json>"), "{error}");
+    }
+
+    #[test]
+    fn a_timeout_belongs_to_once() {
+        assert!(parse(&["--timeout", "5s"]).is_err());
+        assert_eq!(parse(&["--once", "--timeout", "5s"]).unwrap().timeout, Duration::from_secs(5));
+        assert_eq!(parse(&["--once"]).unwrap().timeout, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_time_needs_its_unit() {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000)] {
+            assert_eq!(span(text), Ok(Duration::from_millis(millis)));
+        }
+        for text in ["", "30", "s", "0s", "-1s", "1.5s", "1d", "99999999999s", "１s"] {
+            assert!(span(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,179 @@
+//! Enrollment: asks journals until one answers with a certificate (design §3, steps 2 and 9).
+//!
+//! [`crate::run`] calls it once a boot, `loadtest` once a made-up machine.
+//!
+//! Every try is a connection of its own, without a client certificate, and goes to the journals in an order of its own.
+//!
+//! Not here, on purpose: tokens, and asking two journals at once: an Enroll must not be sent twice in parallel.
+//!
+//! **Invariant:** every try of one call sends the same key and the same request, so that a reply that was lost is
+//! answered again with the same certificate (R14 a).
+
+use std::time::Duration;
+
+use proto::{
+    channel::{Connection, JournalAddress},
+    outcome::Failure,
+    pb::{EnrollRequest, EnrollResponse, enrollment_service_client::EnrollmentServiceClient},
+};
+use tokio::time;
+
+use crate::{
+    answer::{self, Identity},
+    journals::{self, Journals},
+    key::NodeKey,
+    machine::Machine,
+    retry::{Patience, Tries, Verdict, most_telling, verdict},
+};
+
+/// The version of the protocol that this agent speaks (R26).
+pub const PROTOCOL: u32 = 1;
+
+/// How long one connection may take: in a storm it waits in the kernel's backlog (R21).
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long one answer may take: in a storm the request waits in the journal's queue (R21).
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// A node that was given a certificate.
+#[derive(Debug, Clone)]
+pub struct Enrolled {
+    /// Who it is.
+    pub identity: Identity,
+    /// The journal that answered.
+    pub journal: JournalAddress,
+}
+
+/// Enrolls a machine with this key.
+///
+/// # Errors
+/// With the refusal if it is final, with the last failure if patience is over.
+pub async fn enroll(
+    journals: &Journals,
+    machine: &Machine,
+    key: &NodeKey,
+    patience: Patience,
+) -> Result<Enrolled, Failure> {
+    let request = EnrollRequest {
+        hardware_identity: Some((&machine.hardware).into()),
+        csr: key.csr().to_vec(),
+        boot_id: machine.boot_id.to_string(),
+        protocol: PROTOCOL,
+        ..Default::default()
+    };
+    let mut tries = Tries::new(patience);
+    loop {
+        match round(journals, &request, key, patience).await {
+            Ok(enrolled) => return Ok(enrolled),
+            Err(failure) => tries.pause(failure).await?,
+        }
+    }
+}
+
+/// Asks each journal once, until one answers or refuses for good.
+async fn round(
+    journals: &Journals,
+    request: &EnrollRequest,
+    key: &NodeKey,
+    patience: Patience,
+) -> Result<Enrolled, Failure> {
+    let mut kept = None;
+    for journal in journals.shuffled() {
+        let failure = match ask(journals, &journal, request, patience).await {
+            Ok(answer) => return Ok(Enrolled { identity: answer::check(answer, key)?, journal }),
+            Err(failure) => failure,
+        };
+        if verdict(&failure) == Verdict::Final {
+            return Err(failure);
+        }
+        kept = Some(most_telling(kept, failure));
+    }
+    Err(kept.unwrap_or_else(|| Failure::Usage("no journal is given".to_owned())))
+}
+
+async fn ask(
+    journals: &Journals,
+    journal: &JournalAddress,
+    request: &EnrollRequest,
+    patience: Patience,
+) -> Result<EnrollResponse, Failure> {
+    let within = patience.within(CONNECT_WITHIN);
+    let connection = Connection::open(journal, &journals.trust, None, within).await?;
+    let mut client = EnrollmentServiceClient::new(connection.channel());
+    let within = patience.within(ANSWER_WITHIN);
+    match time::timeout(within, client.enroll(request.clone())).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(journals::failure(&connection, &status)),
+        Err(_) => {
+            Err(Failure::Deadline(format!("{journal} did not answer within {} ms", within.as_millis())))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use events::vocabulary::HardwareIdentity;
+    use proto::{reason::Reason, refusal::Refusal};
+
+    use super::*;
+    use crate::fake_journal::{FakeJournal, Scripted};
+
+    /// Far beyond what loopback needs, so that a slow machine does not fail a test.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    async fn enroll_with(journal: &FakeJournal) -> Result<Enrolled, Failure> {
+        let machine = Machine::just_booted(HardwareIdentity::default());
+        let key = NodeKey::generate().unwrap();
+        enroll(&journal.journals(), &machine, &key, Patience::of(PATIENCE)).await
+    }
+
+    #[tokio::test]
+    async fn rule_14_every_try_of_a_boot_sends_the_same_key_and_request() {
+        let busy = || Scripted::Refuse(Refusal::new(Reason::Overloaded, "busy"));
+        let journal = FakeJournal::start(vec![busy(), Scripted::HangUp, busy(), Scripted::Issue]).await;
+
+        let enrolled = enroll_with(&journal).await.unwrap();
+
+        let asked = journal.enroll_requests();
+        assert_eq!(asked.len(), 4);
+        assert!(asked.iter().all(|request| *request == asked[0]));
+        assert_eq!(asked[0].protocol, PROTOCOL);
+        assert_eq!(enrolled.journal, *journal.address());
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_the_journal_told_is_honoured() {
+        let wait = Duration::from_millis(300);
+        let busy = Refusal::new(Reason::RateLimited, "wait").retry_after(wait);
+        let journal = FakeJournal::start(vec![Scripted::Refuse(busy), Scripted::Issue]).await;
+        let began = time::Instant::now();
+
+        enroll_with(&journal).await.unwrap();
+
+        assert!(began.elapsed() >= wait);
+    }
+
+    #[tokio::test]
+    async fn another_refusal_is_final() {
+        let unknown = Refusal::new(Reason::NodeNotEnrolled, "nobody registered this hardware");
+        let journal = FakeJournal::start(vec![Scripted::Refuse(unknown.clone()), Scripted::Issue]).await;
+        assert_eq!(enroll_with(&journal).await.unwrap_err(), Failure::Refused(unknown));
+        assert_eq!(journal.enroll_requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_another_key_is_not_used() {
+        let journal = FakeJournal::start(vec![Scripted::IssueForAnotherKey]).await;
+        let failure = enroll_with(&journal).await.unwrap_err();
+        assert_eq!((failure.reason_text(), failure.exit() as u8), ("ANSWER_INVALID", 1));
+    }
+
+    #[tokio::test]
+    async fn without_a_journal_patience_ends() {
+        let gone = FakeJournal::nowhere().await;
+        let machine = Machine::just_booted(HardwareIdentity::default());
+        let key = NodeKey::generate().unwrap();
+        let patience = Patience::of(Duration::from_millis(50));
+        let failure = enroll(&gone, &machine, &key, patience).await.unwrap_err();
+        assert_eq!(failure.exit() as u8, 3, "{failure:?}");
+    }
+}

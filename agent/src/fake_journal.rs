@@ -1,0 +1,391 @@
+//! A small fake of a journal for this crate's unit tests: real TCP, TLS and gRPC on loopback, scripted answers.
+//!
+//! Not here, on purpose: any rule of a journal. The tests in `agent/tests` run the real one.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use events::vocabulary::{Serial, Timestamp};
+use proto::{
+    channel::JournalAddress,
+    convert::moment,
+    pb::{
+        AgentMessage, EnrollRequest, EnrollResponse, JournalMessage, RenewCertRequest, agent_message,
+        boot_config_service_server::{BootConfigService, BootConfigServiceServer},
+        enrollment_service_server::{EnrollmentService, EnrollmentServiceServer},
+        journal_message,
+    },
+    pem_file::Trust,
+    refusal::Refusal,
+    tls,
+};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData, SerialNumber,
+};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
+};
+use time::OffsetDateTime;
+use tokio::{
+    io::DuplexStream,
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tonic::{Request, Response, Status, Streaming, transport::Server};
+use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer};
+
+use crate::{journals::Journals, key::NodeKey, retry};
+
+/// The life of a certificate, unless a test wants another.
+const LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// A domain CA and an authority in one, which signs whatever it is asked.
+#[derive(Debug)]
+pub(crate) struct FakeAuthority {
+    certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+    lifetime: Duration,
+}
+
+/// The public key of a request: a point on P-256.
+struct Requested(Vec<u8>);
+
+impl PublicKeyData for Requested {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl FakeAuthority {
+    pub(crate) fn new() -> Self {
+        Self::with_lifetime(LIFETIME)
+    }
+
+    pub(crate) fn with_lifetime(lifetime: Duration) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "the fake authority");
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        Self { certificate, issuer: Issuer::new(params, key), lifetime }
+    }
+
+    /// A good answer to a request, for the node `compute-042` of the domain `alps`.
+    pub(crate) fn answer(&self, csr: &[u8]) -> EnrollResponse {
+        let (_, request) = X509CertificationRequest::from_der(csr).unwrap();
+        let point = request.certification_request_info.subject_pki.subject_public_key.data.to_vec();
+        let serial = Serial::from_random(u128::from(retry::random()).to_le_bytes());
+        let now = OffsetDateTime::now_utc();
+        let mut params = CertificateParams::default();
+        params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
+        params.not_before = now - Duration::from_secs(300);
+        params.not_after = now + self.lifetime;
+        let certificate = params.signed_by(&Requested(point), &self.issuer).unwrap();
+        let wire = |time: OffsetDateTime| {
+            let seconds = u64::try_from(time.unix_timestamp()).unwrap();
+            Some(moment::to_wire(Timestamp::from_millis(seconds * 1000)))
+        };
+        EnrollResponse {
+            node_id: "compute-042".to_owned(),
+            domain_id: "alps".to_owned(),
+            certificate: certificate.der().to_vec(),
+            ca_chain: vec![self.certificate.to_vec()],
+            serial: serial.to_string(),
+            not_before: wire(params.not_before),
+            not_after: wire(params.not_after),
+            renew_after: wire(now + self.lifetime * 2 / 3),
+            journal_time: wire(now),
+            ..Default::default()
+        }
+    }
+
+    fn server_config(&self, judge: Judge) -> ServerConfig {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let chain = vec![params.signed_by(&key, &self.issuer).unwrap().der().clone()];
+        let mut config = ServerConfig::builder_with_provider(tls::provider())
+            .with_protocol_versions(tls::VERSIONS)
+            .unwrap()
+            .with_client_cert_verifier(Arc::new(judge))
+            .with_single_cert(chain, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+            .unwrap();
+        config.alpn_protocols = vec![tls::ALPN_H2.to_vec()];
+        config
+    }
+}
+
+/// What the fake does with one Enroll or RenewCert.
+#[derive(Debug)]
+pub(crate) enum Scripted {
+    Issue,
+    IssueForAnotherKey,
+    Refuse(Refusal),
+    /// Ends all connections instead of an answer.
+    HangUp,
+}
+
+/// What a test sees and changes while the fake runs.
+#[derive(Debug)]
+struct Stage {
+    authority: FakeAuthority,
+    script: Mutex<VecDeque<Scripted>>,
+    enroll_requests: Mutex<Vec<EnrollRequest>>,
+    renew_requests: Mutex<Vec<RenewCertRequest>>,
+    subscriptions: Mutex<Vec<mpsc::Sender<Result<JournalMessage, Status>>>>,
+    verdict: Arc<Mutex<Option<CertificateError>>>,
+    /// Counts what a test may wait for: subscriptions that were opened, and goodbyes.
+    opened: watch::Sender<usize>,
+    goodbyes: watch::Sender<usize>,
+    cut: watch::Sender<usize>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
+/// A journal that answers as its script says, and issues when the script is over.
+#[derive(Debug, Clone)]
+pub(crate) struct FakeJournal {
+    address: JournalAddress,
+    stage: Arc<Stage>,
+}
+
+impl FakeJournal {
+    pub(crate) async fn start(script: Vec<Scripted>) -> Self {
+        Self::with_authority(FakeAuthority::new(), script).await
+    }
+
+    pub(crate) async fn with_authority(authority: FakeAuthority, script: Vec<Scripted>) -> Self {
+        let (listener, address) = listen().await;
+        let verdict = Arc::new(Mutex::new(None));
+        let config = authority.server_config(Judge { verdict: Arc::clone(&verdict) });
+        let stage = Arc::new(Stage {
+            authority,
+            script: Mutex::new(script.into()),
+            enroll_requests: Mutex::default(),
+            renew_requests: Mutex::default(),
+            subscriptions: Mutex::default(),
+            verdict,
+            opened: watch::channel(0).0,
+            goodbyes: watch::channel(0).0,
+            cut: watch::channel(0).0,
+        });
+        let journal = Self { address, stage };
+        let (connections, incoming) = mpsc::unbounded_channel::<Result<DuplexStream, io::Error>>();
+        let grpc = Server::builder()
+            .add_service(EnrollmentServiceServer::new(journal.clone()))
+            .add_service(BootConfigServiceServer::new(journal.clone()));
+        tokio::spawn(grpc.serve_with_incoming(UnboundedReceiverStream::new(incoming)));
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let stage = Arc::clone(&journal.stage);
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let cut = stage.cut.subscribe();
+                tokio::spawn(carry(tcp, acceptor.clone(), connections.clone(), cut));
+            }
+        });
+        journal
+    }
+
+    /// Addresses at which nobody listens.
+    pub(crate) async fn nowhere() -> Journals {
+        let (listener, address) = listen().await;
+        drop(listener);
+        let trust = Trust::of(vec![FakeAuthority::new().certificate]).unwrap();
+        Journals::new(trust, vec![address]).unwrap()
+    }
+
+    pub(crate) fn address(&self) -> &JournalAddress {
+        &self.address
+    }
+
+    pub(crate) fn journals(&self) -> Journals {
+        let trust = Trust::of(vec![self.stage.authority.certificate.clone()]).unwrap();
+        Journals::new(trust, vec![self.address.clone()]).unwrap()
+    }
+
+    pub(crate) fn enroll_requests(&self) -> Vec<EnrollRequest> {
+        locked(&self.stage.enroll_requests).clone()
+    }
+
+    pub(crate) fn renew_requests(&self) -> Vec<RenewCertRequest> {
+        locked(&self.stage.renew_requests).clone()
+    }
+
+    /// From now on, what TLS says to every client certificate.
+    pub(crate) fn judge(&self, verdict: Option<CertificateError>) {
+        *locked(&self.stage.verdict) = verdict;
+    }
+
+    /// Ends all connections without a word.
+    pub(crate) fn cut(&self) {
+        self.stage.cut.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Tells all subscribers.
+    pub(crate) async fn tell(&self, message: journal_message::Message) {
+        let subscriptions = locked(&self.stage.subscriptions).clone();
+        for subscription in subscriptions {
+            subscription.send(Ok(JournalMessage { message: Some(message.clone()) })).await.ok();
+        }
+    }
+
+    /// Waits until so many subscriptions have been opened, counted from the start.
+    pub(crate) async fn opened(&self, count: usize) {
+        self.stage.opened.subscribe().wait_for(|opened| *opened >= count).await.unwrap();
+    }
+
+    pub(crate) fn goodbyes(&self) -> usize {
+        *self.stage.goodbyes.borrow()
+    }
+
+    async fn play(&self, csr: &[u8]) -> Result<Response<EnrollResponse>, Status> {
+        let next = locked(&self.stage.script).pop_front().unwrap_or(Scripted::Issue);
+        match next {
+            Scripted::Issue => Ok(Response::new(self.stage.authority.answer(csr))),
+            Scripted::IssueForAnotherKey => {
+                let other = NodeKey::generate().unwrap();
+                Ok(Response::new(self.stage.authority.answer(other.csr())))
+            }
+            Scripted::Refuse(refusal) => Err(refusal.into()),
+            Scripted::HangUp => {
+                self.cut();
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+async fn listen() -> (TcpListener, JournalAddress) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, format!("https://127.0.0.1:{port}").parse().unwrap())
+}
+
+/// Carries one connection from TLS to gRPC, until it ends or is cut.
+async fn carry(
+    tcp: TcpStream,
+    acceptor: TlsAcceptor,
+    connections: mpsc::UnboundedSender<Result<DuplexStream, io::Error>>,
+    mut cut: watch::Receiver<usize>,
+) {
+    let Ok(mut stream) = acceptor.accept(tcp).await else { return };
+    let (mut outer, inner) = tokio::io::duplex(64 * 1024);
+    connections.send(Ok(inner)).unwrap();
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut stream, &mut outer) => {}
+        _ = cut.changed() => {}
+    }
+}
+
+#[tonic::async_trait]
+impl EnrollmentService for FakeJournal {
+    async fn enroll(&self, request: Request<EnrollRequest>) -> Result<Response<EnrollResponse>, Status> {
+        let request = request.into_inner();
+        locked(&self.stage.enroll_requests).push(request.clone());
+        self.play(&request.csr).await
+    }
+
+    async fn renew_cert(
+        &self,
+        request: Request<RenewCertRequest>,
+    ) -> Result<Response<EnrollResponse>, Status> {
+        let request = request.into_inner();
+        locked(&self.stage.renew_requests).push(request.clone());
+        self.play(&request.csr).await
+    }
+}
+
+#[tonic::async_trait]
+impl BootConfigService for FakeJournal {
+    type SubscribeConfigUpdatesStream = ReceiverStream<Result<JournalMessage, Status>>;
+
+    async fn subscribe_config_updates(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::SubscribeConfigUpdatesStream>, Status> {
+        let mut messages = request.into_inner();
+        let hello = messages.message().await?.and_then(|first| first.message);
+        let Some(agent_message::Message::Hello(_)) = hello else {
+            return Err(Status::invalid_argument("the first message must be a hello"));
+        };
+        let (outgoing, answers) = mpsc::channel(8);
+        locked(&self.stage.subscriptions).push(outgoing.clone());
+        self.stage.opened.send_modify(|opened| *opened += 1);
+        let stage = Arc::clone(&self.stage);
+        tokio::spawn(async move {
+            while let Ok(Some(said)) = messages.message().await {
+                if matches!(said.message, Some(agent_message::Message::Goodbye(_))) {
+                    stage.goodbyes.send_modify(|goodbyes| *goodbyes += 1);
+                    locked(&stage.subscriptions).retain(|other| !other.same_channel(&outgoing));
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+}
+
+/// Thinks of every client certificate what the test says.
+#[derive(Debug)]
+struct Judge {
+    verdict: Arc<Mutex<Option<CertificateError>>>,
+}
+
+impl ClientCertVerifier for Judge {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        match &*locked(&self.verdict) {
+            Some(error) => Err(rustls::Error::InvalidCertificate(error.clone())),
+            None => Ok(ClientCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("TLS 1.2 is not spoken here".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &tls::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        tls::provider().signature_verification_algorithms.supported_schemes()
+    }
+}

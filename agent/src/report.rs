@@ -1,0 +1,216 @@
+//! What the user is told on stdout: each change of this node's standing, or the one result of `--once`.
+//!
+//! [`crate::run`] reports; with `-o json` a line is a JSON object whose `change` says which it is. The names of the
+//! fields are stable: users script against them.
+//!
+//! Not here, on purpose: failures that end the process ([`proto::outcome`]), and the log.
+//!
+//! **Invariant:** stdout holds these lines only, and none shows a key.
+
+use std::{
+    io::{self, Write},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use events::vocabulary::{DomainId, NodeId, Serial, Timestamp};
+use proto::{channel::JournalAddress, outcome::Failure};
+use rustls::pki_types::CertificateDer;
+use serde::Serialize;
+
+use crate::{answer::Identity, arguments::Output};
+
+/// Tells the user.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    output: Output,
+}
+
+/// A change of this node's standing.
+#[derive(Debug, Serialize)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum Change {
+    /// It was given its first certificate of this boot.
+    Enrolled(Enrollment),
+    /// Its subscription is open.
+    Subscribed {
+        /// At this journal.
+        journal: String,
+    },
+    /// Its subscription was lost.
+    Lost {
+        /// Why, for programs.
+        reason: String,
+        /// Why, for people.
+        message: String,
+    },
+    /// It was given its next certificate.
+    Renewed(Enrollment),
+    /// It ended on purpose.
+    Stopped {
+        /// Whether a journal has taken the goodbye.
+        goodbye: bool,
+    },
+}
+
+/// A certificate, and what the journal said with it.
+#[derive(Debug, Serialize)]
+pub struct Enrollment {
+    node_id: NodeId,
+    domain_id: DomainId,
+    serial: Serial,
+    certificate_pem: String,
+    ca_chain_pem: String,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    renew_after: Timestamp,
+    /// Null in maintenance mode.
+    vcluster: Option<String>,
+    /// Null without an overlay.
+    overlay_sha256: Option<String>,
+    /// The journal that answered.
+    journal: String,
+}
+
+impl Enrollment {
+    /// What is told of an identity.
+    pub fn new(identity: &Identity, journal: &JournalAddress) -> Self {
+        Self {
+            node_id: identity.node_id.clone(),
+            domain_id: identity.domain_id.clone(),
+            serial: identity.serial,
+            certificate_pem: pem(&identity.certificate),
+            ca_chain_pem: identity.ca_chain.iter().map(pem).collect(),
+            not_before: identity.not_before,
+            not_after: identity.not_after,
+            renew_after: identity.renew_after,
+            vcluster: identity.vcluster.clone(),
+            overlay_sha256: None,
+            journal: journal.to_string(),
+        }
+    }
+}
+
+impl Change {
+    /// The subscription was lost because of this.
+    pub fn lost(failure: &Failure) -> Self {
+        Self::Lost { reason: failure.reason_text().to_owned(), message: failure.to_string() }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Self::Enrolled(told) => format!("enrolled {}", of(told)),
+            Self::Subscribed { journal } => format!("subscribed at {journal}"),
+            Self::Lost { reason, message } => format!("lost {reason}: {message}"),
+            Self::Renewed(told) => format!("renewed {}", of(told)),
+            Self::Stopped { goodbye: true } => "stopped after a goodbye".to_owned(),
+            Self::Stopped { goodbye: false } => "stopped without a goodbye".to_owned(),
+        }
+    }
+}
+
+fn of(told: &Enrollment) -> String {
+    let Enrollment { node_id, domain_id, serial, not_after, journal, .. } = told;
+    format!("{node_id} in {domain_id} with certificate {serial} until {not_after} by {journal}")
+}
+
+#[derive(Serialize)]
+struct Line<'c> {
+    time: Timestamp,
+    #[serde(flatten)]
+    change: &'c Change,
+}
+
+impl Report {
+    /// Tells in this form.
+    pub fn new(output: Output) -> Self {
+        Self { output }
+    }
+
+    /// Tells the result of `--once`.
+    pub fn once(&self, enrollment: &Enrollment) {
+        match self.output {
+            Output::Json => print(&json(enrollment)),
+            Output::Text => print(&format!("enrolled {}", of(enrollment))),
+        }
+    }
+
+    /// Tells a change.
+    pub fn change(&self, change: &Change) {
+        match self.output {
+            Output::Json => print(&json(&Line { time: now(), change })),
+            Output::Text => print(&change.sentence()),
+        }
+    }
+}
+
+fn json(told: &impl Serialize) -> String {
+    serde_json::to_string(told).expect("texts and times are JSON")
+}
+
+/// Nobody is left to tell if stdout is closed.
+fn print(line: &str) {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).ok();
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn pem(certificate: &CertificateDer<'static>) -> String {
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new("CERTIFICATE", certificate.as_ref()), config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{answer, fake_journal::FakeAuthority, key::NodeKey};
+
+    fn enrollment() -> Enrollment {
+        let key = NodeKey::generate().unwrap();
+        let identity = answer::check(FakeAuthority::new().answer(key.csr()), &key).unwrap();
+        Enrollment::new(&identity, &"https://j1:9443".parse().unwrap())
+    }
+
+    #[test]
+    fn the_fields_of_once_are_the_published_ones() {
+        let text = json(&enrollment());
+        let mut at = 0;
+        for field in [
+            "node_id",
+            "domain_id",
+            "serial",
+            "certificate_pem",
+            "ca_chain_pem",
+            "not_before",
+            "not_after",
+            "renew_after",
+            "vcluster",
+            "overlay_sha256",
+            "journal",
+        ] {
+            let found = text[at..].find(&format!("\"{field}\":")).expect(field);
+            at += found;
+        }
+        let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.as_object().unwrap().len(), 11);
+        assert_eq!(read["journal"], "https://j1:9443");
+        assert!(read["vcluster"].is_null() && read["overlay_sha256"].is_null());
+        assert!(read["certificate_pem"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE-----\n"));
+    }
+
+    #[test]
+    fn a_line_says_which_change_it_is_and_when() {
+        let failure = Failure::Unreachable("the stream ended".to_owned());
+        let line: serde_json::Value =
+            serde_json::from_str(&json(&Line { time: now(), change: &Change::lost(&failure) })).unwrap();
+        assert_eq!(line["change"], "lost");
+        assert_eq!(line["reason"], "UNREACHABLE");
+        assert!(line["time"].as_str().unwrap().ends_with('Z'));
+
+        let line = json(&Line { time: now(), change: &Change::Enrolled(enrollment()) });
+        assert!(line.contains("\"change\":\"enrolled\",\"node_id\":\"compute-042\""), "{line}");
+    }
+}

@@ -1,0 +1,283 @@
+//! When to ask again: what may pass by itself, how long to wait, and when to give up.
+//!
+//! [`crate::enroll`] and [`crate::run`] ask it after every failed try. Waiting is spread by full jitter, so that the
+//! nodes of a cluster that lost their journal at one moment do not come back at one moment.
+//!
+//! Not here, on purpose: a clock in the rules. All but [`Tries::pause`] is arithmetic, and tested as such.
+//!
+//! **Invariant:** a wait that a journal asked for is never cut short, and no wait is without a bound.
+
+use std::time::Duration;
+
+use proto::outcome::Failure;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::{self, Instant};
+use tonic::Code;
+
+/// The first wait is at most this long.
+const FIRST: Duration = Duration::from_millis(200);
+/// No wait that the agent chooses itself is longer.
+const LONGEST: Duration = Duration::from_secs(30);
+/// No wait that a journal asks for is believed beyond this; the drain of the largest queue is far shorter.
+const LONGEST_TOLD: Duration = Duration::from_secs(300);
+/// Nodes that were told one moment spread over this much.
+const SPREAD: Duration = Duration::from_millis(100);
+
+/// What a failed try means for the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Asking again may succeed, after the journal's own wait if it told one.
+    Again(Option<Duration>),
+    /// Asking again would give the same answer.
+    Final,
+}
+
+/// Whether asking again may help. A journal that is busy or without a leader, an internal failure and a lost
+/// connection pass; a refusal stays, also one that this release does not know.
+pub fn verdict(failure: &Failure) -> Verdict {
+    match failure {
+        Failure::Refused(refusal)
+            if matches!(refusal.reason.code(), Code::Unavailable | Code::ResourceExhausted) =>
+        {
+            Verdict::Again(refusal.retry_after)
+        }
+        // The server's certificate, or this machine's clock, may be put right.
+        Failure::Unreachable(_) | Failure::Deadline(_) | Failure::NotTrusted(_) => Verdict::Again(None),
+        Failure::Failed { .. } if *failure.reason_text() == *Failure::other("").reason_text() => {
+            Verdict::Again(None)
+        }
+        Failure::Refused(_)
+        | Failure::ConnectionRefused(_)
+        | Failure::Usage(_)
+        | Failure::Violation(_)
+        | Failure::Failed { .. } => Verdict::Final,
+    }
+}
+
+/// How long to wait before the next try.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Backoff {
+    failed: u32,
+}
+
+impl Backoff {
+    /// The wait after one more failed try: drawn below a bound that doubles from try to try, or what the journal told
+    /// and a little more.
+    pub fn after(&mut self, told: Option<Duration>) -> Duration {
+        self.drawn(told, random())
+    }
+
+    fn drawn(&mut self, told: Option<Duration>, random: u64) -> Duration {
+        let doubled = FIRST.saturating_mul(2u32.saturating_pow(self.failed));
+        self.failed = self.failed.saturating_add(1);
+        match told {
+            Some(told) => told.min(LONGEST_TOLD) + part(SPREAD, random),
+            None => part(doubled.min(LONGEST), random),
+        }
+    }
+}
+
+/// A part of a span: none of it for 0, all of it for the largest number.
+fn part(span: Duration, random: u64) -> Duration {
+    span.mul_f64(random as f64 / u64::MAX as f64)
+}
+
+/// A random number. Also where the kernel has none yet: jitter is no secret.
+pub(crate) fn random() -> u64 {
+    let mut bytes = [0; 8];
+    SystemRandom::new().fill(&mut bytes).ok();
+    u64::from_be_bytes(bytes)
+}
+
+/// The tries of one thing: what [`verdict`], [`Backoff`] and [`Patience`] say, put into effect.
+#[derive(Debug, Clone, Copy)]
+pub struct Tries {
+    backoff: Backoff,
+    patience: Patience,
+}
+
+impl Tries {
+    /// No try was made yet.
+    pub fn new(patience: Patience) -> Self {
+        Self { backoff: Backoff::default(), patience }
+    }
+
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    /// With what to end instead: the failure of the last try if it is final, or that patience is over.
+    pub async fn pause(&mut self, failure: Failure) -> Result<(), Failure> {
+        let Verdict::Again(told) = verdict(&failure) else { return Err(failure) };
+        // Somebody waits for the end, and a wrong CA file does not mend itself meanwhile.
+        if self.patience.is_bounded() && matches!(failure, Failure::NotTrusted(_)) {
+            return Err(failure);
+        }
+        let wait = self.backoff.after(told);
+        if let Some(ended) = self.patience.ends_before(wait, &failure) {
+            return Err(ended);
+        }
+        let reason = failure.reason_text();
+        tracing::warn!(reason, message = %failure, wait_ms = wait.as_millis(), "no journal serves this node yet");
+        time::sleep(wait).await;
+        Ok(())
+    }
+}
+
+/// The failure of a round of several journals that tells most: what a journal says before what TCP and TLS say, and
+/// that all of them are strangers only if all of them are.
+pub fn most_telling(kept: Option<Failure>, next: Failure) -> Failure {
+    let rank = |failure: &Failure| match failure {
+        Failure::NotTrusted(_) => 0,
+        Failure::Unreachable(_) | Failure::Deadline(_) => 1,
+        Failure::Failed { .. } => 2,
+        Failure::Refused(_) | Failure::ConnectionRefused(_) | Failure::Usage(_) | Failure::Violation(_) => 3,
+    };
+    match kept {
+        Some(kept) if rank(&kept) > rank(&next) => kept,
+        Some(_) | None => next,
+    }
+}
+
+/// How long somebody wants to go on trying.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    until: Option<(Instant, Duration)>,
+}
+
+impl Patience {
+    /// For ever.
+    pub const ENDLESS: Self = Self { until: None };
+
+    /// For so long, from this moment.
+    pub fn of(span: Duration) -> Self {
+        Self { until: Some((Instant::now() + span, span)) }
+    }
+
+    /// Whether it ends at some time.
+    pub fn is_bounded(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// How long a single step may take that should take no longer than `longest`.
+    pub fn within(&self, longest: Duration) -> Duration {
+        match self.until {
+            Some((until, _)) => longest.min(until.saturating_duration_since(Instant::now())),
+            None => longest,
+        }
+    }
+
+    /// What to end with instead of waiting so long, if that is beyond patience.
+    pub fn ends_before(&self, wait: Duration, last: &Failure) -> Option<Failure> {
+        let (until, span) = self.until?;
+        (Instant::now() + wait >= until).then(|| given_up(span, last))
+    }
+}
+
+/// The last failure, told as the reason for giving up: exit code 3 either way.
+fn given_up(span: Duration, last: &Failure) -> Failure {
+    let told = format!("{last} (tried for {} s)", span.as_secs_f64());
+    match last {
+        Failure::Unreachable(_) => Failure::Unreachable(told),
+        Failure::NotTrusted(_) => Failure::NotTrusted(told),
+        Failure::Deadline(_) => Failure::Deadline(told),
+        Failure::Refused(_)
+        | Failure::ConnectionRefused(_)
+        | Failure::Usage(_)
+        | Failure::Violation(_)
+        | Failure::Failed { .. } => Failure::Deadline(format!("{}: {told}", last.reason_text())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proto::{channel::ConnectionRefusal, reason::Reason, refusal::Refusal};
+
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again_and_other_refusals_are_final() {
+        let slot = Duration::from_millis(700);
+        for reason in Reason::ALL {
+            let refused = Failure::from(Refusal::new(*reason, "").retry_after(slot));
+            let passes = matches!(reason.code(), Code::Unavailable | Code::ResourceExhausted);
+            let expected = if passes { Verdict::Again(Some(slot)) } else { Verdict::Final };
+            assert_eq!(verdict(&refused), expected, "{reason}");
+        }
+        for (failure, expected) in [
+            (Failure::Unreachable(String::new()), Verdict::Again(None)),
+            (Failure::Deadline(String::new()), Verdict::Again(None)),
+            (Failure::other("it broke"), Verdict::Again(None)),
+            (Failure::named("NODE_ON_FIRE", "of a newer journal"), Verdict::Final),
+            (Failure::ConnectionRefused(ConnectionRefusal::Revoked), Verdict::Final),
+        ] {
+            assert_eq!(verdict(&failure), expected, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_a_bound() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u128> = (0..10).map(|_| backoff.drawn(None, u64::MAX).as_millis()).collect();
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
+    }
+
+    #[test]
+    fn giving_up_keeps_the_last_reason_and_exits_with_3() {
+        for last in [
+            Failure::Unreachable("nobody".to_owned()),
+            Failure::NotTrusted("stranger".to_owned()),
+            Failure::from(Refusal::new(Reason::Overloaded, "busy")),
+            Failure::other("it broke"),
+        ] {
+            let ended = given_up(Duration::from_millis(1500), &last);
+            assert_eq!(ended.exit() as u8, 3, "{ended:?}");
+            assert!(ended.to_string().ends_with(&format!("{last} (tried for 1.5 s)")), "{ended}");
+        }
+    }
+
+    #[test]
+    fn a_journal_s_word_tells_more_than_a_lost_connection() {
+        let busy = || Failure::from(Refusal::new(Reason::Overloaded, "busy"));
+        let nobody = || Failure::Unreachable("nobody".to_owned());
+        let stranger = || Failure::NotTrusted("stranger".to_owned());
+        assert_eq!(most_telling(Some(busy()), nobody()), busy());
+        assert_eq!(most_telling(Some(nobody()), busy()), busy());
+        assert_eq!(most_telling(Some(nobody()), stranger()), nobody());
+        assert_eq!(most_telling(None, stranger()), stranger());
+    }
+
+    #[tokio::test]
+    async fn a_wrong_ca_ends_only_tries_that_somebody_waits_for() {
+        let stranger = Failure::NotTrusted("stranger".to_owned());
+        let hour = Patience::of(Duration::from_secs(3600));
+        assert_eq!(Tries::new(hour).pause(stranger.clone()).await, Err(stranger.clone()));
+        assert_eq!(Tries::new(Patience::ENDLESS).pause(stranger).await, Ok(()));
+    }
+
+    #[test]
+    fn patience_ends_before_a_wait_that_is_too_long() {
+        let (last, hour) = (Failure::other("it broke"), Duration::from_secs(3600));
+        assert_eq!(Patience::ENDLESS.ends_before(hour, &last), None);
+        assert_eq!(Patience::ENDLESS.within(hour), hour);
+        let patience = Patience::of(Duration::from_secs(600));
+        assert_eq!(patience.ends_before(Duration::from_secs(1), &last), None);
+        assert!(patience.ends_before(hour, &last).is_some());
+        assert!(patience.within(hour) <= Duration::from_secs(600));
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_that_was_told_is_never_cut_short(failed in 0u32..100, millis in 0u64..300_000, random: u64) {
+            let told = Duration::from_millis(millis);
+            let wait = Backoff { failed }.drawn(Some(told), random);
+            prop_assert!(wait >= told && wait <= told + SPREAD);
+        }
+
+        #[test]
+        fn no_wait_is_without_a_bound(failed: u32, told: Option<u64>, random: u64) {
+            let wait = Backoff { failed }.drawn(told.map(Duration::from_secs), random);
+            prop_assert!(wait <= LONGEST_TOLD + SPREAD);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What a verb found out or changed, and how it is printed: a table for people, JSON for scripts.
+//!
+//! Verbs make an [`Answer`], `main` prints it.
+//!
+//! Not here, on purpose: failures (`proto::outcome`) and the look of tables ([`crate::table`]).
+//!
+//! **Invariant:** with `-o json`, one JSON document on one line, and nothing else.
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+
+use clap::ValueEnum;
+use proto::{
+    node_json::{NodeJson, UnreadableNode},
+    outcome::Failure,
+    pb,
+};
+use serde::Serialize;
+
+use crate::table;
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Table,
+    /// For scripts
+    Json,
+}
+
+/// What a verb prints. As JSON it is the thing itself, without a frame.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// The node that was looked at or changed.
+    Node(Box<NodeJson>),
+    /// Nodes in the order of their names.
+    Nodes {
+        /// The nodes.
+        nodes: Vec<NodeJson>,
+        /// The log's last fact that they show.
+        seq: u64,
+    },
+}
+
+impl Answer {
+    /// Reads the node of a journal's answer.
+    ///
+    /// # Errors
+    /// If there is none, or this release cannot read it.
+    pub fn of_node(node: Option<pb::Node>) -> Result<Self, Failure> {
+        let node = node.ok_or_else(|| Failure::other("the journal's answer holds no node"))?;
+        Ok(Self::Node(Box::new(readable(node)?)))
+    }
+
+    /// Reads the nodes of a journal's answer.
+    ///
+    /// # Errors
+    /// If this release cannot read one of them.
+    pub fn of_nodes(nodes: Vec<pb::Node>, seq: u64) -> Result<Self, Failure> {
+        let nodes = nodes.into_iter().map(readable).collect::<Result<_, _>>()?;
+        Ok(Self::Nodes { nodes, seq })
+    }
+
+    /// Prints to stdout.
+    ///
+    /// # Errors
+    /// If stdout cannot be written. A reader that has seen enough (`pact node list | head`) is no error.
+    pub fn print(&self, output: Output) -> Result<(), Failure> {
+        match self.write(output, &mut BufWriter::new(io::stdout().lock())) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(Failure::other(format!("the answer could not be printed: {error}")))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn write(&self, output: Output, to: &mut dyn Write) -> io::Result<()> {
+        match output {
+            Output::Json => serde_json::to_writer(&mut *to, self)?,
+            Output::Table => to.write_all(self.table().as_bytes())?,
+        }
+        writeln!(to)?;
+        to.flush()
+    }
+
+    fn table(&self) -> String {
+        match self {
+            Self::Node(node) => table::of_node(node),
+            Self::Nodes { nodes, .. } => table::of_nodes(nodes),
+        }
+    }
+}
+
+fn readable(node: pb::Node) -> Result<NodeJson, Failure> {
+    NodeJson::try_from(node).map_err(|error: UnreadableNode| Failure::other(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_framed_with_its_seq() {
+        let mut printed = Vec::new();
+        Answer::Nodes { nodes: vec![], seq: 7 }.write(Output::Json, &mut printed).unwrap();
+        assert_eq!(printed, b"{\"nodes\":[],\"seq\":7}\n");
+    }
+
+    #[test]
+    fn an_answer_without_its_node_is_told() {
+        let failure = Answer::of_node(None).unwrap_err();
+        assert_eq!(failure.to_string(), "the journal's answer holds no node");
+    }
+
+    #[test]
+    fn a_node_of_a_newer_journal_is_told_by_name() {
+        let node = pb::Node { node_id: "n1".to_owned(), state: 99, ..pb::Node::default() };
+        let told = Answer::of_node(Some(node)).unwrap_err().to_string();
+        assert!(told.contains("node `n1`") && told.contains("state"), "{told}");
+    }
+
+    /// Takes nothing more.
+    struct Closed(ErrorKind);
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_reader_is_seen_as_such() {
+        let answer = Answer::Nodes { nodes: vec![], seq: 0 };
+        for output in [Output::Json, Output::Table] {
+            let error = answer.write(output, &mut Closed(ErrorKind::BrokenPipe)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The command line of `pact`: flags, then the environment.
+//!
+//! `main` parses it; [`Global::journals`] turns it into the [`Journals`] that all verbs ask.
+//!
+//! Not here, on purpose: what a verb takes (it stands beside the verb), and the checks of names and addresses of nodes,
+//! which are the journal's.
+//!
+//! **Invariant:** what is missing is told at once, each with its flag and its variable.
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+    time::Duration,
+};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use proto::{
+    channel::JournalAddress,
+    logging::LogFormat,
+    outcome::Failure,
+    pem_file::{Credential, Trust},
+};
+
+use crate::{answer::Output, connection::Journals, duration, node};
+
+const EXAMPLES: &str = "\
+Examples:
+  export PACT_ENDPOINTS=https://127.0.0.1:9446
+  export PACT_CA=j1/bootstrap/domain-ca.pem
+  export PACT_CREDENTIAL=j1/bootstrap/operator.pem
+  pact node enroll compute-042 --mac aa:bb:cc:dd:ee:01
+  pact node list
+  pact node inspect compute-042 -o json
+
+Exit codes:
+  0  done
+  1  failed, or refused by the journal
+  2  wrong usage
+  3  no journal could be reached, or the time was over
+  4  not authorized";
+
+/// Commands a pact domain: which nodes may enroll, and which may no longer.
+#[derive(Debug, Parser)]
+#[command(name = "pact", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Flags of all verbs.
+    #[command(flatten)]
+    pub global: Global,
+    /// What it is about.
+    #[command(subcommand)]
+    pub noun: Noun,
+}
+
+/// What a command is about.
+#[derive(Debug, Subcommand)]
+pub enum Noun {
+    /// The nodes of the domain
+    #[command(subcommand)]
+    Node(node::Verb),
+}
+
+/// The flags that every verb takes.
+#[derive(Debug, ClapArgs)]
+pub struct Global {
+    /// Operators' listener of a journal; several are tried in their order
+    #[arg(
+        long = "endpoint",
+        global = true,
+        env = "PACT_ENDPOINTS",
+        hide_env_values = true,
+        value_name = "https://HOST:PORT",
+        value_delimiter = ',',
+        help_heading = "Connection"
+    )]
+    pub endpoints: Vec<String>,
+
+    /// PEM file with the domain CA certificate, whom to trust
+    #[arg(
+        long,
+        global = true,
+        env = "PACT_CA",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Connection"
+    )]
+    pub ca: Option<OsString>,
+
+    /// PEM file with your certificate chain and key
+    #[arg(
+        long,
+        global = true,
+        env = "PACT_CREDENTIAL",
+        hide_env_values = true,
+        value_name = "FILE",
+        help_heading = "Connection"
+    )]
+    pub credential: Option<OsString>,
+
+    /// How long everything may take, as 500ms, 10s or 2m
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        default_value = "10s",
+        value_parser = duration::parse,
+        help_heading = "Connection"
+    )]
+    pub timeout: Duration,
+
+    /// Form of the answer on stdout
+    #[arg(short, long, global = true, value_enum, default_value_t, help_heading = "Output")]
+    pub output: Output,
+
+    /// Form of the log on stderr; RUST_LOG chooses what is logged
+    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Output")]
+    pub log_format: LogFormat,
+}
+
+impl Global {
+    /// Reads the files and addresses that the flags name.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] if one is missing, names all that are; or if an address or file cannot be used.
+    pub fn journals(&self) -> Result<Journals, Failure> {
+        let endpoints: Vec<&str> =
+            self.endpoints.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
+        let (ca, credential) = (given(self.ca.as_deref()), given(self.credential.as_deref()));
+        let missing: Vec<&str> = [
+            endpoints.is_empty().then_some("--endpoint https://HOST:PORT or set PACT_ENDPOINTS"),
+            ca.is_none().then_some("--ca FILE or set PACT_CA"),
+            credential.is_none().then_some("--credential FILE or set PACT_CREDENTIAL"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let (Some(ca), Some(credential), true) = (ca, credential, missing.is_empty()) else {
+            return Err(Failure::Usage(format!("give {}", missing.join("; give "))));
+        };
+        let endpoints = endpoints.into_iter().map(address).collect::<Result<_, _>>()?;
+        Ok(Journals::new(endpoints, Trust::read(ca)?, Credential::read(credential)?, self.timeout))
+    }
+}
+
+/// An empty value counts as none: it is how scripts and unit files take a variable back.
+fn given(text: Option<&OsStr>) -> Option<&Path> {
+    text.filter(|text| !text.is_empty()).map(Path::new)
+}
+
+fn address(text: &str) -> Result<JournalAddress, Failure> {
+    text.parse().map_err(|error: proto::channel::InvalidAddress| Failure::Usage(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    /// A command line with the given flags, which stand for the environment too: clap treats them alike.
+    fn global(flags: &[&str]) -> Global {
+        let line = ["pact", "node", "list", "--endpoint=", "--ca=", "--credential="];
+        let line = line.iter().copied().filter(|own| !flags.iter().any(|flag| flag.starts_with(own)));
+        Args::try_parse_from(line.chain(flags.iter().copied())).unwrap().global
+    }
+
+    fn usage(flags: &[&str]) -> String {
+        let failure = global(flags).journals().unwrap_err();
+        assert!(matches!(failure, Failure::Usage(_)), "{failure:?}");
+        failure.to_string()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_examples() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n  "), "{}", command.get_name());
+            assert!(help.contains("pact "), "{}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Args::command());
+    }
+
+    #[test]
+    fn flags_stand_before_and_after_the_verb() {
+        for line in [
+            ["pact", "-o", "json", "--timeout", "500ms", "node", "list"],
+            ["pact", "node", "list", "--timeout", "500ms", "--output", "json"],
+        ] {
+            let global = Args::try_parse_from(line).unwrap().global;
+            assert_eq!((global.output, global.timeout), (Output::Json, Duration::from_millis(500)));
+        }
+    }
+
+    #[test]
+    fn a_table_and_ten_seconds_are_the_defaults() {
+        let global = global(&[]);
+        assert_eq!((global.output, global.timeout), (Output::Table, Duration::from_secs(10)));
+        assert_eq!(global.log_format, LogFormat::Text);
+    }
+
+    #[test]
+    fn a_timeout_without_its_unit_is_wrong_usage() {
+        let error = Args::try_parse_from(["pact", "node", "list", "--timeout", "10"]).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::ValueValidation, 2));
+        assert!(error.to_string().contains("500ms, 10s, 2m"), "{error}");
+    }
+
+    #[test]
+    fn endpoints_repeat_or_stand_between_commas() {
+        for flags in [
+            &["--endpoint=https://a:1", "--endpoint=https://b:2"][..],
+            &["--endpoint=https://a:1,https://b:2"][..],
+        ] {
+            assert_eq!(global(flags).endpoints, ["https://a:1", "https://b:2"]);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named_by_flag_and_variable() {
+        let all = usage(&[]);
+        for name in ["--endpoint", "PACT_ENDPOINTS", "--ca", "PACT_CA", "--credential", "PACT_CREDENTIAL"] {
+            assert!(all.contains(name), "{all}");
+        }
+        let one = usage(&["--endpoint=https://a:1", "--ca=ca.pem"]);
+        assert_eq!(one, "give --credential FILE or set PACT_CREDENTIAL");
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_missing() {
+        let told = usage(&["--endpoint= , ,", "--ca=", "--credential=o.pem"]);
+        assert_eq!(
+            told,
+            "give --endpoint https://HOST:PORT or set PACT_ENDPOINTS; give --ca FILE or set PACT_CA"
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_wrong_usage() {
+        let told = usage(&["--endpoint=http://a:1", "--ca=ca.pem", "--credential=o.pem"]);
+        assert!(told.contains("`http://a:1` is no address"), "{told}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_wrong_usage() {
+        let told = usage(&["--endpoint=https://a:1", "--ca=/no/such.pem", "--credential=o.pem"]);
+        assert!(told.starts_with("cannot read /no/such.pem: "), "{told}");
+    }
+}

@@ -1,0 +1,127 @@
+//! The journals that an operator named, and one question to the first of them that answers.
+//!
+//! Every verb calls [`Journals::ask`] once.
+//!
+//! Several journals are tried in their order; only a connection that does not come about leads to the next one. Once a
+//! journal may have received the question, it is not asked of another: a change must not be made twice.
+//!
+//! Not here, on purpose: TLS (`proto::channel`) and what is asked (the verbs).
+//!
+//! **Invariant:** [`Journals::ask`] ends within the timeout, whatever the other side does or leaves.
+
+use std::time::{Duration, Instant};
+
+use proto::{
+    channel::{ConnectError, Connection, JournalAddress},
+    outcome::Failure,
+    pb::node_service_client::NodeServiceClient,
+    pem_file::{Credential, Trust},
+};
+use tokio::time;
+use tonic::{Response, Status, transport::Channel};
+
+/// The largest answer that is taken. A node takes some 400 bytes, so this is half a million nodes; the 4 MiB that tonic
+/// takes by itself end at ten thousand.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Whom to ask, as who, and for how long.
+#[derive(Debug)]
+pub struct Journals {
+    endpoints: Vec<JournalAddress>,
+    trust: Trust,
+    credential: Credential,
+    timeout: Duration,
+}
+
+impl Journals {
+    /// The endpoints are tried in their order; the timeout bounds each question, connecting included.
+    pub fn new(
+        endpoints: Vec<JournalAddress>,
+        trust: Trust,
+        credential: Credential,
+        timeout: Duration,
+    ) -> Self {
+        Self { endpoints, trust, credential, timeout }
+    }
+
+    /// Connects to the first journal that answers, and makes one call.
+    ///
+    /// # Errors
+    /// If no journal can be reached, it does not answer in time, or it refuses.
+    pub async fn ask<A>(
+        &self,
+        call: impl AsyncFnOnce(NodeServiceClient<Channel>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Failure> {
+        let asked = Instant::now();
+        let connection = self.connect(asked).await?;
+        let client = NodeServiceClient::new(connection.channel()).max_decoding_message_size(ANSWER_BYTES_MAX);
+        match time::timeout(self.left(asked), call(client)).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(connection.failure(&status)),
+            Err(_) => Err(Failure::Deadline(format!(
+                "{} did not answer within {} ms; it may still do what was asked",
+                connection.address(),
+                self.timeout.as_millis()
+            ))),
+        }
+    }
+
+    async fn connect(&self, asked: Instant) -> Result<Connection, Failure> {
+        let mut failures = Vec::new();
+        for (tried, address) in self.endpoints.iter().enumerate() {
+            // A fair share of what is left, so that one journal that says nothing does not use up the others' time.
+            let untried = u32::try_from(self.endpoints.len() - tried).unwrap_or(u32::MAX);
+            match self.open(address, self.left(asked) / untried).await {
+                Ok(connection) => return Ok(connection),
+                // They are of one domain: what one refuses, all refuse.
+                Err(ConnectError::Refused(refusal)) => return Err(Failure::ConnectionRefused(refusal)),
+                Err(error) => failures.push(Failure::from(error)),
+            }
+        }
+        Err(none_answered(failures))
+    }
+
+    /// Opens within a time. The outer limit also covers what [`Connection::open`] does after the handshake.
+    async fn open(&self, address: &JournalAddress, within: Duration) -> Result<Connection, ConnectError> {
+        let open = Connection::open(address, &self.trust, Some(&self.credential), within);
+        let late = |_| ConnectError::Deadline { address: address.clone(), within };
+        let opened = time::timeout(within, open).await.map_err(late).flatten();
+        if let Err(error) = &opened {
+            tracing::debug!(%address, %error, "no connection");
+        }
+        opened
+    }
+
+    fn left(&self, asked: Instant) -> Duration {
+        self.timeout.saturating_sub(asked.elapsed())
+    }
+}
+
+/// One journal's failure as it is; of several, all that they said.
+fn none_answered(mut failures: Vec<Failure>) -> Failure {
+    match failures.pop() {
+        Some(only) if failures.is_empty() => only,
+        last => {
+            let told: Vec<String> = failures.iter().chain(&last).map(ToString::to_string).collect();
+            Failure::Unreachable(told.join("; "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_failure_of_a_single_journal_keeps_its_kind() {
+        let failure = Failure::NotTrusted("whose are you?".to_owned());
+        assert_eq!(none_answered(vec![failure.clone()]), failure);
+    }
+
+    #[test]
+    fn of_several_journals_each_has_its_say() {
+        let failures =
+            vec![Failure::Deadline("a is silent".to_owned()), Failure::NotTrusted("b is odd".to_owned())];
+        assert_eq!(none_answered(failures), Failure::Unreachable("a is silent; b is odd".to_owned()));
+    }
+}

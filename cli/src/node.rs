@@ -1,0 +1,56 @@
+//! `pact node …`: what an operator can do with nodes. One file a verb.
+//!
+//! `main` runs the verb that the command line names.
+//!
+//! Not here, on purpose: whether a node may be changed so (design §5); the journal decides.
+//!
+//! **Invariant:** every change answers with the node as it is afterwards.
+
+mod decommission;
+mod enroll;
+mod inspect;
+mod list;
+mod revoke;
+
+use clap::Subcommand;
+use proto::outcome::Failure;
+
+use crate::{answer::Answer, connection::Journals};
+
+const EXAMPLES: &str = "\
+Examples:
+  pact node enroll compute-042 --mac aa:bb:cc:dd:ee:01 --bmc-serial SN-0042
+  pact node list --state active
+  pact node revoke compute-042 --reason \"stolen from rack r12\"";
+
+/// What to do with nodes.
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum Verb {
+    /// Permit a machine to enroll under a name
+    Enroll(enroll::Enroll),
+    /// Show the nodes of the domain
+    List(list::List),
+    /// Show one node
+    Inspect(inspect::Inspect),
+    /// Revoke a node and its certificates, and cut its connections
+    Revoke(revoke::Revoke),
+    /// Take a node out of service for good
+    Decommission(decommission::Decommission),
+}
+
+impl Verb {
+    /// Asks a journal for it.
+    ///
+    /// # Errors
+    /// If the journal refuses or cannot be reached.
+    pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
+        match self {
+            Self::Enroll(enroll) => enroll.run(journals).await,
+            Self::List(list) => list.run(journals).await,
+            Self::Inspect(inspect) => inspect.run(journals).await,
+            Self::Revoke(revoke) => revoke.run(journals).await,
+            Self::Decommission(decommission) => decommission.run(journals).await,
+        }
+    }
+}

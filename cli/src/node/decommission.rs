@@ -1,0 +1,41 @@
+//! `pact node decommission`: takes a node out of service for good, in peace.
+
+use clap::Args;
+use proto::{outcome::Failure, pb::DecommissionNodeRequest};
+
+use crate::{answer::Answer, connection::Journals};
+
+const EXAMPLES: &str = "\
+Examples:
+  pact node decommission compute-042
+  pact node decommission compute-042 --force --reason \"row 3 is sold\"";
+
+/// Takes a node out of service.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Decommission {
+    /// Name of the node
+    #[arg(value_name = "NODE_ID")]
+    node_id: String,
+
+    /// Also while sessions run on the node
+    #[arg(long)]
+    force: bool,
+
+    /// Why, for those who read the log; may be personal, it can be erased later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl Decommission {
+    /// Decommissions the node.
+    ///
+    /// # Errors
+    /// If the journal refuses or cannot be reached.
+    pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
+        let reason = self.reason.unwrap_or_default();
+        let request = DecommissionNodeRequest { node_id: self.node_id, force: self.force, reason };
+        let answer = journals.ask(async |mut client| client.decommission_node(request).await).await?;
+        Answer::of_node(answer.node)
+    }
+}

@@ -1,0 +1,247 @@
+//! Tables for people: columns of plain text, one node a row, without colours and lines, so that `grep` and `awk` work.
+//!
+//! [`crate::answer`] prints them. Scripts read `-o json`: these columns may change.
+//!
+//! **Invariant:** no control character reaches the terminal. Hardware tells pact what it likes, and operators read it.
+
+use comfy_table::{Table, presets};
+use proto::node_json::NodeJson;
+
+/// Shown where there is nothing.
+const NONE: &str = "-";
+
+/// Nodes, one a row.
+pub fn of_nodes(nodes: &[NodeJson]) -> String {
+    if nodes.is_empty() {
+        return "no nodes".to_owned();
+    }
+    let mut table = Table::new();
+    table.set_header(["NODE", "STATE", "VCLUSTER", "MAC", "CERTIFICATE UNTIL", "LAST SEEN"]);
+    for node in nodes {
+        table.add_row([
+            printable(&node.node_id),
+            state(node),
+            printable(vcluster(node)),
+            first_mac(node),
+            shown(node.certificate.as_ref().map(|certificate| certificate.not_after)),
+            shown(node.last_seen),
+        ]);
+    }
+    text(table)
+}
+
+/// One node, one property a row.
+pub fn of_node(node: &NodeJson) -> String {
+    let hardware = &node.hardware;
+    let mut table = Table::new();
+    table.add_rows([
+        property("NODE", [&node.node_id]),
+        property("DOMAIN", [&node.domain_id]),
+        property("STATE", [state(node)]),
+        property("EPOCH", [node.epoch]),
+        property("VCLUSTER", [vcluster(node)]),
+        property("MAC", &hardware.macs),
+        property("BMC SERIAL", &hardware.bmc_serial),
+        property("UUID", &hardware.uuid),
+        property("ASSURANCE", node.assurance),
+        property("CERTIFICATE", node.certificate.as_ref().map(|certificate| &certificate.serial)),
+    ]);
+    if let Some(certificate) = &node.certificate {
+        table.add_rows([
+            property("  VALID FROM", [certificate.not_before]),
+            property("  VALID UNTIL", [certificate.not_after]),
+            property("  RENEW AFTER", [certificate.renew_after]),
+            property("  KEY SHA-256", [&certificate.spki_sha256]),
+            property("  AUTHORITY", [&certificate.authority]),
+        ]);
+    }
+    table.add_rows([
+        property("LAST SEEN", node.last_seen),
+        property("REGISTERED", [format!("{} by {}", node.registered_at, node.registered_by)]),
+        property("LABELS", node.labels.iter().map(|(key, value)| format!("{key}={value}"))),
+        property("VERSION", [node.version]),
+    ]);
+    text(table)
+}
+
+/// A row of two cells. Several values stand one below the other.
+fn property(name: &str, values: impl IntoIterator<Item: ToString>) -> [String; 2] {
+    let values: Vec<String> = values.into_iter().map(|value| printable(&value.to_string())).collect();
+    [name.to_owned(), if values.is_empty() { NONE.to_owned() } else { values.join("\n") }]
+}
+
+/// The state, with all that is unusual about it.
+fn state(node: &NodeJson) -> String {
+    let unconfirmed = node.certificate.is_some() && !node.confirmed;
+    let remarks: Vec<&str> =
+        [(unconfirmed, "unconfirmed"), (node.contested, "contested"), (node.draining, "draining")]
+            .into_iter()
+            .filter_map(|(is_so, remark)| is_so.then_some(remark))
+            .collect();
+    if remarks.is_empty() {
+        node.state.to_owned()
+    } else {
+        format!("{} ({})", node.state, remarks.join(", "))
+    }
+}
+
+fn vcluster(node: &NodeJson) -> &str {
+    node.vcluster.as_deref().unwrap_or("maintenance")
+}
+
+fn first_mac(node: &NodeJson) -> String {
+    match node.hardware.macs.as_slice() {
+        [] => NONE.to_owned(),
+        [only] => printable(only),
+        [first, more @ ..] => format!("{} (+{})", printable(first), more.len()),
+    }
+}
+
+fn shown(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |value| printable(&value.to_string()))
+}
+
+/// The text with its control characters written out.
+fn printable(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() { plain.extend(letter.escape_default()) } else { plain.push(letter) }
+    }
+    plain
+}
+
+fn text(mut table: Table) -> String {
+    table.load_style(presets::NOTHING);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use events::vocabulary::Timestamp;
+    use proto::node_json::{CertificateJson, HardwareJson};
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn registered(node_id: &str) -> NodeJson {
+        NodeJson {
+            node_id: node_id.to_owned(),
+            domain_id: "alps".to_owned(),
+            state: "registered",
+            confirmed: false,
+            epoch: 1,
+            contested: false,
+            draining: false,
+            vcluster: None,
+            hardware: HardwareJson {
+                macs: vec!["aa:bb:cc:dd:ee:01".to_owned(), "aa:bb:cc:dd:ee:02".to_owned()],
+                bmc_serial: Some("SN1".to_owned()),
+                uuid: None,
+            },
+            assurance: None,
+            certificate: None,
+            last_seen: None,
+            registered_at: at("2026-01-31T12:00:00Z"),
+            registered_by: "operator:admin".to_owned(),
+            labels: BTreeMap::from([
+                ("rack".to_owned(), "r12".to_owned()),
+                ("row".to_owned(), "3".to_owned()),
+            ]),
+            version: 1,
+        }
+    }
+
+    fn active(node_id: &str) -> NodeJson {
+        let mut node = registered(node_id);
+        node.state = "active";
+        node.hardware.macs.truncate(1);
+        node.assurance = Some("claimed");
+        node.last_seen = Some(at("2026-01-31T12:00:02Z"));
+        node.certificate = Some(CertificateJson {
+            serial: "4f".repeat(16),
+            spki_sha256: "ab".repeat(32),
+            not_before: at("2026-01-31T11:55:00Z"),
+            not_after: at("2026-02-03T12:00:00Z"),
+            renew_after: at("2026-02-02T12:00:00Z"),
+            authority: "01J".to_owned(),
+        });
+        node
+    }
+
+    #[test]
+    fn nodes_stand_one_a_row_under_their_columns() {
+        let shown = of_nodes(&[registered("n1"), active("compute-042")]);
+        let expected = "\
+NODE         STATE                 VCLUSTER     MAC                     CERTIFICATE UNTIL         LAST SEEN
+n1           registered            maintenance  aa:bb:cc:dd:ee:01 (+1)  -                         -
+compute-042  active (unconfirmed)  maintenance  aa:bb:cc:dd:ee:01       2026-02-03T12:00:00.000Z  2026-01-31T12:00:02.000Z";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn no_nodes_are_told_in_words() {
+        assert_eq!(of_nodes(&[]), "no nodes");
+    }
+
+    #[test]
+    fn a_registered_node_shows_what_it_must_present() {
+        let expected = "\
+NODE         n1
+DOMAIN       alps
+STATE        registered
+EPOCH        1
+VCLUSTER     maintenance
+MAC          aa:bb:cc:dd:ee:01
+             aa:bb:cc:dd:ee:02
+BMC SERIAL   SN1
+UUID         -
+ASSURANCE    -
+CERTIFICATE  -
+LAST SEEN    -
+REGISTERED   2026-01-31T12:00:00.000Z by operator:admin
+LABELS       rack=r12
+             row=3
+VERSION      1";
+        assert_eq!(of_node(&registered("n1")), expected);
+    }
+
+    #[test]
+    fn an_active_node_shows_its_certificate() {
+        let shown = of_node(&active("n1"));
+        for line in [
+            format!("CERTIFICATE    {}", "4f".repeat(16)),
+            "  VALID UNTIL  2026-02-03T12:00:00.000Z".to_owned(),
+            format!("  KEY SHA-256  {}", "ab".repeat(32)),
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line} is not in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_unusual_stands_beside_the_state() {
+        let mut node = active("n1");
+        (node.confirmed, node.contested, node.draining) = (true, true, true);
+        assert_eq!(state(&node), "active (contested, draining)");
+        (node.contested, node.draining) = (false, false);
+        assert_eq!(state(&node), "active");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let mut node = registered("n1");
+        node.hardware.bmc_serial = Some("\u{1b}[2Jgone\u{9b}31m".to_owned());
+        node.hardware.macs = vec!["\u{7}".to_owned()];
+        node.vcluster = Some("\t".to_owned());
+        for shown in [of_node(&node), of_nodes(&[node])] {
+            assert!(!shown.chars().any(|letter| letter.is_control() && letter != '\n'), "{shown:?}");
+        }
+    }
+}

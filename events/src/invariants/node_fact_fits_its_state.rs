@@ -1,0 +1,258 @@
+//! A fact about a node fits the state that it meets: the table of design §5, and R13's match of the hardware.
+//!
+//! Not here: what a revoked node may not have ([`super::revoked_is_final`]).
+
+use crate::fact::{Fact, Record};
+use crate::node::{Cause, DeactivationCause, Event, Held, State};
+use crate::vocabulary::{HardwareIdentity, MAX_MACS, Serial, Timestamp};
+
+use super::{Past, ensure};
+
+/// The invariant's name.
+pub const NAME: &str = "node_fact_fits_its_state";
+
+pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+    let Fact::Node(id, event) = &record.fact else { return Ok(()) };
+    let state = past.node(id);
+    match event {
+        Event::Registered { epoch, hardware, .. } => registered(state, *epoch, hardware),
+        Event::CertificateIssued { cause, epoch, presented, .. } => {
+            issued(state, *cause, *epoch, presented.as_ref())
+        }
+        Event::EnrollmentConfirmed { serial } => confirmed(state, *serial),
+        Event::Deactivated { cause, supersedes } => {
+            deactivated(state, *cause, *supersedes, record.decided_at.max(record.recorded_at))
+        }
+        Event::Reactivated { serial } => {
+            reactivated(state, *serial, record.decided_at.min(record.recorded_at))
+        }
+        Event::Revoked { .. } => {
+            ensure(!matches!(state, State::Unknown), || "it was never registered".to_owned())
+        }
+    }
+}
+
+fn registered(state: &State, epoch: u32, hardware: &HardwareIdentity) -> Result<(), String> {
+    let next = match state {
+        State::Unknown => Some(1),
+        State::Revoked { enrollment } => enrollment.epoch.checked_add(1),
+        State::Registered { .. } | State::Active { .. } | State::Inactive { .. } => None,
+    };
+    ensure(next.is_some(), || "it is registered already".to_owned())?;
+    ensure(next == Some(epoch), || format!("its epoch is {epoch}, not the next"))?;
+    let macs = hardware.macs.len();
+    ensure((1..=MAX_MACS).contains(&macs), || format!("it has {macs} MAC addresses"))
+}
+
+fn issued(
+    state: &State,
+    cause: Cause,
+    epoch: u32,
+    presented: Option<&HardwareIdentity>,
+) -> Result<(), String> {
+    let fits = match (state, cause) {
+        (State::Registered { .. }, Cause::Enrolled)
+        | (State::Inactive { .. }, Cause::ReEnrolled)
+        | (State::Active { .. } | State::Inactive { current: Some(_), .. }, Cause::Renewed)
+        | (State::Revoked { .. }, _) => true,
+        (State::Unknown | State::Registered { .. } | State::Active { .. } | State::Inactive { .. }, _) => false,
+    };
+    ensure(fits, || format!("a certificate on the occasion {cause:?} does not fit"))?;
+    let Some(enrollment) = state.enrollment() else { return Ok(()) };
+    ensure(enrollment.epoch == epoch, || {
+        format!("the certificate is of epoch {epoch}, the enrollment of {}", enrollment.epoch)
+    })?;
+    let matched = match cause {
+        Cause::Enrolled | Cause::ReEnrolled => {
+            presented.is_some_and(|presented| enrollment.hardware.is_matched_by(presented))
+        }
+        Cause::Renewed => presented.is_none(),
+    };
+    ensure(matched, || "what was presented does not match what is registered".to_owned())
+}
+
+fn confirmed(state: &State, serial: Serial) -> Result<(), String> {
+    let fits = match state {
+        State::Active { current, .. } => current.certificate.serial == serial && current.confirmed_at.is_none(),
+        State::Unknown | State::Registered { .. } | State::Inactive { .. } => false,
+        State::Revoked { .. } => true,
+    };
+    ensure(fits, || format!("{serial} is no unconfirmed current certificate"))
+}
+
+fn deactivated(
+    state: &State,
+    cause: DeactivationCause,
+    ended: Option<Serial>,
+    now: Timestamp,
+) -> Result<(), String> {
+    let current = match state {
+        State::Active { current, .. } => current,
+        State::Revoked { .. } => return Ok(()),
+        State::Unknown | State::Registered { .. } | State::Inactive { .. } => {
+            return Err("it is not active".to_owned());
+        }
+    };
+    let shall_end = match cause {
+        DeactivationCause::Operator => Some(current.certificate.serial),
+        DeactivationCause::Silence | DeactivationCause::Goodbye | DeactivationCause::Expiry => None,
+    };
+    ensure(ended == shall_end, || "only an operator's deactivation ends the certificate".to_owned())?;
+    let expiry = matches!(cause, DeactivationCause::Expiry);
+    ensure(!expiry || current.is_expired(now), || "its certificate has not expired".to_owned())
+}
+
+fn reactivated(state: &State, serial: Serial, now: Timestamp) -> Result<(), String> {
+    let lives = |held: &Held| held.certificate.serial == serial && !held.is_expired(now);
+    let fits = match state {
+        State::Inactive { current, .. } => current.as_ref().is_some_and(lives),
+        State::Unknown | State::Registered { .. } | State::Active { .. } => false,
+        State::Revoked { .. } => true,
+    };
+    ensure(fits, || format!("{serial} is no living certificate of an inactive node"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{
+        DAY, Log, certificate, confirmed, deactivated, enrolled, goodbye, hardware, issued, put_away,
+        re_enrolled, reactivated, registered, renewed, revoked, serial, supersedes, with_serial,
+    };
+
+    const UNKNOWN: &str = "n9";
+    const REGISTERED: &str = "n2";
+    const ACTIVE: &str = "n1";
+    const INACTIVE: &str = "n3";
+    const PUT_AWAY: &str = "n4";
+
+    fn log() -> Log {
+        let mut log = Log::enrolled();
+        log.of("n3", registered(1, &[5])).of("n3", enrolled(3, 0, &[5])).of("n3", goodbye());
+        log.of("n4", registered(1, &[6])).of("n4", enrolled(4, 0, &[6])).of("n4", put_away(4));
+        log
+    }
+
+    fn found(name: &str, event: &Event) {
+        assert!(log().broken_by_node(name, event.clone()).contains(&NAME), "{name}: {event:?}");
+    }
+
+    fn fits(name: &str, event: &Event) {
+        assert_eq!(log().broken_by_node(name, event.clone()), [""; 0], "{name}: {event:?}");
+    }
+
+    #[test]
+    fn rule_16_a_registration_in_any_other_epoch_is_found() {
+        fits(UNKNOWN, &registered(1, &[9]));
+        for epoch in [0, 2] {
+            found(UNKNOWN, &registered(epoch, &[9]));
+        }
+        for name in [REGISTERED, ACTIVE, INACTIVE, PUT_AWAY] {
+            found(name, &registered(1, &[9]));
+            found(name, &registered(2, &[9]));
+        }
+        let mut log = log();
+        log.of("n1", revoked(&[1], &[1, 2]));
+        assert_eq!(log.broken_by_node("n1", registered(2, &[1])), [""; 0]);
+        assert_eq!(log.broken_by_node("n1", registered(1, &[1])), [NAME]);
+        assert_eq!(log.broken_by_node("n1", registered(3, &[1])), [NAME]);
+    }
+
+    #[test]
+    fn rule_13_a_registration_without_an_address_or_with_too_many_is_found() {
+        found(UNKNOWN, &registered(1, &[]));
+        fits(UNKNOWN, &registered(1, &(10..26).collect::<Vec<u8>>()));
+        found(UNKNOWN, &registered(1, &(10..27).collect::<Vec<u8>>()));
+    }
+
+    #[test]
+    fn a_certificate_on_the_wrong_occasion_is_found() {
+        found(UNKNOWN, &enrolled(7, 0, &[9]));
+        fits(REGISTERED, &enrolled(7, 0, &[3]));
+        found(REGISTERED, &re_enrolled(7, 0, &[], &[3]));
+        found(REGISTERED, &renewed(7, 0, &[]));
+        let over = [supersedes(1, 0)];
+        fits(ACTIVE, &renewed(7, 0, &over));
+        found(ACTIVE, &re_enrolled(7, 0, &over, &[1]));
+        found(ACTIVE, &issued(Cause::Enrolled, 1, certificate(7, 0), &over, Some(hardware(&[1]))));
+        fits(INACTIVE, &re_enrolled(7, 0, &[supersedes(3, 0)], &[5]));
+        fits(INACTIVE, &renewed(7, 0, &[supersedes(3, 300)]));
+        found(INACTIVE, &enrolled(7, 0, &[5]));
+        fits(PUT_AWAY, &re_enrolled(7, 0, &[], &[6]));
+        found(PUT_AWAY, &renewed(7, 0, &[]));
+    }
+
+    #[test]
+    fn rule_13_a_certificate_for_other_hardware_is_found() {
+        fits(REGISTERED, &issued(Cause::Enrolled, 1, certificate(7, 0), &[], Some(with_serial(&[3], "x"))));
+        found(REGISTERED, &enrolled(7, 0, &[9]));
+        found(REGISTERED, &issued(Cause::Enrolled, 1, certificate(7, 0), &[], None));
+        let presented = Some(hardware(&[1]));
+        found(ACTIVE, &issued(Cause::Renewed, 1, certificate(7, 0), &[supersedes(1, 0)], presented));
+    }
+
+    #[test]
+    fn rule_16_a_certificate_of_another_epoch_is_found() {
+        found(REGISTERED, &issued(Cause::Enrolled, 2, certificate(7, 0), &[], Some(hardware(&[3]))));
+        found(ACTIVE, &issued(Cause::Renewed, 0, certificate(7, 0), &[supersedes(1, 0)], None));
+    }
+
+    #[test]
+    fn a_confirmation_of_anything_but_a_new_current_certificate_is_found() {
+        for name in [UNKNOWN, REGISTERED, ACTIVE, INACTIVE, PUT_AWAY] {
+            found(name, &confirmed(1));
+            found(name, &confirmed(3));
+            found(name, &confirmed(4));
+        }
+        let mut log = log();
+        log.of("n1", renewed(7, 0, &[supersedes(1, 300)]));
+        assert_eq!(log.broken_by_node("n1", confirmed(7)), [""; 0]);
+        assert_eq!(log.broken_by_node("n1", confirmed(1)), [NAME]);
+    }
+
+    #[test]
+    fn a_deactivation_of_a_node_that_is_not_active_is_found() {
+        for name in [UNKNOWN, REGISTERED, INACTIVE, PUT_AWAY] {
+            found(name, &goodbye());
+        }
+        fits(ACTIVE, &goodbye());
+        fits(ACTIVE, &put_away(1));
+    }
+
+    #[test]
+    fn a_deactivation_that_ends_the_wrong_certificate_or_none_is_found() {
+        found(ACTIVE, &put_away(2));
+        found(ACTIVE, &deactivated(DeactivationCause::Operator));
+        found(ACTIVE, &Event::Deactivated { cause: DeactivationCause::Silence, supersedes: Some(serial(1)) });
+    }
+
+    #[test]
+    fn an_expiry_before_the_end_is_found() {
+        let expiry = deactivated(DeactivationCause::Expiry);
+        let mut log = log();
+        log.wait(3 * DAY - 1);
+        assert_eq!(log.broken_by_node("n1", expiry.clone()), [NAME]);
+        log.wait(1);
+        assert_eq!(log.broken_by_node("n1", expiry), [""; 0]);
+    }
+
+    #[test]
+    fn a_reactivation_without_a_living_certificate_is_found() {
+        fits(INACTIVE, &reactivated(3));
+        found(INACTIVE, &reactivated(1));
+        for name in [UNKNOWN, REGISTERED, ACTIVE, PUT_AWAY] {
+            found(name, &reactivated(1));
+            found(name, &reactivated(4));
+        }
+        let mut log = log();
+        log.wait(3 * DAY);
+        assert_eq!(log.broken_by_node("n3", reactivated(3)), [NAME]);
+    }
+
+    #[test]
+    fn a_revocation_of_an_unknown_node_is_found() {
+        found(UNKNOWN, &revoked(&[], &[]));
+        fits(REGISTERED, &revoked(&[], &[3]));
+        fits(PUT_AWAY, &revoked(&[], &[6]));
+    }
+}

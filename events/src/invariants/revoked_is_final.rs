@@ -1,0 +1,102 @@
+//! A revoked node gets nothing before an operator begins a new epoch, a revoked operator gets nothing at all, and a
+//! revocation names every certificate of its node that lives (R16).
+
+use crate::fact::{Fact, Record};
+use crate::node::{Event, State};
+use crate::operator;
+use crate::vocabulary::{NodeId, Serial};
+
+use super::{Past, ensure};
+
+/// The invariant's name.
+pub const NAME: &str = "revoked_is_final";
+
+pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+    match &record.fact {
+        Fact::Node(id, event) => node(past, record, id, event),
+        Fact::Operator(id, _) => match past.operator(id) {
+            operator::State::Revoked { .. } => Err(format!("the operator {id} was revoked")),
+            operator::State::Unknown | operator::State::Active { .. } => Ok(()),
+        },
+        Fact::Domain(_) | Fact::Authority(..) => Ok(()),
+    }
+}
+
+fn node(past: &Past, record: &Record, id: &NodeId, event: &Event) -> Result<(), String> {
+    let state = past.node(id);
+    match event {
+        Event::Registered { .. } => Ok(()),
+        Event::CertificateIssued { .. }
+        | Event::EnrollmentConfirmed { .. }
+        | Event::Deactivated { .. }
+        | Event::Reactivated { .. } => alive(id, state),
+        Event::Revoked { serials, .. } => {
+            alive(id, state)?;
+            all_named(record, state, serials)
+        }
+    }
+}
+
+fn alive(id: &NodeId, state: &State) -> Result<(), String> {
+    ensure(!matches!(state, State::Revoked { .. }), || format!("the node {id} was revoked"))
+}
+
+fn all_named(record: &Record, state: &State, named: &[Serial]) -> Result<(), String> {
+    let held = || {
+        let overlap = match state {
+            State::Active { overlap, .. } => overlap.as_ref(),
+            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => None,
+        };
+        state.current().into_iter().chain(overlap).map(|held| held.certificate.serial)
+    };
+    let now = record.decided_at.max(record.recorded_at);
+    for serial in held() {
+        let lives = state.usable_until(serial).is_some_and(|until| until > now);
+        ensure(!lives || named.contains(&serial), || format!("the certificate {serial} would live on"))?;
+    }
+    let foreign = named.iter().find(|serial| held().all(|own| own != **serial));
+    foreign.map_or(Ok(()), |serial| Err(format!("the certificate {serial} is none of the node's")))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fact::Fact;
+    use crate::node::Event;
+    use crate::samples::{
+        DAY, Log, admin, confirmed, enrolled, goodbye, operator_created, operator_renewed, operator_revoked,
+        reactivated, registered, renewed, revoked, supersedes,
+    };
+
+    #[test]
+    fn rule_16_a_fact_about_a_revoked_node_is_found() {
+        let mut log = Log::enrolled();
+        log.of("n1", revoked(&[1], &[1, 2]));
+        let planted: [Event; 5] =
+            [enrolled(7, 0, &[1]), confirmed(1), goodbye(), reactivated(1), revoked(&[], &[1, 2])];
+        for event in planted {
+            assert_eq!(log.broken_by_node("n1", event.clone()), [super::NAME], "{event:?}");
+        }
+        assert_eq!(log.broken_by_node("n1", registered(2, &[1])), [""; 0]);
+    }
+
+    #[test]
+    fn rule_16_a_revocation_that_leaves_a_certificate_alive_is_found() {
+        let mut log = Log::enrolled();
+        log.of("n1", renewed(2, 0, &[supersedes(1, 300)]));
+        for serials in [&[][..], &[1], &[2], &[1, 2, 3]] {
+            assert_eq!(log.broken_by_node("n1", revoked(serials, &[1, 2])), [super::NAME], "{serials:?}");
+        }
+        assert_eq!(log.broken_by_node("n1", revoked(&[2, 1], &[1, 2])), [""; 0]);
+        log.wait(3 * DAY);
+        assert_eq!(log.broken_by_node("n1", revoked(&[], &[1, 2])), [""; 0]);
+    }
+
+    #[test]
+    fn rule_16_a_fact_about_a_revoked_operator_is_found() {
+        let mut log = Log::new();
+        log.append(vec![Fact::Operator(admin(), operator_revoked(50))]);
+        for event in [operator_created(51, 0), operator_renewed(51, 0, 50), operator_revoked(50)] {
+            assert_eq!(log.broken_by(log.next(Fact::Operator(admin(), event))), [super::NAME]);
+        }
+    }
+}

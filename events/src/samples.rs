@@ -1,0 +1,339 @@
+//! A small domain for tests: facts with few words, and a log that gives them their envelopes.
+//!
+//! **Invariant:** [`Log`] records nothing that the log's real `apply` ([`crate::append::settle`]) would not.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use crate::append::{Append, settle};
+use crate::authority;
+use crate::certificate::Certificate;
+use crate::domain;
+use crate::fact::{Fact, Record};
+use crate::invariants::Auditor;
+use crate::node::{Cause, DeactivationCause, Event, RevocationCause, Supersession};
+use crate::operator;
+use crate::stream::{StreamName, StreamVersion};
+use crate::views::Views;
+use crate::vocabulary::{
+    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareIdentity, JoinTokenId, KeyHash, Labels,
+    LogId, Mac, NodeId, OperatorId, Principal, Remark, Role, SecretHash, Serial, Timestamp,
+};
+
+/// The day on which all sample histories begin.
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+pub(crate) const DAY: u64 = 24 * 3600;
+
+/// A moment, in seconds after [`START`].
+pub(crate) fn at(secs: u64) -> Timestamp {
+    START.plus(Duration::from_secs(secs))
+}
+
+pub(crate) fn node(name: &str) -> NodeId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn admin() -> OperatorId {
+    "admin".parse().unwrap()
+}
+
+pub(crate) fn mac(number: u8) -> Mac {
+    Mac::new([0xaa, 0xbb, 0xcc, 0xdd, 0xee, number]).unwrap()
+}
+
+pub(crate) fn hardware(macs: &[u8]) -> HardwareIdentity {
+    HardwareIdentity { macs: macs.iter().copied().map(mac).collect(), bmc_serial: None, uuid: None }
+}
+
+pub(crate) fn with_serial(macs: &[u8], bmc_serial: &str) -> HardwareIdentity {
+    HardwareIdentity { bmc_serial: Some(bmc_serial.parse().unwrap()), ..hardware(macs) }
+}
+
+pub(crate) fn serial(number: u8) -> Serial {
+    Serial::from_random([number; 16])
+}
+
+pub(crate) fn key(number: u8) -> KeyHash {
+    KeyHash::of(&[number])
+}
+
+pub(crate) fn der(number: u8) -> Der {
+    Der::new(vec![number; 40])
+}
+
+pub(crate) fn authority_id(number: u8) -> AuthorityId {
+    AuthorityId::new(START, number.into())
+}
+
+/// The certificate with this number, decided `secs` after [`START`]; it lives 3 days.
+pub(crate) fn certificate(number: u8, secs: u64) -> Certificate {
+    Certificate {
+        serial: serial(number),
+        spki_sha256: key(number),
+        sha256: CertificateHash::of(der(number).as_bytes()),
+        not_before: at(secs).minus(Duration::from_secs(300)),
+        not_after: at(secs + 3 * DAY),
+        renew_after: at(secs + 2 * DAY),
+        authority: authority_id(1),
+    }
+}
+
+pub(crate) fn registered(epoch: u32, macs: &[u8]) -> Event {
+    Event::Registered { epoch, hardware: hardware(macs), labels: Labels::default() }
+}
+
+pub(crate) fn supersedes(number: u8, overlap_secs: u32) -> Supersession {
+    Supersession { serial: serial(number), overlap_secs }
+}
+
+pub(crate) fn issued(
+    cause: Cause,
+    epoch: u32,
+    certificate: Certificate,
+    supersedes: &[Supersession],
+    presented: Option<HardwareIdentity>,
+) -> Event {
+    let number = certificate.serial.as_bytes()[15];
+    let supersedes = supersedes.to_vec();
+    Event::CertificateIssued { cause, epoch, certificate, der: der(number), supersedes, presented, boot_id: None }
+}
+
+pub(crate) fn enrolled(number: u8, secs: u64, macs: &[u8]) -> Event {
+    issued(Cause::Enrolled, 1, certificate(number, secs), &[], Some(hardware(macs)))
+}
+
+pub(crate) fn re_enrolled(number: u8, secs: u64, over: &[Supersession], macs: &[u8]) -> Event {
+    issued(Cause::ReEnrolled, 1, certificate(number, secs), over, Some(hardware(macs)))
+}
+
+pub(crate) fn renewed(number: u8, secs: u64, over: &[Supersession]) -> Event {
+    issued(Cause::Renewed, 1, certificate(number, secs), over, None)
+}
+
+pub(crate) fn confirmed(number: u8) -> Event {
+    Event::EnrollmentConfirmed { serial: serial(number) }
+}
+
+pub(crate) fn reactivated(number: u8) -> Event {
+    Event::Reactivated { serial: serial(number) }
+}
+
+pub(crate) fn deactivated(cause: DeactivationCause) -> Event {
+    Event::Deactivated { cause, supersedes: None }
+}
+
+pub(crate) fn goodbye() -> Event {
+    deactivated(DeactivationCause::Goodbye)
+}
+
+/// An operator's deactivation, which ends the certificate.
+pub(crate) fn put_away(number: u8) -> Event {
+    Event::Deactivated { cause: DeactivationCause::Operator, supersedes: Some(serial(number)) }
+}
+
+pub(crate) fn revoked(serials: &[u8], macs: &[u8]) -> Event {
+    Event::Revoked {
+        cause: RevocationCause::Revoked,
+        serials: serials.iter().copied().map(serial).collect(),
+        macs: macs.iter().copied().map(mac).collect(),
+        reason: Some(remark("stolen").hash()),
+    }
+}
+
+pub(crate) fn remark(text: &str) -> Remark {
+    Remark::new([9; 16], text).unwrap()
+}
+
+pub(crate) fn domain_created() -> Fact {
+    Fact::Domain(domain::Event::Created(domain::Created {
+        domain_id: "hpc".parse().unwrap(),
+        log_id: LogId::new([3; 16]),
+        domain_ca: Der::new(vec![0x30, 0x00]),
+        founder: "j1".parse().unwrap(),
+    }))
+}
+
+pub(crate) fn join_token() -> Fact {
+    Fact::Domain(domain::Event::JoinTokenCreated {
+        token_id: JoinTokenId::new(START, 7),
+        secret_sha256: SecretHash::of(b"secret"),
+        expires_at: at(365 * DAY),
+    })
+}
+
+/// An authority of 45 days; its certificate's number is its own plus 100.
+pub(crate) fn announced(number: u8, secs: u64) -> authority::Event {
+    let der = der(100 + number);
+    authority::Event::Announced(authority::Announced {
+        generation: number.into(),
+        journal_id: "j1".parse().unwrap(),
+        serial: serial(100 + number),
+        sha256: CertificateHash::of(der.as_bytes()),
+        not_before: at(secs).minus(Duration::from_secs(300)),
+        not_after: at(secs + 45 * DAY),
+        der,
+    })
+}
+
+pub(crate) fn operator_created(number: u8, secs: u64) -> operator::Event {
+    operator::Event::Created {
+        role: Role::PlatformAdmin,
+        certificate: certificate(number, secs),
+        der: der(number),
+        name: Some(remark("Ada").hash()),
+    }
+}
+
+pub(crate) fn operator_renewed(number: u8, secs: u64, over: u8) -> operator::Event {
+    operator::Event::Renewed {
+        certificate: certificate(number, secs),
+        der: der(number),
+        supersedes: serial(over),
+    }
+}
+
+pub(crate) fn operator_revoked(number: u8) -> operator::Event {
+    operator::Event::Revoked { serial: serial(number), reason: None }
+}
+
+/// A log in memory.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log {
+    pub(crate) records: Vec<Record>,
+    secs: u64,
+    versions: BTreeMap<StreamName, u64>,
+    appends: u8,
+}
+
+impl Log {
+    /// The domain, its first authority and its first operator, who has the certificate 50.
+    pub(crate) fn new() -> Self {
+        let mut log = Self::default();
+        log.append(vec![
+            domain_created(),
+            Fact::Authority(authority_id(1), announced(1, 0)),
+            Fact::Operator(admin(), operator_created(50, 0)),
+        ]);
+        log
+    }
+
+    /// Also the node n1 with the addresses 1 and 2, active with the certificate 1, and n2 with 3, registered.
+    pub(crate) fn enrolled() -> Self {
+        let mut log = Self::new();
+        log.of("n1", registered(1, &[1, 2])).of("n2", registered(1, &[3]));
+        log.of("n1", enrolled(1, 0, &[1, 2])).of("n1", confirmed(1));
+        log
+    }
+
+    /// A history in which each fact of the node, operator and authority tables happens.
+    pub(crate) fn whole_life() -> Self {
+        let mut log = Self::enrolled();
+        log.wait(DAY).of("n1", renewed(2, DAY, &[supersedes(1, 300)])).of("n1", confirmed(2));
+        log.wait(60).of("n1", renewed(3, DAY + 60, &[supersedes(2, 300), supersedes(1, 0)]));
+        log.of("n1", goodbye()).of("n1", reactivated(3)).wait(4 * DAY);
+        let now = 5 * DAY + 60;
+        log.append(vec![
+            Fact::Node(node("n1"), deactivated(DeactivationCause::Expiry)),
+            Fact::Node(node("n1"), re_enrolled(4, now, &[supersedes(3, 0)], &[1])),
+        ]);
+        log.of("n1", put_away(4)).of("n1", re_enrolled(5, now, &[], &[2])).of("n1", revoked(&[5], &[1, 2]));
+        log.of("n1", registered(2, &[1])).of("n2", revoked(&[], &[3])).of("n3", registered(1, &[2, 3]));
+        log.append(vec![Fact::Authority(authority_id(2), announced(2, now))]);
+        let next = Certificate { authority: authority_id(2), ..certificate(6, now) };
+        log.of("n1", issued(Cause::Enrolled, 2, next, &[], Some(hardware(&[1]))));
+        let next = Certificate { authority: authority_id(2), ..certificate(51, now) };
+        let renewal =
+            operator::Event::Renewed { certificate: next, der: der(51), supersedes: serial(50) };
+        log.append(vec![Fact::Operator(admin(), renewal)]);
+        log.append(vec![Fact::Operator(admin(), operator_revoked(51))]);
+        log.append(vec![join_token()]).wait(4 * DAY);
+        log.append(vec![Fact::Authority(authority_id(1), authority::Event::Retired {})]);
+        log
+    }
+
+    /// Lets time pass.
+    pub(crate) fn wait(&mut self, secs: u64) -> &mut Self {
+        self.secs += secs;
+        self
+    }
+
+    /// Records one fact about a node.
+    pub(crate) fn of(&mut self, name: &str, event: Event) -> &mut Self {
+        self.append(vec![Fact::Node(node(name), event)])
+    }
+
+    /// Records facts in one append.
+    pub(crate) fn append(&mut self, facts: Vec<Fact>) -> &mut Self {
+        let records = self.settled(facts);
+        self.appends += 1;
+        for at in records.iter().flat_map(|record| &record.streams) {
+            self.versions.insert(at.name.clone(), at.version);
+        }
+        self.records.extend(records);
+        self
+    }
+
+    /// What a fact would be recorded as, now.
+    pub(crate) fn next(&self, fact: Fact) -> Record {
+        self.settled(vec![fact]).remove(0)
+    }
+
+    /// What a fact about a node would be recorded as, now.
+    pub(crate) fn next_of(&self, name: &str, event: Event) -> Record {
+        self.next(Fact::Node(node(name), event))
+    }
+
+    /// The log and then these records.
+    pub(crate) fn then(mut self, records: impl IntoIterator<Item = Record>) -> Self {
+        self.records.extend(records);
+        self
+    }
+
+    /// Which invariants the last of the records breaks; those before it break none.
+    pub(crate) fn last_breaks(&self) -> Vec<&'static str> {
+        let (last, before) = self.records.split_last().unwrap();
+        let mut auditor = Auditor::default();
+        for record in before {
+            assert_eq!(auditor.check(record), [], "{record:?}");
+        }
+        auditor.check(last).into_iter().map(|violation| violation.invariant).collect()
+    }
+
+    /// Which invariants a record breaks that would come next.
+    pub(crate) fn broken_by(&self, planted: Record) -> Vec<&'static str> {
+        self.clone().then([planted]).last_breaks()
+    }
+
+    /// Which invariants a fact about a node breaks that would come next.
+    pub(crate) fn broken_by_node(&self, name: &str, event: Event) -> Vec<&'static str> {
+        self.broken_by(self.next_of(name, event))
+    }
+
+    pub(crate) fn views(&self) -> Views {
+        let mut views = Views::default();
+        for record in &self.records {
+            views.fold(record);
+        }
+        views
+    }
+
+    fn settled(&self, facts: Vec<Fact>) -> Vec<Record> {
+        let version = |name: &StreamName| self.versions.get(name).copied().unwrap_or(0);
+        let names: std::collections::BTreeSet<StreamName> = facts.iter().flat_map(Fact::streams).collect();
+        let expects = names.into_iter().map(|name| StreamVersion { version: version(&name), name }).collect();
+        let append = Append {
+            append_id: AppendId::new([self.appends; 16]),
+            decided_at: at(self.secs),
+            principal: Principal::Operator(admin()),
+            proposed_by: "j1".parse().unwrap(),
+            source: Some(remark("192.0.2.7").hash()),
+            assurance: Some(Assurance::Claimed),
+            expects,
+            facts,
+            remarks: vec![],
+        };
+        let last = self.records.last().map_or((0, Timestamp::default()), |last| (last.seq, last.recorded_at));
+        settle::<Infallible>(&append, last, at(self.secs), |name| Ok(version(name))).unwrap().unwrap()
+    }
+}

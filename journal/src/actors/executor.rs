@@ -1,0 +1,203 @@
+//! Carries out an order: decide, sign, append, answer (design §3, steps 5–8).
+//!
+//! Called by the node's actor, which holds the node meanwhile. After a conflict the order is decided again on newer
+//! views, three times at most (R7).
+
+use std::time::Duration;
+
+use events::append::Append;
+use events::certificate::{Certificate, Terms};
+use events::fact::Fact;
+use events::node::{Decision, Event, Issue, Rejection};
+use events::stream::{StreamName, StreamVersion};
+use events::vocabulary::{
+    AppendId, Assurance, AuthorityId, Der, DomainId, JournalId, NodeId, Remark, Serial, Timestamp,
+};
+
+use crate::authority::{Csr, IssueError, Pool};
+use crate::clock;
+use crate::log::{AppendError, Log};
+use crate::random;
+
+use super::order::{Answer, AskError, IssuedCertificate, Order, Request};
+use super::proposal::{Proposal, key_of, propose, unreadable};
+
+/// A real conflict is decided again this often (R7).
+const ATTEMPTS: usize = 3;
+
+/// What an order needs of the journal.
+#[derive(Clone)]
+pub struct Executor {
+    /// The log and its views.
+    pub log: Log,
+    /// The authority's workers.
+    pub pool: Pool,
+    /// The domain.
+    pub domain_id: DomainId,
+    /// This journal.
+    pub journal_id: JournalId,
+    /// How long a node's certificate lives.
+    pub certificate_ttl: Duration,
+}
+
+impl Executor {
+    /// Carries out an order about a node.
+    pub async fn carry_out(&self, node: &NodeId, request: &Request) -> Result<Answer, AskError> {
+        for _ in 0..ATTEMPTS {
+            let terms = self.terms()?;
+            let now = terms.now;
+            let proposal = self.propose(node, &request.order, terms)?;
+            match self.record(node, request, proposal, now).await {
+                Err(AskError::Append(AppendError::Conflict { stream, .. })) => {
+                    tracing::debug!(%node, %stream, "the order is decided again");
+                }
+                settled => return settled,
+            }
+        }
+        Err(AskError::Contended)
+    }
+
+    fn propose(&self, node: &NodeId, order: &Order, terms: Terms) -> Result<Proposal, AskError> {
+        let now = terms.now;
+        // Before the views: a claim made in between must make the append conflict.
+        let key_version = match key_of(order) {
+            Some(key) => self.log.version(&StreamName::Key(key)).map_err(AskError::Read)?,
+            None => 0,
+        };
+        let views = self.log.views();
+        propose(&views, &self.domain_id, node, order, key_version, terms).map_err(|rejection| {
+            match (&rejection, unreadable(order)) {
+                (Rejection::CsrInvalid, Some(error)) => AskError::Csr(error.clone()),
+                _ => AskError::Rejected { rejection, at: now },
+            }
+        })
+    }
+
+    async fn record(
+        &self,
+        node: &NodeId,
+        request: &Request,
+        proposal: Proposal,
+        now: Timestamp,
+    ) -> Result<Answer, AskError> {
+        let expects = proposal.expects;
+        match proposal.decision {
+            Decision::Nothing => Ok(Answer::Settled { seq: self.log.views().seq }),
+            Decision::Record(events) => {
+                let seq = self.append(node, request, expects, events, now).await?;
+                Ok(Answer::Settled { seq })
+            }
+            Decision::Issue(issue) => self.issue(node, request, expects, *issue, now).await,
+            Decision::Repeat(certificate) => self.repeat(node, &request.order, certificate).await,
+        }
+    }
+
+    async fn issue(
+        &self,
+        node: &NodeId,
+        request: &Request,
+        expects: Vec<StreamVersion>,
+        issue: Issue,
+        now: Timestamp,
+    ) -> Result<Answer, AskError> {
+        let csr = readable(&request.order, now)?;
+        let der = self.pool.sign(issue.profile.clone(), csr).await.map_err(refused_or_failed)?;
+        let authority = self.authority(issue.profile.authority)?;
+        let events = issue.complete(der.clone());
+        let certificate = issued(&events).cloned().ok_or(AskError::Interrupted)?;
+        self.append(node, request, expects, events, now).await?;
+        Ok(Answer::Issued(Box::new(IssuedCertificate { node_id: node.clone(), certificate, der, authority })))
+    }
+
+    /// The certificate that the node has already, once the caller has proved the key (R14 a, R15).
+    async fn repeat(&self, node: &NodeId, order: &Order, certificate: Certificate) -> Result<Answer, AskError> {
+        let csr = readable(order, clock::now())?;
+        self.pool.verify(csr).await.map_err(refused_or_failed)?;
+        let seq = self.log.views().certificates.by_serial(&certificate.serial).map_or(0, |known| known.seq);
+        let (record, _) = self.log.record(seq).map_err(AskError::Read)?.ok_or(AskError::Missing { seq })?;
+        let Fact::Node(_, Event::CertificateIssued { der, .. }) = record.fact else {
+            return Err(AskError::Missing { seq });
+        };
+        let authority = self.authority(certificate.authority)?;
+        Ok(Answer::Issued(Box::new(IssuedCertificate { node_id: node.clone(), certificate, der, authority })))
+    }
+
+    async fn append(
+        &self,
+        node: &NodeId,
+        request: &Request,
+        expects: Vec<StreamVersion>,
+        events: Vec<Event>,
+        decided_at: Timestamp,
+    ) -> Result<u64, AskError> {
+        let append = Append {
+            append_id: AppendId::new(random::bytes().map_err(|_| AskError::Random)?),
+            decided_at,
+            principal: request.principal.clone(),
+            proposed_by: self.journal_id.clone(),
+            source: request.source.as_ref().map(Remark::hash),
+            assurance: issued(&events).map(|_| Assurance::Claimed),
+            expects,
+            facts: events.into_iter().map(|event| Fact::Node(node.clone(), event)).collect(),
+            remarks: request.source.iter().chain(said(&request.order)).cloned().collect(),
+        };
+        Ok(self.log.append(append).await.map_err(AskError::Append)?.last_seq)
+    }
+
+    fn terms(&self) -> Result<Terms, AskError> {
+        let (authority, authority_not_after) = self.pool.current().ok_or(AskError::NoAuthority)?;
+        let serial = Serial::from_random(random::bytes().map_err(|_| AskError::Random)?);
+        let jitter = u16::from_le_bytes(random::bytes().map_err(|_| AskError::Random)?);
+        let lifetime = self.certificate_ttl;
+        Ok(Terms { now: clock::now(), serial, jitter, lifetime, authority, authority_not_after })
+    }
+
+    fn authority(&self, id: AuthorityId) -> Result<Der, AskError> {
+        let views = self.log.views();
+        let announced = views.authorities.get(&id).and_then(|authority| authority.state.announced());
+        announced.map(|announced| announced.der.clone()).ok_or(AskError::NoAuthority)
+    }
+}
+
+/// The certificate that these facts bring, if they bring one.
+fn issued(events: &[Event]) -> Option<&Certificate> {
+    events.iter().find_map(|event| match event {
+        Event::CertificateIssued { certificate, .. } => Some(certificate),
+        Event::Registered { .. }
+        | Event::EnrollmentConfirmed { .. }
+        | Event::Deactivated { .. }
+        | Event::Reactivated { .. }
+        | Event::Revoked { .. } => None,
+    })
+}
+
+/// The personal remark in an order.
+fn said(order: &Order) -> Option<&Remark> {
+    match order {
+        Order::Revoke { reason, .. } => reason.as_ref(),
+        Order::Register { .. }
+        | Order::Enroll { .. }
+        | Order::Renew { .. }
+        | Order::Confirm { .. }
+        | Order::Goodbye { .. } => None,
+    }
+}
+
+/// The request of an order for which a certificate was decided: `events` decides none without a readable one.
+fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
+    match order {
+        Order::Enroll { csr, .. } | Order::Renew { csr, .. } => {
+            csr.as_ref().as_ref().cloned().map_err(|error| AskError::Csr(error.clone()))
+        }
+        Order::Register { .. } | Order::Confirm { .. } | Order::Goodbye { .. } | Order::Revoke { .. } => {
+            Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at })
+        }
+    }
+}
+
+fn refused_or_failed(error: IssueError) -> AskError {
+    match error {
+        IssueError::Csr(error) => AskError::Csr(error),
+        failure => AskError::Sign(failure),
+    }
+}

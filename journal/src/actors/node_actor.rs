@@ -1,0 +1,62 @@
+//! One node's actor: takes its orders one after another.
+
+use std::sync::Arc;
+
+use actix::{Actor, AtomicResponse, Context, Handler, Message, WrapFuture};
+use events::vocabulary::NodeId;
+use tokio::sync::oneshot;
+
+use super::executor::Executor;
+use super::order::{Answer, AskError, Request};
+
+/// A node has one machine and, now and then, an operator: more orders than this at once are somebody's mistake, and
+/// each would be decided on a state that the one before changed.
+const MAILBOX: usize = 8;
+
+/// See the module. Holds no state of the node: that is in the views.
+pub struct NodeActor {
+    node: NodeId,
+    executor: Arc<Executor>,
+}
+
+/// An order, and where its answer goes.
+pub struct Ask {
+    /// What is asked.
+    pub request: Request,
+    /// Who waits; gone, if the caller gave up.
+    pub reply: oneshot::Sender<Result<Answer, AskError>>,
+}
+
+impl Message for Ask {
+    type Result = ();
+}
+
+impl NodeActor {
+    /// An actor for a node.
+    pub fn new(node: NodeId, executor: Arc<Executor>) -> Self {
+        Self { node, executor }
+    }
+}
+
+impl Actor for NodeActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Ask> for NodeActor {
+    // Atomic: this node's next order waits, so that none is decided on a state that is about to change.
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, ask: Ask, _: &mut Context<Self>) -> Self::Result {
+        let (node, executor) = (self.node.clone(), Arc::clone(&self.executor));
+        let work = async move {
+            let answer = executor.carry_out(&node, &ask.request).await;
+            // A caller that gave up asks again and gets the same answer (R14 a).
+            ask.reply.send(answer).ok();
+        };
+        AtomicResponse::new(Box::pin(work.into_actor(self)))
+    }
+}

@@ -1,0 +1,139 @@
+//! What can be asked of a node's actor, and what it answers.
+
+use std::sync::Arc;
+
+use events::certificate::Certificate;
+use events::node::{Rejection, RevocationCause};
+use events::vocabulary::{BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Serial, Timestamp};
+
+use crate::authority::{Csr, CsrError, IssueError};
+use crate::log::{AppendError, ReadError};
+
+/// An order with who asks, and from where.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is asked.
+    pub order: Order,
+    /// Who is answerable: by the issuance fact of their certificate (R10).
+    pub principal: Principal,
+    /// From where, as an erasable remark (R4).
+    pub source: Option<Remark>,
+}
+
+/// What can be asked about one node. Parsed already; time and chance are added by the executor.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// Permit the node to exist.
+    Register {
+        /// What the machine must present.
+        hardware: HardwareIdentity,
+        /// The operator's notes.
+        labels: Labels,
+    },
+    /// Give a machine a certificate.
+    Enroll {
+        /// What the machine presents.
+        presented: HardwareIdentity,
+        /// Its request; an unreadable one still gets the state's answer first.
+        csr: Arc<Result<Csr, CsrError>>,
+        /// Which boot of the machine asks.
+        boot_id: Option<BootId>,
+    },
+    /// Give the node its next certificate.
+    Renew {
+        /// The certificate of the connection.
+        presented: Serial,
+        /// The certificate that the request names.
+        named: Serial,
+        /// Its request.
+        csr: Arc<Result<Csr, CsrError>>,
+    },
+    /// The node made an authenticated call.
+    Confirm {
+        /// With this certificate.
+        serial: Serial,
+    },
+    /// The node goes down on purpose.
+    Goodbye {
+        /// On the stream of this certificate.
+        serial: Serial,
+    },
+    /// End the enrollment.
+    Revoke {
+        /// In peace or not.
+        cause: RevocationCause,
+        /// What the operator said.
+        reason: Option<Remark>,
+    },
+}
+
+/// What became of an order that was not refused.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// A certificate, new or the same as before.
+    Issued(Box<IssuedCertificate>),
+    /// Recorded; or nothing to record, because it is so already. The view shows at least this fact.
+    Settled {
+        /// The last fact of it.
+        seq: u64,
+    },
+}
+
+/// A certificate that may leave the process: its fact is committed and applied here (R3).
+#[derive(Debug, Clone)]
+pub struct IssuedCertificate {
+    /// Whose it is.
+    pub node_id: NodeId,
+    /// What it says.
+    pub certificate: Certificate,
+    /// The whole of it.
+    pub der: Der,
+    /// The certificate of the authority that signed it.
+    pub authority: Der,
+}
+
+/// Why an order got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The journal says no.
+    #[error("{rejection}")]
+    Rejected {
+        /// Why.
+        rejection: Rejection,
+        /// When: some refusals say how long to wait.
+        at: Timestamp,
+    },
+    /// The certificate request is not acceptable.
+    #[error("{0}")]
+    Csr(CsrError),
+    /// The node's mailbox is full: somebody asks faster than its orders are decided.
+    #[error("too many requests for this node are waiting")]
+    Overloaded,
+    /// Other orders for the node came first, three times (R7).
+    #[error("the node changed while its order was decided, three times")]
+    Contended,
+    /// The node's actor ended before it answered.
+    #[error("the order was interrupted")]
+    Interrupted,
+    /// The certificate could not be signed.
+    #[error("the certificate could not be signed")]
+    Sign(#[source] IssueError),
+    /// The facts could not be recorded.
+    #[error("the facts could not be recorded")]
+    Append(#[source] AppendError),
+    /// The log could not be read.
+    #[error("the log could not be read")]
+    Read(#[source] ReadError),
+    /// A fact that the views speak of is not in the log.
+    #[error("the fact {seq} is missing in the log")]
+    Missing {
+        /// Its place.
+        seq: u64,
+    },
+    /// No random numbers could be had.
+    #[error("the system gives no random numbers")]
+    Random,
+    /// No authority is ready to sign.
+    #[error("no authority is ready to sign")]
+    NoAuthority,
+}

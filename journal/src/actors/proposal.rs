@@ -1,0 +1,114 @@
+//! From an order to a decision: what the views say is put beside the order, `events` decides.
+//!
+//! **Invariant:** the versions in a proposal are those of the very views that the decision saw, or older: whatever
+//! changes in between makes the append conflict, never pass (R1).
+
+use std::collections::BTreeSet;
+
+use events::certificate::Terms;
+use events::fact::Fact;
+use events::node::{Command, Decision, Enroll, Register, Rejection, Renew, State, decide};
+use events::stream::{StreamName, StreamVersion};
+use events::views::Views;
+use events::vocabulary::{DomainId, KeyHash, NodeId};
+
+use crate::authority::{Csr, CsrError};
+
+use super::order::Order;
+
+/// A decision and the versions of all streams that it saw or will write.
+pub struct Proposal {
+    /// What to do.
+    pub decision: Decision,
+    /// What the append expects.
+    pub expects: Vec<StreamVersion>,
+}
+
+/// The key that an order carries, if it carries a readable one.
+pub fn key_of(order: &Order) -> Option<KeyHash> {
+    match order {
+        Order::Enroll { csr, .. } | Order::Renew { csr, .. } => csr.as_ref().as_ref().ok().map(Csr::key),
+        Order::Register { .. } | Order::Confirm { .. } | Order::Goodbye { .. } | Order::Revoke { .. } => None,
+    }
+}
+
+/// Why the request of an order cannot be read, if it carries one that cannot.
+pub fn unreadable(order: &Order) -> Option<&CsrError> {
+    match order {
+        Order::Enroll { csr, .. } | Order::Renew { csr, .. } => csr.as_ref().as_ref().err(),
+        Order::Register { .. } | Order::Confirm { .. } | Order::Goodbye { .. } | Order::Revoke { .. } => None,
+    }
+}
+
+/// Decides an order about a node. `key_version` is the version of the claim to the order's key, read from the log
+/// *before* these views were looked at.
+pub fn propose(
+    views: &Views,
+    domain: &DomainId,
+    node: &NodeId,
+    order: &Order,
+    key_version: u64,
+    terms: Terms,
+) -> Result<Proposal, Rejection> {
+    let unknown = State::Unknown;
+    let state = views.registry.node(node).map_or(&unknown, |node| &node.state);
+    let mut reads = reads(node, order, &terms);
+    let decision = decide(node, state, command(views, domain, order, terms))?;
+    match &decision {
+        Decision::Record(events) => {
+            reads.extend(events.iter().flat_map(|event| Fact::Node(node.clone(), event.clone()).streams()));
+        }
+        Decision::Nothing | Decision::Issue(_) | Decision::Repeat(_) => {}
+    }
+    let expect = |name: StreamName| {
+        let version = if matches!(name, StreamName::Key(_)) { Some(key_version) } else { views.version(&name) };
+        version.map(|version| StreamVersion { name, version })
+    };
+    Ok(Proposal { decision, expects: reads.into_iter().filter_map(expect).collect() })
+}
+
+/// The streams that a decision about the order depends on.
+fn reads(node: &NodeId, order: &Order, terms: &Terms) -> BTreeSet<StreamName> {
+    let subject = StreamName::Node(node.clone());
+    let key = key_of(order).map(StreamName::Key);
+    let signer = [StreamName::Authority(terms.authority), StreamName::Domain];
+    match order {
+        Order::Register { hardware, .. } => {
+            let macs = hardware.macs.iter().copied().map(StreamName::Mac);
+            macs.chain([subject, StreamName::Domain]).collect()
+        }
+        Order::Enroll { presented, .. } => {
+            let macs = presented.macs.iter().copied().map(StreamName::Mac);
+            macs.chain([subject]).chain(key).chain(signer).collect()
+        }
+        Order::Renew { .. } => [subject].into_iter().chain(key).chain(signer).collect(),
+        Order::Confirm { .. } | Order::Goodbye { .. } | Order::Revoke { .. } => BTreeSet::from([subject]),
+    }
+}
+
+fn command(views: &Views, domain: &DomainId, order: &Order, terms: Terms) -> Command {
+    let key = key_of(order).map(|key| views.key_claim(key));
+    match order {
+        Order::Register { hardware, labels } => Command::Register(Register {
+            domain: domain.clone(),
+            hardware: hardware.clone(),
+            labels: labels.clone(),
+            macs: views.registry.mac_claims(&hardware.macs),
+        }),
+        Order::Enroll { presented, boot_id, .. } => Command::Enroll(Enroll {
+            presented: presented.clone(),
+            macs: views.registry.mac_claims(&presented.macs),
+            key,
+            boot_id: boot_id.clone(),
+            terms,
+        }),
+        Order::Renew { presented, named, .. } => {
+            Command::Renew(Renew { presented: *presented, named: *named, key, terms })
+        }
+        Order::Confirm { serial } => Command::Confirm { serial: *serial, now: terms.now },
+        Order::Goodbye { serial } => Command::Goodbye { serial: *serial },
+        Order::Revoke { cause, reason } => {
+            Command::Revoke { cause: *cause, reason: reason.as_ref().map(|remark| remark.hash()), now: terms.now }
+        }
+    }
+}

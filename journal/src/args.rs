@@ -1,0 +1,112 @@
+//! The command line of `pact-journal`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use events::vocabulary::{DomainId, JournalId};
+use proto::logging::LogFormat;
+
+use crate::config::Config;
+use crate::init::Plan;
+
+/// pact-journal: decides who may exist in a cluster, and writes it down.
+#[derive(Debug, Parser)]
+#[command(name = "pact-journal", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Args {
+    /// How log lines on stderr look; RUST_LOG says which.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  pact-journal init --data-dir /var/lib/pact --domain hpc --advertise journal1.example.org
+  pact-journal serve --data-dir /var/lib/pact";
+
+/// What `pact-journal` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a domain: its CA, its log, its first journal and first operator.
+    #[command(after_help = "Example:\n  pact-journal init --data-dir /var/lib/pact --domain hpc -o json")]
+    Init(Init),
+    /// Serve agents and operators until SIGTERM or SIGINT.
+    #[command(after_help = "Example:\n  pact-journal serve --data-dir /var/lib/pact")]
+    Serve(Serve),
+}
+
+/// See [`Command::Init`].
+#[derive(Debug, ClapArgs)]
+pub struct Init {
+    /// Where the journal's data shall lie. Must not exist.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The name of the trust domain, at most 40 characters.
+    #[arg(long, value_name = "NAME")]
+    pub domain: DomainId,
+    /// The name of this journal.
+    #[arg(long, value_name = "ID", default_value = "j1")]
+    pub journal_id: JournalId,
+    /// Where agents will connect. Port 0: any free one.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().agent_listen)]
+    pub agent_listen: SocketAddr,
+    /// Where operators will connect. Port 0: any free one.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().operator_listen)]
+    pub operator_listen: SocketAddr,
+    // Written into the configuration for the day when there is a quorum; shown once something listens there.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().cluster_listen, hide = true)]
+    cluster_listen: SocketAddr,
+    // As above, for probes.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().http_listen, hide = true)]
+    http_listen: SocketAddr,
+    /// A host name or address for the server certificate [default: localhost, 127.0.0.1, ::1 and the host's name].
+    #[arg(long, value_name = "HOST")]
+    pub advertise: Vec<String>,
+    /// How the result is printed.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    pub output: Output,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+/// See [`Command::Serve`].
+#[derive(Debug, ClapArgs)]
+pub struct Serve {
+    /// The directory that `init` made.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The configuration [default: DIR/journal.toml].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl Init {
+    /// What to make.
+    pub fn plan(&self) -> Plan {
+        let mut advertise = self.advertise.clone();
+        if advertise.is_empty() {
+            advertise = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+            let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+            advertise.extend(Some(host).filter(|host| !host.is_empty() && host != "localhost"));
+        }
+        let config = Config {
+            agent_listen: self.agent_listen,
+            operator_listen: self.operator_listen,
+            cluster_listen: self.cluster_listen,
+            http_listen: self.http_listen,
+            advertise,
+            ..Config::default()
+        };
+        let (domain_id, journal_id) = (self.domain.clone(), self.journal_id.clone());
+        Plan { data_dir: self.data_dir.clone(), domain_id, journal_id, config }
+    }
+}

@@ -1,0 +1,120 @@
+//! What the commands of `pact-journal` do, and how each failure is told: a stable name and a sentence.
+
+use std::io::Write;
+
+use proto::outcome::Failure;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{Args, Command, Init, Output, Serve};
+use crate::config::Config;
+use crate::data_dir::DataDirError;
+use crate::hardening;
+use crate::init::{InitError, Made, init};
+use crate::journal::{Journal, StartError};
+
+/// Runs the command. `Ok`: done.
+pub async fn run(args: &Args) -> Result<(), Failure> {
+    match &args.command {
+        Command::Init(options) => run_init(options).await,
+        Command::Serve(options) => run_serve(options).await,
+    }
+}
+
+/// Whether failures are told as JSON too.
+pub fn wants_json(args: &Args) -> bool {
+    match &args.command {
+        Command::Init(options) => options.output == Output::Json,
+        Command::Serve(_) => false,
+    }
+}
+
+async fn run_init(options: &Init) -> Result<(), Failure> {
+    let made = init(options.plan()).await.map_err(|error| {
+        let reason = match &error {
+            InitError::Exists { .. } => "DATA_DIR_EXISTS",
+            _ => "INIT_FAILED",
+        };
+        Failure::named(reason, chain(&error))
+    })?;
+    let text = match options.output {
+        Output::Json => serde_json::to_string(&made).map_err(|error| Failure::other(error.to_string()))?,
+        Output::Table => table(&made),
+    };
+    writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::other(error.to_string()))
+}
+
+fn table(made: &Made) -> String {
+    let dir = made.data_dir.display();
+    format!(
+        "domain {} with journal {} in {dir}\n\n  \
+         configuration    {}\n  \
+         domain CA        {}   for agents' images and operators\n  \
+         domain CA key    {}   keep it offline\n  \
+         operator         {}\n  \
+         join token       {}\n  \
+         server           {}\n\n\
+         next: pact-journal serve --data-dir {dir}",
+        made.domain_id,
+        made.journal_id,
+        made.config.display(),
+        made.domain_ca.display(),
+        made.domain_ca_key.display(),
+        made.operator.display(),
+        made.join_token.display(),
+        made.server.display(),
+    )
+}
+
+async fn run_serve(options: &Serve) -> Result<(), Failure> {
+    let file = options.config.clone().unwrap_or_else(|| options.data_dir.join("journal.toml"));
+    if !options.data_dir.join("lock").exists() {
+        let error = DataDirError::NotInitialised { path: options.data_dir.clone() };
+        return Err(Failure::named("DATA_DIR_INVALID", error.to_string()));
+    }
+    let config = Config::read(&file).map_err(|error| Failure::Usage(chain(&error)))?;
+    hardening::apply();
+    // Before the journal is ready: whoever waits for it may stop it at once.
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+        return Err(Failure::other("the system gives no signals"));
+    };
+    let journal = Journal::start(&options.data_dir, &config).await.map_err(|error| not_started(&error))?;
+    let endpoints = journal.endpoints();
+    tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, "ready");
+    let broken = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        message = journal.broken() => Some(message),
+    };
+    tracing::info!("stopping");
+    journal.stop().await;
+    match broken {
+        None => Ok(()),
+        Some(message) => Err(Failure::named("LOG_UNWRITABLE", message)),
+    }
+}
+
+fn not_started(error: &StartError) -> Failure {
+    let reason = match error {
+        StartError::DataDir(DataDirError::InUse { .. }) => "DATA_DIR_IN_USE",
+        StartError::DataDir(_) => "DATA_DIR_INVALID",
+        StartError::Log(_) => "LOG_UNUSABLE",
+        StartError::NoDomain | StartError::OtherDomain { .. } => "OTHER_DOMAIN",
+        StartError::Server(_) | StartError::Tls(_) => "SERVER_CERTIFICATE_INVALID",
+        StartError::Listen { .. } => "LISTEN_FAILED",
+        StartError::Actors(_) | StartError::Authority(_) | StartError::Edge(_) => "START_FAILED",
+    };
+    Failure::named(reason, chain(error))
+}
+
+/// An error with all its causes, in one sentence.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut said: Vec<String> = vec![];
+    for cause in causes.map(ToString::to_string) {
+        if said.last().is_none_or(|last| !last.contains(&cause)) {
+            said.push(cause);
+        }
+    }
+    said.join(": ")
+}

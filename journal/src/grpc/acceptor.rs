@@ -1,0 +1,127 @@
+//! Accepts connections: TCP, TLS 1.3, the client's certificate if it has one (design §3, step 2; R10).
+//!
+//! In front of tonic, because tonic's own TLS cannot register a connection before its certificate is looked up.
+//! No resumption: rustls would not ask the verifier again, and a revoked client would come back.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::views::Standing;
+use events::vocabulary::CertificateHash;
+use proto::pem_file::Credential;
+use rustls::ServerConfig;
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+
+use crate::clock;
+use crate::log::Log;
+
+use super::connection::Connection;
+use super::connections::Connections;
+use super::verifier::Verifier;
+
+/// Handshakes under way at once; the rest waits in the kernel's backlog. More only adds memory: two cores finish
+/// fewer than this in a millisecond (R21).
+const HANDSHAKES: usize = 32;
+/// A handshake that is not done by then is given up (R21): its place belongs to somebody else.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// Accepted connections that tonic has not taken yet.
+const READY: usize = 64;
+
+/// One listener's TLS and its connections. Cheap to clone.
+#[derive(Clone)]
+pub struct Acceptor {
+    tls: TlsAcceptor,
+    log: Log,
+    connections: Arc<Connections>,
+    handshakes: Arc<Semaphore>,
+}
+
+/// Why a listener has no TLS.
+#[derive(Debug, thiserror::Error)]
+#[error("the server certificate cannot be used")]
+pub struct AcceptorError(#[source] rustls::Error);
+
+impl Acceptor {
+    /// An acceptor that proves itself with the journal's credential.
+    pub fn new(credential: &Credential, log: Log, connections: Arc<Connections>) -> Result<Self, AcceptorError> {
+        let provider = proto::tls::provider();
+        let verifier = Arc::new(Verifier::new(log.clone(), Arc::clone(&provider)));
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(proto::tls::VERSIONS)
+            .map_err(AcceptorError)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(credential.certified_key())));
+        config.alpn_protocols = vec![proto::tls::ALPN_H2.to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+        Ok(Self { tls: TlsAcceptor::from(Arc::new(config)), log, connections, handshakes })
+    }
+
+    /// Accepts on the listener until the receiver is dropped.
+    pub fn accept(self, listener: TcpListener) -> mpsc::Receiver<io::Result<Connection>> {
+        let (ready, accepted) = mpsc::channel(READY);
+        tokio::spawn(async move {
+            while !ready.is_closed() {
+                let Ok(place) = Arc::clone(&self.handshakes).acquire_owned().await else { return };
+                let (stream, address) = tokio::select! {
+                    () = ready.closed() => return,
+                    accepted = listener.accept() => match accepted {
+                        Ok(accepted) => accepted,
+                        Err(error) => {
+                            // No file descriptors left: others close some; to spin would hinder them.
+                            tracing::warn!(%error, "could not accept a connection");
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                            continue;
+                        }
+                    },
+                };
+                let (acceptor, ready) = (self.clone(), ready.clone());
+                tokio::spawn(async move {
+                    if let Some(connection) = acceptor.handshake(stream, address).await {
+                        ready.send(Ok(connection)).await.ok();
+                    }
+                    // Only now: connections that tonic does not take hold back new ones.
+                    drop(place);
+                });
+            }
+        });
+        accepted
+    }
+
+    async fn handshake(&self, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+        stream.set_nodelay(true).ok();
+        let stream = match tokio::time::timeout(HANDSHAKE_DEADLINE, self.tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(%address, %error, "the handshake failed");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!(%address, "the handshake took too long");
+                return None;
+            }
+        };
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let Some(certificate) = certificate.map(|der| CertificateHash::of(der)) else {
+            return Some(Connection::anonymous(stream, address));
+        };
+        // First register, then look up: a revocation in between finds the connection, or is found.
+        let leash = self.connections.register(certificate);
+        match self.log.views().standing(&certificate, clock::now()) {
+            Standing::Valid { until, .. } => leash.end_at(until),
+            Standing::Unknown | Standing::Expired | Standing::Revoked => {
+                drop(leash);
+                self.connections.release(&certificate);
+                return None;
+            }
+        }
+        Some(Connection::held(stream, address, certificate, leash, Arc::clone(&self.connections)))
+    }
+}

@@ -1,0 +1,184 @@
+//! Who may call what: the one place where roles and listeners are enforced (design §7; contract: Roles).
+//!
+//! Every call looks its certificate up again (R10). Who the caller is comes from the issuance fact, never from the
+//! certificate's text. Every handler's first line is [`Access::admit`].
+
+use events::views::{Identity, Standing};
+use events::vocabulary::{NodeId, OperatorId, Principal, Remark, Role, Serial, Verb};
+use proto::reason::Reason;
+use proto::refusal::Refusal;
+use tonic::Request;
+
+use crate::clock;
+use crate::log::Log;
+use crate::random;
+
+use super::connection::Peer;
+
+/// Every call there is, as far as permissions tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Enroll: for anybody but operators, who have their own listener.
+    Enroll,
+    /// RenewCert, SubscribeConfigUpdates: for a node, for itself.
+    OwnNode,
+    /// A call of an operator.
+    Operate(Verb),
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Nobody known.
+    Anonymous,
+    /// A node, by this certificate.
+    Node(NodeId, Serial),
+    /// An operator.
+    Operator(OperatorId, Role),
+}
+
+/// A caller who may make the call.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// Who it is.
+    pub caller: Caller,
+    /// From where, as an erasable remark (R4).
+    pub source: Option<Remark>,
+}
+
+/// Admits callers by the log's views.
+#[derive(Clone)]
+pub struct Access {
+    log: Log,
+}
+
+impl Access {
+    /// Looks callers up in the log's views.
+    pub fn new(log: Log) -> Self {
+        Self { log }
+    }
+
+    /// Admits the caller of a request, or says why not.
+    pub fn admit<T>(&self, request: &Request<T>, call: Call) -> Result<Admitted, Refusal> {
+        let peer = request.extensions().get::<Peer>();
+        let caller = self.caller(peer)?;
+        if permits(call, &caller) {
+            Ok(Admitted { caller, source: peer.and_then(source) })
+        } else {
+            Err(refusal(call, &caller))
+        }
+    }
+
+    fn caller(&self, peer: Option<&Peer>) -> Result<Caller, Refusal> {
+        let Some(certificate) = peer.and_then(|peer| peer.certificate) else { return Ok(Caller::Anonymous) };
+        match self.log.views().standing(&certificate, clock::now()) {
+            Standing::Valid { identity: Identity::Node { node_id, serial }, .. } => Ok(Caller::Node(node_id, serial)),
+            Standing::Valid { identity: Identity::Operator { operator_id, role, .. }, .. } => {
+                Ok(Caller::Operator(operator_id, role))
+            }
+            Standing::Unknown | Standing::Expired | Standing::Revoked => Err(Refusal::new(
+                Reason::CertificateRequired,
+                "the certificate of this connection opens nothing any more; connect with a current one",
+            )),
+        }
+    }
+}
+
+impl Admitted {
+    /// The principal of what follows.
+    pub fn principal(&self) -> Principal {
+        match &self.caller {
+            Caller::Anonymous => Principal::Anonymous,
+            Caller::Node(id, _) => Principal::Node(id.clone()),
+            Caller::Operator(id, _) => Principal::Operator(id.clone()),
+        }
+    }
+
+    /// The node that calls for itself.
+    pub fn node(&self) -> Result<(NodeId, Serial), Refusal> {
+        match &self.caller {
+            Caller::Node(id, serial) => Ok((id.clone(), *serial)),
+            Caller::Anonymous | Caller::Operator(..) => Err(refusal(Call::OwnNode, &self.caller)),
+        }
+    }
+
+    /// Whether a node of this vCluster exists for the caller.
+    pub fn sees(&self, vcluster: Option<&events::vocabulary::VClusterId>) -> bool {
+        match &self.caller {
+            Caller::Operator(_, role) => role.sees(vcluster),
+            Caller::Anonymous | Caller::Node(..) => false,
+        }
+    }
+}
+
+/// The table.
+fn permits(call: Call, caller: &Caller) -> bool {
+    match (call, caller) {
+        (Call::Enroll, Caller::Anonymous | Caller::Node(..)) | (Call::OwnNode, Caller::Node(..)) => true,
+        (Call::Operate(verb), Caller::Operator(_, role)) => role.may(verb),
+        (Call::Enroll, Caller::Operator(..))
+        | (Call::OwnNode, Caller::Anonymous | Caller::Operator(..))
+        | (Call::Operate(_), Caller::Anonymous | Caller::Node(..)) => false,
+    }
+}
+
+fn refusal(call: Call, caller: &Caller) -> Refusal {
+    match (call, caller) {
+        (_, Caller::Anonymous) => {
+            Refusal::new(Reason::CertificateRequired, "this call needs a client certificate; none was presented")
+        }
+        (Call::Operate(_), Caller::Node(..)) => {
+            Refusal::new(Reason::RoleNotAllowed, "a node's certificate opens nothing for operators")
+        }
+        (Call::Operate(_), Caller::Operator(_, role)) => {
+            Refusal::new(Reason::RoleNotAllowed, format!("the role {role} may not do this"))
+        }
+        (Call::Enroll | Call::OwnNode, Caller::Node(..) | Caller::Operator(..)) => {
+            Refusal::new(Reason::RoleNotAllowed, "an operator's certificate opens nothing for nodes")
+        }
+    }
+}
+
+/// The caller's address as a remark. Without random numbers there is none: an unsalted one could be guessed.
+fn source(peer: &Peer) -> Option<Remark> {
+    let salt = random::bytes().ok()?;
+    Remark::new(salt, &peer.address.ip().to_string()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operator(role: &str) -> Caller {
+        Caller::Operator("o".parse().unwrap(), role.parse().unwrap())
+    }
+
+    fn node() -> Caller {
+        Caller::Node("n".parse().unwrap(), Serial::from_random([1; 16]))
+    }
+
+    #[test]
+    fn a_node_may_call_for_itself_and_nothing_else() {
+        assert!(permits(Call::Enroll, &node()) && permits(Call::OwnNode, &node()));
+        assert!(!permits(Call::Operate(Verb::Read), &node()));
+        assert!(!permits(Call::Operate(Verb::Administer), &node()));
+    }
+
+    #[test]
+    fn an_operator_opens_nothing_for_nodes_and_its_role_decides_the_rest() {
+        let (admin, viewer) = (operator("pact-platform-admin"), operator("pact-viewer-prod"));
+        assert!(!permits(Call::Enroll, &admin) && !permits(Call::OwnNode, &admin));
+        assert!(permits(Call::Operate(Verb::Administer), &admin));
+        assert!(permits(Call::Operate(Verb::Read), &viewer));
+        assert!(!permits(Call::Operate(Verb::Administer), &viewer));
+    }
+
+    #[test]
+    fn nobody_known_may_enroll_and_is_asked_for_a_certificate_otherwise() {
+        assert!(permits(Call::Enroll, &Caller::Anonymous));
+        for call in [Call::OwnNode, Call::Operate(Verb::Read), Call::Operate(Verb::Administer)] {
+            assert!(!permits(call, &Caller::Anonymous));
+            assert_eq!(refusal(call, &Caller::Anonymous).reason, Reason::CertificateRequired);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One accepted TLS connection, on a leash: rustls cannot end an open connection, so the stream itself does.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use events::vocabulary::{CertificateHash, Timestamp};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use crate::clock;
+
+use super::connections::{Connections, Leash};
+
+/// A timer is set at most this far ahead: the wall clock may be set meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// Who is at the other end, as far as the handshake proved it. Handlers find it in the request's extensions.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// From where.
+    pub address: SocketAddr,
+    /// The hash of the certificate whose key the peer holds; none without a certificate.
+    pub certificate: Option<CertificateHash>,
+}
+
+/// See the module.
+pub struct Connection {
+    stream: TlsStream<TcpStream>,
+    peer: Peer,
+    hold: Option<Hold>,
+}
+
+/// What holds a connection with a client certificate.
+struct Hold {
+    leash: Arc<Leash>,
+    timer: Pin<Box<Sleep>>,
+    armed_for: Option<Timestamp>,
+    connections: Arc<Connections>,
+    certificate: CertificateHash,
+}
+
+impl Connection {
+    /// A connection without a client certificate: nothing can be revoked.
+    pub fn anonymous(stream: TlsStream<TcpStream>, address: SocketAddr) -> Self {
+        Self { stream, peer: Peer { address, certificate: None }, hold: None }
+    }
+
+    /// A connection that ends with its certificate.
+    pub fn held(
+        stream: TlsStream<TcpStream>,
+        address: SocketAddr,
+        certificate: CertificateHash,
+        leash: Arc<Leash>,
+        connections: Arc<Connections>,
+    ) -> Self {
+        let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+        let hold = Hold { leash, timer, armed_for: None, connections, certificate };
+        Self { stream, peer: Peer { address, certificate: Some(certificate) }, hold: Some(hold) }
+    }
+}
+
+impl Hold {
+    /// Ready once the connection must end. The clock on the wall decides, not the timer: certificates end by it.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.leash.register(context.waker());
+        while !self.leash.is_cut() {
+            let Some(end) = self.leash.ends_at() else { return Poll::Pending };
+            let left = end.since(clock::now());
+            if left.is_zero() {
+                return Poll::Ready(());
+            }
+            if self.armed_for != Some(end) || self.timer.is_elapsed() {
+                self.armed_for = Some(end);
+                self.timer.as_mut().reset(Instant::now() + left.min(LONGEST_WAIT));
+            }
+            ready!(self.timer.as_mut().poll(context));
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // The registry counts living leashes: this one's life ends first.
+        self.leash = Arc::default();
+        self.connections.release(&self.certificate);
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the client certificate opens nothing any more")
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.hold.as_mut().is_some_and(|hold| hold.poll_end(context).is_ready()) {
+            return Poll::Ready(Err(ended()));
+        }
+        Pin::new(&mut this.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.hold.as_ref().is_some_and(|hold| hold.leash.is_cut()) {
+            return Poll::Ready(Err(ended()));
+        }
+        Pin::new(&mut this.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.hold.as_ref().is_some_and(|hold| hold.leash.is_cut()) {
+            return Poll::Ready(Err(ended()));
+        }
+        Pin::new(&mut this.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}

@@ -1,0 +1,124 @@
+//! The open connections, found by the certificate that they presented, so that a revocation cuts them (R10, R17).
+//!
+//! The acceptor registers a connection before it looks its certificate up: whichever of look-up and revocation comes
+//! later sees the other. The log calls [`Connections::review`] after each fold.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use events::views::{Standing, Views};
+use events::vocabulary::{CertificateHash, Timestamp};
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+
+/// All open connections with a client certificate.
+#[derive(Debug, Default)]
+pub struct Connections {
+    open: Mutex<HashMap<CertificateHash, Vec<Weak<Leash>>>>,
+}
+
+/// By what an open connection is held: it can be cut, and ends at a moment by itself.
+#[derive(Debug, Default)]
+pub struct Leash {
+    cut: AtomicBool,
+    /// Milliseconds since 1970; 0: no end.
+    ends_at: AtomicU64,
+    waker: AtomicWaker,
+}
+
+impl Leash {
+    /// Whether the connection must end now.
+    pub fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    /// Ends the connection, whatever it is waiting for.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// When the connection ends by itself.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        Some(self.ends_at.load(Ordering::Acquire)).filter(|millis| *millis > 0).map(Timestamp::from_millis)
+    }
+
+    /// Sets that moment: the certificate's notAfter, or the end of its overlap (R15).
+    pub fn end_at(&self, moment: Timestamp) {
+        self.ends_at.store(moment.as_millis(), Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whom to wake when it is cut or its end moves.
+    pub fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+}
+
+impl Connections {
+    /// Holds a connection that presented this certificate.
+    pub fn register(&self, certificate: CertificateHash) -> Arc<Leash> {
+        let leash = Arc::new(Leash::default());
+        let mut open = self.open.lock();
+        let of_certificate = open.entry(certificate).or_default();
+        of_certificate.retain(|leash| leash.strong_count() > 0);
+        of_certificate.push(Arc::downgrade(&leash));
+        leash
+    }
+
+    /// Forgets the connections of a certificate that are closed.
+    pub fn release(&self, certificate: &CertificateHash) {
+        let mut open = self.open.lock();
+        if let Some(of_certificate) = open.get_mut(certificate) {
+            of_certificate.retain(|leash| leash.strong_count() > 0);
+            if of_certificate.is_empty() {
+                open.remove(certificate);
+            }
+        }
+    }
+
+    /// Looks the certificates up again: cuts what lost its standing, and moves the end of what keeps it.
+    pub fn review(&self, views: &Views, certificates: &[CertificateHash], now: Timestamp) {
+        for certificate in certificates {
+            let held: Vec<Arc<Leash>> = {
+                let open = self.open.lock();
+                open.get(certificate).into_iter().flatten().filter_map(Weak::upgrade).collect()
+            };
+            for leash in held {
+                match views.standing(certificate, now) {
+                    Standing::Valid { until, .. } => leash.end_at(until),
+                    Standing::Unknown | Standing::Expired | Standing::Revoked => leash.cut(),
+                }
+            }
+        }
+    }
+
+    /// Cuts everything: the journal stops.
+    pub fn cut_all(&self) {
+        let open = self.open.lock();
+        open.values().flatten().filter_map(Weak::upgrade).for_each(|leash| leash.cut());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_17_a_certificate_without_standing_is_cut_everywhere() {
+        let (connections, certificate) = (Connections::default(), CertificateHash::of(b"certificate"));
+        let (one, two) = (connections.register(certificate), connections.register(certificate));
+        let other = connections.register(CertificateHash::of(b"other"));
+        connections.review(&Views::default(), &[certificate], Timestamp::default());
+        assert!(one.is_cut() && two.is_cut() && !other.is_cut());
+    }
+
+    #[test]
+    fn a_closed_connection_is_forgotten() {
+        let (connections, certificate) = (Connections::default(), CertificateHash::of(b"certificate"));
+        drop(connections.register(certificate));
+        connections.release(&certificate);
+        assert!(connections.open.lock().is_empty());
+    }
+}

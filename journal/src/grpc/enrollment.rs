@@ -1,0 +1,120 @@
+//! EnrollmentService: Enroll and RenewCert (design §3).
+
+use std::sync::Arc;
+
+use events::vocabulary::DomainId;
+use proto::convert::{field, hardware, moment};
+use proto::pb;
+use proto::pb::enrollment_service_server::EnrollmentService;
+use proto::reason::Reason;
+use proto::refusal::Refusal;
+use tonic::{Request, Response, Status};
+
+use crate::actors::{Answer, IssuedCertificate, Nodes, Order, Request as Ask};
+use crate::authority::Csr;
+use crate::clock;
+use crate::gate;
+use crate::log::Log;
+
+use super::access::{Access, Call};
+use super::confirmation::Confirmation;
+use super::refusal::status;
+
+/// The newest version of the agents' protocol that this release knows (R26).
+const PROTOCOL: u32 = 1;
+
+/// See the module.
+pub struct EnrollmentEdge {
+    /// Who may call.
+    pub access: Access,
+    /// The log's views, for the gate.
+    pub log: Log,
+    /// The nodes' actors.
+    pub nodes: Nodes,
+    /// Notes a node's first authenticated call.
+    pub confirmation: Confirmation,
+    /// The domain.
+    pub domain_id: DomainId,
+    /// The agents' listeners of all journals.
+    pub endpoints: Arc<[String]>,
+}
+
+#[tonic::async_trait]
+impl EnrollmentService for EnrollmentEdge {
+    async fn enroll(&self, request: Request<pb::EnrollRequest>) -> Result<Response<pb::EnrollResponse>, Status> {
+        let admitted = self.access.admit(&request, Call::Enroll)?;
+        let wire = request.into_inner();
+        check_protocol(&wire)?;
+        let presented = hardware::presented(wire.hardware_identity.as_ref())?;
+        let boot_id = (!wire.boot_id.is_empty()).then(|| field::parsed("boot_id", &wire.boot_id)).transpose()?;
+        let node = gate::pass(&self.log.views().registry, &presented)
+            .map_err(|rejection| proto::convert::rejection::refusal(&rejection, clock::now()))?;
+        let csr = Arc::new(Csr::parse(&wire.csr));
+        let order = Order::Enroll { presented, csr, boot_id };
+        let ask = Ask { order, principal: admitted.principal(), source: admitted.source };
+        let answer = self.nodes.ask(&node, ask).await.map_err(status)?;
+        self.respond(answer)
+    }
+
+    async fn renew_cert(
+        &self,
+        request: Request<pb::RenewCertRequest>,
+    ) -> Result<Response<pb::EnrollResponse>, Status> {
+        let admitted = self.access.admit(&request, Call::OwnNode)?;
+        let (node, presented) = admitted.node()?;
+        let wire = request.into_inner();
+        let named = field::serial("current_serial", &wire.current_serial)?;
+        self.confirmation.note(&node, presented, &admitted).await?;
+        let order = Order::Renew { presented, named, csr: Arc::new(Csr::parse(&wire.csr)) };
+        let ask = Ask { order, principal: admitted.principal(), source: admitted.source };
+        let answer = self.nodes.ask(&node, ask).await.map_err(status)?;
+        self.respond(answer)
+    }
+}
+
+impl EnrollmentEdge {
+    fn respond(&self, answer: Answer) -> Result<Response<pb::EnrollResponse>, Status> {
+        match answer {
+            Answer::Issued(issued) => Ok(Response::new(self.to_wire(*issued))),
+            Answer::Settled { .. } => Err(Status::internal("an enrollment ended without a certificate")),
+        }
+    }
+
+    fn to_wire(&self, issued: IssuedCertificate) -> pb::EnrollResponse {
+        let certificate = &issued.certificate;
+        pb::EnrollResponse {
+            node_id: issued.node_id.to_string(),
+            domain_id: self.domain_id.to_string(),
+            certificate: issued.der.as_bytes().to_vec(),
+            ca_chain: vec![issued.authority.as_bytes().to_vec()],
+            vcluster_id: None,
+            serial: certificate.serial.to_string(),
+            not_before: Some(moment::to_wire(certificate.not_before)),
+            not_after: Some(moment::to_wire(certificate.not_after)),
+            renew_after: Some(moment::to_wire(certificate.renew_after)),
+            journal_time: Some(moment::to_wire(clock::now())),
+            endpoints: self.endpoints.to_vec(),
+            evicted_journals: vec![],
+        }
+    }
+}
+
+/// Refuses what this release cannot honour: better than to ignore a field that the caller relies on.
+fn check_protocol(wire: &pb::EnrollRequest) -> Result<(), Refusal> {
+    if wire.protocol > PROTOCOL {
+        let message = format!("protocol: {} is newer than {PROTOCOL}; upgrade the journals first", wire.protocol);
+        return Err(Refusal::new(Reason::FieldInvalid, message));
+    }
+    let unsupported = [
+        ("token", &wire.token),
+        ("node_id", &wire.node_id),
+        ("wireguard_public_key", &wire.wireguard_public_key),
+        ("underlay_endpoint", &wire.underlay_endpoint),
+    ];
+    match unsupported.iter().find(|(_, value)| !value.is_empty()) {
+        Some((name, _)) => {
+            Err(Refusal::new(Reason::FieldInvalid, format!("{name}: this release enrolls by hardware identity only")))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,192 @@
+//! The edge: two listeners, their TLS, their services. Wire to domain, ask, domain to wire; no rule lives here.
+//!
+//! ```text
+//! acceptor     TCP and TLS; registers connections          design §3 step 2, R10
+//! verifier     looks client certificates up                R10
+//! connection   a stream on a leash; connections: all of them, to be cut   R17
+//! access       who may call what                           design §7
+//! enrollment   Enroll, RenewCert
+//! boot_config  SubscribeConfigUpdates
+//! node         what operators order and see
+//! refusal      an order without answer -> gRPC status
+//! ```
+//!
+//! tonic is used here only.
+
+mod acceptor;
+mod access;
+mod boot_config;
+mod confirmation;
+mod connection;
+mod connections;
+mod enrollment;
+mod node;
+mod refusal;
+mod verifier;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::vocabulary::DomainId;
+use proto::pb::boot_config_service_server::BootConfigServiceServer;
+use proto::pb::enrollment_service_server::EnrollmentServiceServer;
+use proto::pb::node_service_server::NodeServiceServer;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+
+use crate::actors::Nodes;
+use crate::log::Log;
+
+pub use acceptor::{Acceptor, AcceptorError};
+pub use connections::Connections;
+
+use access::Access;
+use boot_config::BootConfigEdge;
+use confirmation::Confirmation;
+use enrollment::EnrollmentEdge;
+use node::NodeEdge;
+
+/// The largest request; a CSR of 64 KB must get a clear refusal, more is cut off.
+const LARGEST_REQUEST: usize = 256 * 1024;
+/// HTTP/2 streams on one connection. An agent has two; an operator's tool some tens.
+const STREAMS_PER_CONNECTION: u32 = 128;
+/// A client that does not answer pings for so long is gone: its connection must not keep its memory.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Calls that are under way when the journal stops get so much time to end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What the services need of the journal.
+#[derive(Clone)]
+pub struct Edge {
+    /// The log and its views.
+    pub log: Log,
+    /// The nodes' actors.
+    pub nodes: Nodes,
+    /// The domain.
+    pub domain_id: DomainId,
+    /// The agents' listeners of all journals, as agents are told.
+    pub endpoints: Arc<[String]>,
+    /// Whether server reflection is answered.
+    pub reflection: bool,
+}
+
+/// The listeners at work.
+pub struct Listeners {
+    stop: watch::Sender<bool>,
+    connections: Arc<Connections>,
+    servers: Vec<JoinHandle<Result<(), tonic::transport::Error>>>,
+}
+
+/// Why the services did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EdgeError {
+    /// The description of the services cannot be served.
+    #[error("server reflection cannot be offered")]
+    Reflection(#[source] tonic_reflection::server::Error),
+}
+
+impl Listeners {
+    /// Serves agents and operators on listeners that are bound already.
+    pub async fn start(
+        edge: &Edge,
+        acceptor: (Acceptor, Acceptor),
+        connections: Arc<Connections>,
+        agents: TcpListener,
+        operators: TcpListener,
+    ) -> Result<Self, EdgeError> {
+        let (stop, stopping) = watch::channel(false);
+        let agents_router = agent_services(edge, stopping.clone()).await?;
+        let operators_router = operator_services(edge).await?;
+        let serve = |router: Router, acceptor: Acceptor, listener: TcpListener| {
+            let accepted = ReceiverStream::new(acceptor.accept(listener));
+            let mut stopping = stopping.clone();
+            tokio::spawn(router.serve_with_incoming_shutdown(accepted, async move {
+                // An error means that the sender is gone: also a reason to stop.
+                stopping.wait_for(|stopping| *stopping).await.ok();
+            }))
+        };
+        let servers = vec![
+            serve(agents_router, acceptor.0, agents),
+            serve(operators_router, acceptor.1, operators),
+        ];
+        Ok(Self { stop, connections, servers })
+    }
+
+    /// Takes no new calls, lets those under way end, then cuts what is left.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for server in self.servers {
+            let aborter = server.abort_handle();
+            if tokio::time::timeout(DRAIN, server).await.is_err() {
+                self.connections.cut_all();
+                aborter.abort();
+            }
+        }
+    }
+}
+
+fn server() -> Server {
+    Server::builder()
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+}
+
+async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<Router, EdgeError> {
+    let access = Access::new(edge.log.clone());
+    let confirmation = Confirmation { log: edge.log.clone(), nodes: edge.nodes.clone() };
+    let enrollment = EnrollmentServiceServer::new(EnrollmentEdge {
+        access: access.clone(),
+        log: edge.log.clone(),
+        nodes: edge.nodes.clone(),
+        confirmation: confirmation.clone(),
+        domain_id: edge.domain_id.clone(),
+        endpoints: Arc::clone(&edge.endpoints),
+    });
+    let boot_config = BootConfigServiceServer::new(BootConfigEdge {
+        access,
+        nodes: edge.nodes.clone(),
+        confirmation,
+        endpoints: Arc::clone(&edge.endpoints),
+        stopping,
+    });
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<EnrollmentServiceServer<EnrollmentEdge>>().await;
+    health.set_serving::<BootConfigServiceServer<BootConfigEdge>>().await;
+    let router = server()
+        .add_service(enrollment.max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(boot_config.max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(health_service);
+    with_reflection(router, edge.reflection)
+}
+
+async fn operator_services(edge: &Edge) -> Result<Router, EdgeError> {
+    let nodes = NodeServiceServer::new(NodeEdge {
+        access: Access::new(edge.log.clone()),
+        log: edge.log.clone(),
+        nodes: edge.nodes.clone(),
+        domain_id: edge.domain_id.clone(),
+    });
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<NodeServiceServer<NodeEdge>>().await;
+    let router = server()
+        .add_service(nodes.max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(health_service);
+    with_reflection(router, edge.reflection)
+}
+
+/// Both versions of the protocol: most tools still ask for the older one.
+fn with_reflection(router: Router, offered: bool) -> Result<Router, EdgeError> {
+    if !offered {
+        return Ok(router);
+    }
+    let described = || tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET);
+    Ok(router
+        .add_service(described().build_v1().map_err(EdgeError::Reflection)?)
+        .add_service(described().build_v1alpha().map_err(EdgeError::Reflection)?))
+}

@@ -1,0 +1,98 @@
+//! Checks client certificates in the handshake (R10): the peer holds the key, and an issuance fact records this very
+//! certificate. No chain is looked at: what no fact records is refused, whoever signed it.
+//!
+//! Refusals become TLS alerts that clients can tell apart: certificate_revoked, certificate_expired,
+//! certificate_unknown.
+//!
+//! Not here: the second look-up, after the connection is registered ([`super::acceptor`]), and roles
+//! ([`super::access`]).
+
+use std::fmt;
+use std::sync::Arc;
+
+use events::views::Standing;
+use events::vocabulary::CertificateHash;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme};
+
+use crate::clock;
+use crate::log::Log;
+
+/// See the module.
+pub struct Verifier {
+    log: Log,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    /// Looks certificates up in the log's views.
+    pub fn new(log: Log, provider: Arc<CryptoProvider>) -> Self {
+        Self { log, provider }
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier")
+    }
+}
+
+/// No fact records the certificate.
+#[derive(Debug, thiserror::Error)]
+#[error("no issuance fact records the certificate")]
+struct NotRecorded;
+
+impl ClientCertVerifier for Verifier {
+    fn offer_client_auth(&self) -> bool {
+        true
+    }
+
+    /// Each call says itself whether it needs one ([`super::access`]): a refusal there explains itself, an alert not.
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let refused = |error| Err(Error::InvalidCertificate(error));
+        match self.log.views().standing(&CertificateHash::of(end_entity), clock::now()) {
+            Standing::Valid { .. } => Ok(ClientCertVerified::assertion()),
+            Standing::Revoked => refused(CertificateError::Revoked),
+            Standing::Expired => refused(CertificateError::Expired),
+            Standing::Unknown => refused(CertificateError::Other(OtherError(Arc::new(NotRecorded)))),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,176 @@
+//! A journal at work: opens the log, starts the actors, announces an authority, serves; and stops in the reverse order.
+//!
+//! Everything is checked before anything is changed: a refusal to start leaves the data directory as it was.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
+use crate::clock;
+use crate::config::Config;
+use crate::data_dir::{DataDir, DataDirError, Endpoints};
+use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Listeners};
+use crate::log::{Log, OpenError};
+use crate::server_credential::{self, ServerCredentialError};
+use crate::succession::{Succession, SuccessionError};
+
+/// See the module.
+pub struct Journal {
+    data_dir: DataDir,
+    log: Log,
+    system: ActorSystem,
+    listeners: Listeners,
+    succession: JoinHandle<()>,
+    endpoints: Endpoints,
+}
+
+/// Why a journal did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The log has no domain.
+    #[error("the log has no domain; it was not made by `pact-journal init`")]
+    NoDomain,
+    /// Directory and log do not belong together.
+    #[error("the data directory belongs to {expected}, but the log in it to {found}")]
+    OtherDomain {
+        /// What the directory says.
+        expected: String,
+        /// What the log says.
+        found: String,
+    },
+    /// The server certificate cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerCredentialError),
+    /// The server certificate cannot be used for TLS.
+    #[error(transparent)]
+    Tls(#[from] AcceptorError),
+    /// An address cannot be listened on.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No actors.
+    #[error(transparent)]
+    Actors(#[from] SystemError),
+    /// No authority.
+    #[error("no authority could be announced")]
+    Authority(#[from] SuccessionError),
+    /// No services.
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
+}
+
+impl Journal {
+    /// Starts a journal on an initialised data directory; returns when it is ready.
+    pub async fn start(path: &Path, config: &Config) -> Result<Self, StartError> {
+        let data_dir = DataDir::lock(path)?;
+        let identity = data_dir.identity()?;
+        let log = Log::open(path, identity.journal_id.clone()).await?;
+        match Self::start_on(data_dir, &log, config, &identity).await {
+            Ok(journal) => Ok(journal),
+            Err(error) => {
+                log.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_on(
+        data_dir: DataDir,
+        log: &Log,
+        config: &Config,
+        identity: &crate::data_dir::Identity,
+    ) -> Result<Self, StartError> {
+        let created = log.views().domain.created().cloned().ok_or(StartError::NoDomain)?;
+        let now = clock::now();
+        let credential = server_credential::read(data_dir.path(), &created.domain_ca, &config.advertise, now)?;
+        let (agents, operators) = (bind(config.agent_listen).await?, bind(config.operator_listen).await?);
+        data_dir.sign_lock()?;
+        let system = ActorSystem::start()?;
+        let succession = Succession {
+            log: log.clone(),
+            domain_id: identity.domain_id.clone(),
+            journal_id: identity.journal_id.clone(),
+            lifetime: Duration::from_secs(config.authority_ttl_secs),
+        };
+        system.pool().install(succession.announce().await?);
+        let executor = Executor {
+            log: log.clone(),
+            pool: system.pool().clone(),
+            domain_id: identity.domain_id.clone(),
+            journal_id: identity.journal_id.clone(),
+            certificate_ttl: Duration::from_secs(config.certificate_ttl_secs),
+        };
+        let connections = Arc::new(Connections::default());
+        let reviewed = Arc::clone(&connections);
+        let views_of = log.clone();
+        log.on_change(move |certificates| reviewed.review(&views_of.views(), certificates, clock::now()));
+        let endpoints = endpoints(&agents, &operators)?;
+        let agent_endpoint = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
+        let edge = Edge {
+            log: log.clone(),
+            nodes: Nodes::new(executor, system.arbiters()),
+            domain_id: identity.domain_id.clone(),
+            endpoints: Arc::from([agent_endpoint]),
+            reflection: config.reflection,
+        };
+        let acceptor = || Acceptor::new(&credential, log.clone(), Arc::clone(&connections));
+        let acceptors = (acceptor()?, acceptor()?);
+        let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
+        let succession = tokio::spawn(succession.run(system.pool().clone()));
+        data_dir.write_endpoints(&endpoints)?;
+        Ok(Self { data_dir, log: log.clone(), system, listeners, succession, endpoints })
+    }
+
+    /// Where it listens.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Resolves when the log cannot be written any more, with what happened: the process must end (R3).
+    pub async fn broken(&self) -> String {
+        self.log.broken().await
+    }
+
+    /// Stops: no new calls, those under way end, the log is closed.
+    pub async fn stop(self) {
+        self.data_dir.remove_endpoints();
+        self.listeners.stop().await;
+        self.succession.abort();
+        self.system.stop();
+        self.log.stop().await;
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+fn endpoints(agents: &TcpListener, operators: &TcpListener) -> Result<Endpoints, StartError> {
+    let bound = |listener: &TcpListener| {
+        let address = SocketAddr::from(([0, 0, 0, 0], 0));
+        listener.local_addr().map_err(|source| StartError::Listen { address, source })
+    };
+    Ok(Endpoints {
+        pid: std::process::id(),
+        agent: Some(bound(agents)?),
+        operator: Some(bound(operators)?),
+        cluster: None,
+        http: None,
+    })
+}

@@ -1,0 +1,238 @@
+//! The check at start: reads the whole log without changing a byte, and folds the views on the way.
+//!
+//! [`super::Log::open`] calls it before it opens anything to write, so that a refusal leaves the evidence as it was
+//! (R27). Every row of every column family is read, with RocksDB's checksums; the chain is computed again (R6); the Raft
+//! log, the facts, the heads of streams and the index of subjects must agree.
+//!
+//! Not here: whether the history makes sense. That is what `pact-replay verify` is for.
+
+use std::io;
+use std::path::Path;
+
+use events::codec::{Chain, StoredValue, decode_body, keys};
+use events::domain;
+use events::fact::{Fact, Record};
+use events::views::Views;
+use events::vocabulary::{CertificateHash, JournalId, Timestamp};
+
+use super::errors::{Damage, OpenError, StoreError};
+use super::stored::{self, StoredApplied, StoredEntry, StoredFounding, StoredMember, StoredPlace};
+use super::store::state_machine::Tip;
+use super::store::{Head, Store, state};
+use super::synced::Mark;
+use super::types::{Entry, Place, Position};
+
+/// What a sound log holds.
+pub(super) struct Checked {
+    pub views: Views,
+    pub tip: Tip,
+    pub raft_id: u64,
+}
+
+/// Checks the log of a data directory.
+pub(super) fn check(data_dir: &Path, journal: &JournalId) -> Result<Checked, OpenError> {
+    let path = data_dir.join(keys::DIRECTORY);
+    match path.metadata() {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(OpenError::Missing { path }),
+        Err(error) => return Err(OpenError::Unreadable { path, source: StoreError::Directory(error) }),
+    }
+    let synced = Mark::read(data_dir).map_err(OpenError::Mark)?;
+    let unreadable = |source| OpenError::Unreadable { path: path.clone(), source };
+    let store = Store::open_read_only(&path).map_err(unreadable)?;
+    let pass = Pass { store: &store, unreadable: &unreadable };
+    let raft_id = pass.member(journal)?;
+    let last = pass.raft_log(synced)?;
+    let (views, tip, places) = pass.facts()?;
+    pass.applied(last, tip.position)?;
+    pass.heads(&tip, places)?;
+    pass.subjects(tip.position.seq)?;
+    pass.rest(keys::OVERLAYS)?;
+    Ok(Checked { views, tip, raft_id })
+}
+
+/// Where the Raft log begins and ends.
+struct Extent {
+    purged: Option<Place>,
+    last: Option<Place>,
+}
+
+struct Pass<'a, F> {
+    store: &'a Store,
+    unreadable: &'a F,
+}
+
+impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
+    fn state<T: serde::de::DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, OpenError> {
+        self.store.state(key).map_err(self.unreadable)
+    }
+
+    fn rows<'s>(
+        &'s self,
+        column: &'s str,
+    ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), OpenError>> + 's {
+        self.store.scan(column, &[]).map(|row| row.map_err(self.unreadable))
+    }
+
+    fn member(&self, journal: &JournalId) -> Result<u64, OpenError> {
+        let member: StoredMember = self.state(state::MEMBER)?.ok_or(absent("whose log it is"))?;
+        if member.journal == *journal {
+            Ok(member.raft_id)
+        } else {
+            Err(OpenError::OtherJournal { expected: journal.clone(), found: member.journal })
+        }
+    }
+
+    fn raft_log(&self, synced: Option<Place>) -> Result<Extent, OpenError> {
+        let purged = self.state::<StoredPlace>(state::PURGED)?.map(Place::from);
+        let mut last = purged;
+        for row in self.rows(keys::RAFT_LOG) {
+            let (key, value) = row?;
+            let expected = last.map_or(0, |place| place.index + 1);
+            if *key != expected.to_be_bytes() {
+                return Err(OpenError::Damaged(Damage::EntryMissing { expected }));
+            }
+            let damaged = |source| OpenError::Damaged(Damage::Entry { index: expected, source });
+            let entry = stored::read::<StoredEntry>(&value).map_err(|error| damaged(Some(error)))?;
+            let place = Entry::from(entry).log_id;
+            if place.index != expected || last.is_some_and(|last| place < last) {
+                return Err(damaged(None));
+            }
+            last = Some(place);
+        }
+        if last < synced {
+            return Err(OpenError::Shortened { found: shown(last), synced: shown(synced) });
+        }
+        Ok(Extent { purged, last })
+    }
+
+    /// Reads all facts. Answers also in how many streams they lie, counted once for each.
+    fn facts(&self) -> Result<(Views, Tip, u64), OpenError> {
+        let founding: StoredFounding = self.state(state::FOUNDING)?.ok_or(absent("the log's founding"))?;
+        let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
+        let position = Position { seq: 0, chain };
+        let mut tip = Tip { position, recorded_at: Timestamp::default() };
+        let (mut views, mut places) = (Views::default(), 0);
+        for row in self.rows(keys::FACTS) {
+            let (key, value) = row?;
+            let record = follow(&mut tip, &key, &value).map_err(OpenError::Damaged)?;
+            if record.seq == 1 && !founds(&record, &founding) {
+                return Err(OpenError::Damaged(Damage::Founding));
+            }
+            places += record.streams.len() as u64;
+            views.fold(&record);
+        }
+        Ok((views, tip, places))
+    }
+
+    fn applied(&self, extent: Extent, tip: Position) -> Result<(), OpenError> {
+        let Extent { purged, last } = extent;
+        let applied: Option<StoredApplied> = self.state(state::APPLIED)?;
+        let place = applied.map(|applied| applied.place());
+        if place > last || place < purged {
+            let (applied, purged, last) = (shown(place), shown(purged), shown(last));
+            return Err(OpenError::Damaged(Damage::Applied { applied, purged, last }));
+        }
+        let expected = applied.map_or(0, |applied| applied.seq());
+        if tip.seq != expected {
+            return Err(OpenError::Damaged(Damage::End { found: tip.seq, expected }));
+        }
+        if applied.is_some_and(|applied| applied.chain() != tip.chain) {
+            return Err(OpenError::Damaged(Damage::Chain { seq: tip.seq }));
+        }
+        // Facts that are not there yet may still come out of the Raft log.
+        if tip.seq == 0 && place == last { Err(OpenError::NoDomain) } else { Ok(()) }
+    }
+
+    /// Each fact gave each of its streams one version more: so the versions add up to the places.
+    fn heads(&self, tip: &Tip, places: u64) -> Result<(), OpenError> {
+        let wrong = |stream: Option<&[u8]>| {
+            let stream = stream.map(|name| String::from_utf8_lossy(name).into_owned());
+            OpenError::Damaged(Damage::Heads { stream })
+        };
+        let (mut sum, mut newest) = (0_u64, 0);
+        for row in self.rows(keys::HEADS) {
+            let (key, value) = row?;
+            let head = Head::parse(&value).ok_or_else(|| wrong(Some(&key)))?;
+            if head.version == 0 || head.seq > tip.position.seq {
+                return Err(wrong(Some(&key)));
+            }
+            sum = sum.saturating_add(head.version);
+            newest = newest.max(head.seq);
+        }
+        if sum != places || newest != tip.position.seq {
+            return Err(wrong(None));
+        }
+        let last = self.store.record(tip.position.seq).map_err(self.unreadable)?;
+        for at in last.map(|(record, _)| record.streams).unwrap_or_default() {
+            let head = self.store.head(&at.name).map_err(self.unreadable)?;
+            if (head.version, head.seq) != (at.version, tip.position.seq) {
+                return Err(wrong(Some(&keys::head(&at.name))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each fact lies in its subject's stream once: so the index holds every place once.
+    fn subjects(&self, last: u64) -> Result<(), OpenError> {
+        let (mut count, mut sum) = (0_u64, 0_u128);
+        for row in self.rows(keys::SUBJECTS) {
+            let (_, value) = row?;
+            let seq = keys::seq(&value).ok_or(OpenError::Damaged(Damage::Subjects))?;
+            count += 1;
+            sum += u128::from(seq);
+        }
+        let expected = u128::from(last) * (u128::from(last) + 1) / 2;
+        if count == last && sum == expected { Ok(()) } else { Err(OpenError::Damaged(Damage::Subjects)) }
+    }
+
+    /// Reads what has no rule of its own: the checksums speak.
+    fn rest(&self, column: &str) -> Result<(), OpenError> {
+        self.rows(column).try_for_each(|row| row.map(|_| ()))
+    }
+}
+
+/// Takes the fact that follows `tip`, and makes it the tip.
+fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Record, Damage> {
+    let expected = tip.position.seq + 1;
+    if key != keys::fact(expected) {
+        return Err(Damage::FactMissing { expected });
+    }
+    let unread = |source| Damage::Fact { seq: expected, source };
+    let value = StoredValue::parse(value).map_err(unread)?;
+    let chain = tip.position.chain.next(value.body);
+    if chain != value.chain {
+        return Err(Damage::Chain { seq: expected });
+    }
+    let record = decode_body(value.body).map_err(unread)?;
+    if record.seq != expected || record.recorded_at < tip.recorded_at {
+        return Err(Damage::Order { seq: expected });
+    }
+    let held = [record.fact.remark(), record.source];
+    if value.remarks().map_err(unread)?.iter().any(|remark| !held.contains(&Some(remark.hash()))) {
+        return Err(Damage::Remark { seq: expected });
+    }
+    *tip = Tip { position: Position { seq: expected, chain }, recorded_at: record.recorded_at };
+    Ok(record)
+}
+
+fn founds(record: &Record, founding: &StoredFounding) -> bool {
+    match &record.fact {
+        Fact::Domain(domain::Event::Created(created)) => {
+            created.log_id == founding.log_id
+                && CertificateHash::of(created.domain_ca.as_bytes()) == founding.domain_ca_sha256
+        }
+        Fact::Domain(domain::Event::JoinTokenCreated { .. } | domain::Event::RemarkErased { .. })
+        | Fact::Authority(..)
+        | Fact::Operator(..)
+        | Fact::Node(..) => false,
+    }
+}
+
+fn absent(what: &'static str) -> OpenError {
+    OpenError::Damaged(Damage::Absent { what })
+}
+
+fn shown(place: Option<Place>) -> String {
+    place.map_or_else(|| "none".to_owned(), |place| place.to_string())
+}

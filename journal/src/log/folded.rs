@@ -1,0 +1,56 @@
+//! The views of the facts recorded so far, in memory, and who wants to hear when certificates change their standing.
+//!
+//! The state machine folds, everybody else reads. **Invariant:** what is folded in is in the store.
+
+use events::codec::Chain;
+use events::fact::Record;
+use events::views::Views;
+use events::vocabulary::CertificateHash;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+
+use super::types::Position;
+
+/// Called with the certificates whose standing a fold may have changed.
+pub(super) type Listener = Box<dyn Fn(&[CertificateHash]) + Send + Sync>;
+
+/// See the module.
+pub(super) struct Folded {
+    views: RwLock<Views>,
+    position: Mutex<Position>,
+    listeners: RwLock<Vec<Listener>>,
+}
+
+impl Folded {
+    pub(super) fn new(views: Views, chain: Chain) -> Self {
+        let position = Mutex::new(Position { seq: views.seq, chain });
+        Self { views: RwLock::new(views), position, listeners: RwLock::default() }
+    }
+
+    pub(super) fn views(&self) -> RwLockReadGuard<'_, Views> {
+        self.views.read()
+    }
+
+    pub(super) fn position(&self) -> Position {
+        *self.position.lock()
+    }
+
+    pub(super) fn listen(&self, listener: Listener) {
+        self.listeners.write().push(listener);
+    }
+
+    /// Folds the facts of one entry, then tells the listeners. Readers see all of an entry or nothing of it.
+    pub(super) fn fold(&self, records: &[Record], position: Position) {
+        let mut changed = Vec::new();
+        {
+            let mut views = self.views.write();
+            for record in records {
+                changed.extend(views.fold(record).certificates);
+            }
+            *self.position.lock() = position;
+        }
+        // Behind the lock: a listener may look into the views.
+        if !changed.is_empty() {
+            self.listeners.read().iter().for_each(|listener| listener(&changed));
+        }
+    }
+}

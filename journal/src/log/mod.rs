@@ -1,0 +1,353 @@
+//! The log: where facts become certain. openraft over one RocksDB, here with one member.
+//!
+//! The journal's actors append to it ([`Log::append`]) and look into its views ([`Log::views`]); the edge cuts
+//! connections when it hears of a change ([`Log::on_change`]). An append takes this way: [`writer`] (many become one Raft
+//! entry) → [`store::raft_log`] (synced) → [`store::state_machine`] (versions compared, chain linked, facts written) →
+//! [`folded`] (views) → the answer. [`check`] reads everything before anything is opened to write.
+//!
+//! RocksDB and openraft appear here and nowhere else in the journal. Not here: decisions (`events`), the lock on the
+//! data directory, and who may append.
+//!
+//! **Invariant:** what was answered `Committed` is on disk, in the views, and in every later opening of this log.
+
+mod broken;
+mod check;
+mod errors;
+mod folded;
+mod network;
+mod store;
+mod stored;
+mod synced;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod types;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use events::append::Append;
+use events::codec::{Chain, encode, keys};
+use events::fact::Record;
+use events::stream::StreamName;
+use events::views::Views;
+use events::vocabulary::{CertificateHash, JournalId, LogId, Remark, Timestamp};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use rocksdb::WriteBatch;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use broken::Broken;
+use check::{Checked, check};
+use folded::Folded;
+use store::state_machine::Tip;
+use store::{Store, state};
+use stored::{StoredFounding, StoredMember};
+use synced::Mark;
+use thread::{Ends, Prepared};
+use types::{FOUNDER, Position};
+use writer::{Counters, Waiting};
+
+pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
+pub use synced::MarkError;
+pub use writer::Clock;
+
+/// An append has at most this many bytes. With it a fact's body stays far below its own limit of 1 MiB (R6), so that no
+/// entry is ever committed whose facts cannot be stored.
+pub const MAX_APPEND_BYTES: usize = 512 << 10;
+
+/// Appends that may wait for the writer: four entries full. More wait at their actor, which holds its node meanwhile.
+const MAX_WAITING: usize = 4096;
+
+/// Raft entries that stay in the Raft log after they are applied: a member that was away for some minutes of a storm
+/// catches up from them.
+const KEEP_ENTRIES: u64 = 5_000;
+
+/// Where the chain over all facts begins (R6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Founding {
+    /// The identity of the log; 16 random bytes.
+    pub log_id: LogId,
+    /// SHA-256 of the domain CA's certificate.
+    pub domain_ca_sha256: CertificateHash,
+}
+
+/// Where an append's facts lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The first.
+    pub first_seq: u64,
+    /// The last.
+    pub last_seq: u64,
+}
+
+/// How much was written since the log was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Appends that were given to Raft.
+    pub appends: u64,
+    /// The Raft entries in which they went: one sync each.
+    pub entries: u64,
+}
+
+/// What a test sets otherwise.
+#[derive(Clone)]
+pub struct Settings {
+    /// Stamps the entries (R24).
+    pub clock: Clock,
+    /// Applied entries that stay in the Raft log.
+    pub keep_entries: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { clock: Arc::new(system_time), keep_entries: KEEP_ENTRIES }
+    }
+}
+
+fn system_time() -> Timestamp {
+    // A clock before 1970 is 1970: every append is then too far from it (R24), and none is recorded.
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().plus(since)
+}
+
+/// A handle on the open log; clones share it. See the module.
+#[derive(Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    appends: mpsc::Sender<Waiting>,
+    folded: Arc<Folded>,
+    /// None when it is closed.
+    store: RwLock<Option<Arc<Store>>>,
+    broken: Arc<Broken>,
+    counters: Arc<Counters>,
+    stop: watch::Sender<bool>,
+    finished: watch::Receiver<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Log {
+    /// Makes the log of a new domain in an existing directory, with this journal as the only member, and opens it. If
+    /// it fails half way, what it made stays behind; [`Log::create`] then refuses to go on.
+    pub async fn create(data_dir: &Path, journal: JournalId, founding: Founding) -> Result<Self, CreateError> {
+        Self::create_with(data_dir, journal, founding, Settings::default()).await
+    }
+
+    /// [`Log::create`] with other settings.
+    pub async fn create_with(
+        data_dir: &Path,
+        journal: JournalId,
+        founding: Founding,
+        settings: Settings,
+    ) -> Result<Self, CreateError> {
+        let data_dir = data_dir.to_owned();
+        let prepare = move |broken| make(&data_dir, journal, founding, broken);
+        Self::start(prepare, CreateError::Start, settings).await
+    }
+
+    /// Opens the log of a data directory: checks all of it and changes nothing if it is not sound (R27), folds the
+    /// views, starts Raft. Done when all that was committed is applied.
+    pub async fn open(data_dir: &Path, journal: JournalId) -> Result<Self, OpenError> {
+        Self::open_with(data_dir, journal, Settings::default()).await
+    }
+
+    /// [`Log::open`] with other settings.
+    pub async fn open_with(data_dir: &Path, journal: JournalId, settings: Settings) -> Result<Self, OpenError> {
+        let data_dir = data_dir.to_owned();
+        let prepare = move |broken| reopen(&data_dir, &journal, broken);
+        let log = Self::start(prepare, OpenError::Start, settings).await?;
+        if log.views().seq == 0 {
+            log.stop().await;
+            return Err(OpenError::NoDomain);
+        }
+        Ok(log)
+    }
+
+    async fn start<E: Send + 'static>(
+        prepare: impl FnOnce(Arc<Broken>) -> Result<Prepared, E> + Send + 'static,
+        failed: fn(StartError) -> E,
+        settings: Settings,
+    ) -> Result<Self, E> {
+        let (appends, waiting) = mpsc::channel(MAX_WAITING);
+        let (stop, stopped) = watch::channel(false);
+        let (finishes, finished) = watch::channel(false);
+        let (broken, counters) = (Arc::new(Broken::new()), Arc::new(Counters::default()));
+        let ends = Ends {
+            waiting,
+            stop: stopped,
+            finished: finishes,
+            broken: Arc::clone(&broken),
+            counters: Arc::clone(&counters),
+            settings,
+        };
+        let (ready, is_ready) = oneshot::channel();
+        let thread = thread::spawn(prepare, failed, ends, ready);
+        let thread = thread.map_err(|error| failed(StartError::Thread(error)))?;
+        let Ok(running) = is_ready.await else {
+            let reason = broken.reason().unwrap_or_default();
+            return Err(failed(StartError::Broken { reason }));
+        };
+        let running = running?;
+        let shared = Shared {
+            appends,
+            folded: running.folded,
+            store: RwLock::new(Some(running.store)),
+            broken,
+            counters,
+            stop,
+            finished,
+            thread: Mutex::new(Some(thread)),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Records an append. Answers when its facts are committed, stored and folded here (R3). The same append sent
+    /// again gets the same answer (R7). Dropping the future does not take the append back.
+    pub async fn append(&self, append: Append) -> Result<Committed, AppendError> {
+        let bytes = weigh(&append)?;
+        let (answer, answered) = oneshot::channel();
+        if self.shared.appends.send(Waiting { append, bytes, answer }).await.is_err() {
+            return Err(self.stopped());
+        }
+        answered.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    fn stopped(&self) -> AppendError {
+        let reason = self.shared.broken.reason();
+        AppendError::Stopped { reason: reason.unwrap_or_else(|| "it was closed".to_owned()) }
+    }
+
+    /// The views of all facts recorded so far. Hold the guard briefly, never across a wait and never twice: while it is
+    /// held nothing is recorded.
+    pub fn views(&self) -> RwLockReadGuard<'_, Views> {
+        self.shared.folded.views()
+    }
+
+    /// The version of a stream; 0 if nothing lies in it.
+    pub fn version(&self, stream: &StreamName) -> Result<u64, ReadError> {
+        self.read(|store| store.head(stream)).map(|head| head.version)
+    }
+
+    /// A fact with the remarks that were not erased.
+    pub fn record(&self, seq: u64) -> Result<Option<(Record, Vec<Remark>)>, ReadError> {
+        self.read(|store| store.record(seq))
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Store) -> Result<T, StoreError>) -> Result<T, ReadError> {
+        let store = self.shared.store.read();
+        read(store.as_deref().ok_or(ReadError::Closed)?).map_err(ReadError::Unreadable)
+    }
+
+    /// Calls `listener` with the certificates whose standing a fold may have changed: after the fold, before the append
+    /// is answered. It runs on the thread of the log and must be quick; it may look into the views.
+    pub fn on_change(&self, listener: impl Fn(&[CertificateHash]) + Send + Sync + 'static) {
+        self.shared.folded.listen(Box::new(listener));
+    }
+
+    /// Resolves with the reason when the log cannot be written any more. The process must stop then (R3).
+    pub fn broken(&self) -> impl Future<Output = String> + Send + 'static {
+        self.shared.broken.wait()
+    }
+
+    /// The last fact and the chain up to it.
+    pub fn chain_head(&self) -> (u64, Chain) {
+        let Position { seq, chain } = self.shared.folded.position();
+        (seq, chain)
+    }
+
+    /// How much was written since the log was opened.
+    pub fn totals(&self) -> Totals {
+        let Counters { appends, entries } = &*self.shared.counters;
+        Totals { appends: appends.load(Ordering::Relaxed), entries: entries.load(Ordering::Relaxed) }
+    }
+
+    /// Stops Raft and closes the store; what waits is answered [`AppendError::Stopped`]. All handles are then useless
+    /// but for their views.
+    pub async fn stop(&self) {
+        self.shared.stop.send_replace(true);
+        let mut finished = self.shared.finished.clone();
+        // An error means that the thread is gone, which is what is waited for.
+        let _ = finished.wait_for(|finished| *finished).await;
+        if let Some(thread) = self.shared.thread.lock().take() {
+            // Its last act was to say that it is finished; a panic was reported as a broken log.
+            let _ = thread.join();
+        }
+        self.shared.store.write().take();
+    }
+}
+
+/// The bytes of an append, if members will be able to record it.
+fn weigh(append: &Append) -> Result<usize, AppendError> {
+    let hashes: BTreeSet<_> = append.remarks.iter().map(Remark::hash).collect();
+    // A remark given twice would lie beside its fact twice.
+    if append.check().is_err() || hashes.len() != append.remarks.len() {
+        return Err(AppendError::Malformed);
+    }
+    match encode::<MAX_APPEND_BYTES>(append) {
+        Ok(bytes) => Ok(bytes.len()),
+        Err(events::codec::EncodeError::TooLarge { bytes, limit }) => {
+            Err(AppendError::TooLarge { bytes, limit })
+        }
+        Err(events::codec::EncodeError::Encode(_)) => Err(AppendError::Malformed),
+    }
+}
+
+/// Makes the files of a new log.
+fn make(
+    data_dir: &Path,
+    journal: JournalId,
+    founding: Founding,
+    broken: Arc<Broken>,
+) -> Result<Prepared, CreateError> {
+    let path = data_dir.join(keys::DIRECTORY);
+    let directory = |source| CreateError::Directory { path: path.clone(), source };
+    if path.try_exists().map_err(directory)? {
+        return Err(CreateError::Exists { path });
+    }
+    let store = Store::create(&path, broken).map_err(CreateError::Store)?;
+    let Founding { log_id, domain_ca_sha256 } = founding;
+    let mut batch = WriteBatch::default();
+    let founding = StoredFounding { log_id, domain_ca_sha256 };
+    let member = StoredMember { journal, raft_id: FOUNDER };
+    let written = store
+        .put_state(&mut batch, state::FOUNDING, &founding)
+        .and_then(|()| store.put_state(&mut batch, state::MEMBER, &member))
+        .and_then(|()| store.write_synced(batch));
+    written.map_err(CreateError::Store)?;
+    Mark::create(data_dir).map_err(directory)?;
+    // The names of the directory and of the mark must last too.
+    File::open(data_dir).and_then(|dir| dir.sync_all()).map_err(directory)?;
+    let mark = Mark::open(data_dir).map_err(|error| directory(std::io::Error::other(error)))?;
+    let chain = Chain::start(log_id, domain_ca_sha256);
+    let tip = Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default() };
+    let folded = Arc::new(Folded::new(Views::default(), chain));
+    Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id: FOUNDER, new: true })
+}
+
+/// Checks the files of a log and opens them to write.
+fn reopen(data_dir: &Path, journal: &JournalId, broken: Arc<Broken>) -> Result<Prepared, OpenError> {
+    let Checked { views, tip, raft_id } = check(data_dir, journal)?;
+    let path = data_dir.join(keys::DIRECTORY);
+    let store = match Store::open(&path, broken) {
+        Ok(store) => Arc::new(store),
+        Err(StoreError::Rocks(error)) if is_locked(&error) => return Err(OpenError::InUse { path }),
+        Err(source) => return Err(OpenError::Unreadable { path, source }),
+    };
+    let mark = Mark::open(data_dir).map_err(OpenError::Mark)?;
+    let folded = Arc::new(Folded::new(views, tip.position.chain));
+    Ok(Prepared { store, mark, folded, tip, raft_id, new: false })
+}
+
+/// RocksDB has no kind of its own for a lock that another process, or another part of this one, holds.
+fn is_locked(error: &rocksdb::Error) -> bool {
+    error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("lock")
+}

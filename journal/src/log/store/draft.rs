@@ -1,0 +1,177 @@
+//! What one Raft entry brings, put together before anything of it is written: the facts of those of its appends whose
+//! versions are the actual ones.
+//!
+//! The state machine makes one for each entry. It compares versions (R1), recognises repetitions (R7), links the chain
+//! (R6) and erases remarks (R4); it decides nothing, reads no clock and draws no number. All members come to the same.
+//!
+//! **Invariant:** an append is in the draft with all its facts or not at all; a later append of the entry sees the
+//! facts of the earlier ones.
+
+use std::collections::{BTreeMap, HashMap};
+
+use events::append::{Append, Outcome, settle};
+use events::codec::{Chain, EncodeError, StoredValue, encode_body, keys};
+use events::domain;
+use events::fact::{Fact, Record};
+use events::stream::StreamName;
+use events::vocabulary::{RemarkHash, Timestamp};
+use rocksdb::WriteBatch;
+
+use super::super::errors::StoreError;
+use super::super::types::Position;
+use super::{Head, Store};
+
+/// The end of the facts: what the next one follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::log) struct Tip {
+    /// The last fact, and the chain up to it.
+    pub position: Position,
+    /// Its time.
+    pub recorded_at: Timestamp,
+}
+
+/// See the module.
+pub(super) struct Draft<'a> {
+    store: &'a Store,
+    tip: Tip,
+    heads: HashMap<StreamName, Head>,
+    /// The new facts.
+    records: Vec<Record>,
+    /// The stored values: of the new facts, and of older ones from which a remark is erased.
+    values: BTreeMap<u64, Vec<u8>>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(store: &'a Store, tip: Tip) -> Self {
+        Self { store, tip, heads: HashMap::new(), records: Vec::new(), values: BTreeMap::new() }
+    }
+
+    /// Takes an append in, or says why not. An error is of the store; nothing may be written then.
+    pub(super) fn append(&mut self, append: &Append, stamp: Timestamp) -> Result<Outcome, StoreError> {
+        let last = (self.tip.position.seq, self.tip.recorded_at);
+        let settled = settle(append, last, stamp, |stream| self.head(stream).map(|head| head.version))?;
+        match settled {
+            Ok(records) => match values(&records, append, self.tip.position.chain) {
+                Ok((values, chain)) => self.record(records, values, chain),
+                // No reader would accept these bytes, so no writer commits them. The journal checked before; only a
+                // mistake of it comes here.
+                Err(_) => Ok(Outcome::Malformed),
+            },
+            Err(refused @ (Outcome::Conflict { .. } | Outcome::Skewed)) => {
+                Ok(self.repeated(append)?.unwrap_or(refused))
+            }
+            Err(refused @ (Outcome::Malformed | Outcome::Committed { .. })) => Ok(refused),
+        }
+    }
+
+    /// All that is to be written.
+    pub(super) fn batch(&self) -> WriteBatch {
+        let mut batch = WriteBatch::default();
+        for (seq, value) in &self.values {
+            batch.put_cf(self.store.column(keys::FACTS), keys::fact(*seq), value);
+        }
+        for (stream, head) in &self.heads {
+            batch.put_cf(self.store.column(keys::HEADS), keys::head(stream), head.to_bytes());
+        }
+        for record in &self.records {
+            if let Some(subject) = record.streams.first() {
+                let key = keys::subject(&subject.name, subject.version);
+                batch.put_cf(self.store.column(keys::SUBJECTS), key, keys::fact(record.seq));
+            }
+        }
+        batch
+    }
+
+    /// The new facts, and what follows them.
+    pub(super) fn finish(self) -> (Vec<Record>, Tip) {
+        (self.records, self.tip)
+    }
+
+    fn head(&self, stream: &StreamName) -> Result<Head, StoreError> {
+        self.heads.get(stream).map_or_else(|| self.store.head(stream), |head| Ok(*head))
+    }
+
+    fn record(
+        &mut self,
+        records: Vec<Record>,
+        values: Vec<Vec<u8>>,
+        chain: Chain,
+    ) -> Result<Outcome, StoreError> {
+        let first_seq = self.tip.position.seq + 1;
+        for (record, value) in records.into_iter().zip(values) {
+            for at in &record.streams {
+                self.heads.insert(at.name.clone(), Head { version: at.version, seq: record.seq });
+            }
+            self.values.insert(record.seq, value);
+            self.tip = Tip { position: Position { seq: record.seq, chain }, recorded_at: record.recorded_at };
+            if let Fact::Domain(domain::Event::RemarkErased { seq, remark }) = &record.fact {
+                self.erase(*seq, *remark)?;
+            }
+            self.records.push(record);
+        }
+        Ok(Outcome::Committed { first_seq, last_seq: self.tip.position.seq })
+    }
+
+    /// Drops a remark's text from the tail of its fact; the chain does not cover it (R4). A fact that is not there has
+    /// none.
+    fn erase(&mut self, seq: u64, remark: RemarkHash) -> Result<(), StoreError> {
+        let stored;
+        let value = match self.values.get(&seq) {
+            Some(value) => Some(value),
+            None => {
+                stored = self.store.get(keys::FACTS, keys::fact(seq))?;
+                stored.as_ref()
+            }
+        };
+        let Some(value) = value else { return Ok(()) };
+        let erased = StoredValue::parse(value).and_then(|value| value.without(remark));
+        let erased = erased.map_err(|source| StoreError::Decode { what: "a fact with a remark", source })?;
+        self.values.insert(seq, erased);
+        Ok(())
+    }
+
+    /// The places of the facts of this very append, if it was recorded before (R7): its first fact then gave its
+    /// subject the version after the expected one.
+    fn repeated(&self, append: &Append) -> Result<Option<Outcome>, StoreError> {
+        let Some(subject) = append.facts.first().map(Fact::subject) else { return Ok(None) };
+        let Some(expected) = append.expects.iter().find(|at| at.name == subject) else { return Ok(None) };
+        // Versions are data of a caller; the greatest has no successor.
+        let Some(version) = expected.version.checked_add(1) else { return Ok(None) };
+        let brought = |record: &&Record| {
+            record.streams.first().is_some_and(|at| at.name == subject && at.version == version)
+        };
+        let first = match self.records.iter().find(brought) {
+            Some(record) => Some((record.append_id, record.seq)),
+            None => self.recorded(&subject, version)?,
+        };
+        let repeated = first.filter(|(id, _)| *id == append.append_id);
+        Ok(repeated.map(|(_, first_seq)| Outcome::Committed {
+            first_seq,
+            last_seq: first_seq + (append.facts.len() as u64).saturating_sub(1),
+        }))
+    }
+
+    fn recorded(
+        &self,
+        subject: &StreamName,
+        version: u64,
+    ) -> Result<Option<(events::vocabulary::AppendId, u64)>, StoreError> {
+        let Some(seq) = self.store.subject(subject, version)? else { return Ok(None) };
+        Ok(self.store.record(seq)?.map(|(record, _)| (record.append_id, record.seq)))
+    }
+}
+
+/// The stored values of new facts, and the chain after the last.
+fn values(
+    records: &[Record],
+    append: &Append,
+    mut chain: Chain,
+) -> Result<(Vec<Vec<u8>>, Chain), EncodeError> {
+    let mut values = Vec::with_capacity(records.len());
+    for record in records {
+        let body = encode_body(record)?;
+        chain = chain.next(&body);
+        values.push(StoredValue::write(&chain, &body, &append.remarks_of(record))?);
+    }
+    Ok((values, chain))
+}

@@ -1,0 +1,67 @@
+//! How RocksDB is set up: one write-ahead log for all column families, never disabled (R27).
+//!
+//! Used by the store only. The figures are for a journal with a few GB of memory and a storm of 10,000 enrollments
+//! (about 30 MB of facts and Raft entries): it fits into the write buffers, so that no write waits for a flush.
+
+use events::codec::keys;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options,
+};
+
+/// Shared by all column families.
+const BLOCK_CACHE_BYTES: usize = 64 << 20;
+/// Of the two column families that grow.
+const LARGE_BUFFER_BYTES: usize = 32 << 20;
+/// Of the others.
+const SMALL_BUFFER_BYTES: usize = 8 << 20;
+/// Three full buffers may wait for their flush before a write is slowed down.
+const BUFFERS: i32 = 4;
+/// When the oldest part is dropped by flushing what still needs it; bounds the time of a start.
+const WAL_BYTES: u64 = 256 << 20;
+/// A process has 20,000 here, and connections need them more.
+const OPEN_FILES: i32 = 512;
+
+/// The options of the database.
+pub(super) fn database(create: bool) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(create);
+    options.set_error_if_exists(create);
+    options.create_missing_column_families(create);
+    options.set_paranoid_checks(true);
+    // A torn end is what a power cut leaves, anything else is damage.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_max_total_wal_size(WAL_BYTES);
+    options.set_max_open_files(OPEN_FILES);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    // RocksDB's own chatter, not the write-ahead log.
+    options.set_log_level(LogLevel::Warn);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1 << 20);
+    options
+}
+
+/// The column families, all of them.
+pub(super) fn columns() -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let column = |name: &str| ColumnFamilyDescriptor::new(name, column(name, &cache));
+    keys::ALL.into_iter().map(column).collect()
+}
+
+fn column(name: &str, cache: &Cache) -> Options {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    if name == keys::HEADS {
+        // Most look-ups there are for streams that do not exist yet: new keys, new nodes.
+        blocks.set_bloom_filter(10.0, false);
+    }
+    let large = name == keys::FACTS || name == keys::RAFT_LOG;
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&blocks);
+    options.set_write_buffer_size(if large { LARGE_BUFFER_BYTES } else { SMALL_BUFFER_BYTES });
+    options.set_max_write_buffer_number(BUFFERS);
+    // Certificates share most of their DER with their neighbours. Raft entries do too, but live for minutes only.
+    let compression = if name == keys::FACTS { DBCompressionType::Lz4 } else { DBCompressionType::None };
+    options.set_compression_type(compression);
+    options
+}

@@ -1,0 +1,215 @@
+//! How Raft's own things lie on disk: `format u8 ‖ bincode`, in types of our own, so that another release of openraft
+//! reads what this one wrote.
+//!
+//! Used by the store and by the check at start. **Stored** (R6): fields and variants are frozen with the format's number.
+
+use std::collections::BTreeSet;
+
+use events::codec::{Chain, DecodeError, EncodeError, decode, encode};
+use events::vocabulary::{CertificateHash, JournalId, LogId};
+use openraft::{CommittedLeaderId, EmptyNode, EntryPayload, Vote};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::types::{Batch, Entry, Membership, Place};
+
+const FORMAT: u8 = 1;
+
+/// An entry has at most this many bytes. The writer stays far below ([`super::writer`]).
+const LIMIT: usize = 16 << 20;
+
+/// Writes a value behind its format.
+pub(super) fn write(value: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = encode::<LIMIT>(value)?;
+    bytes.insert(0, FORMAT);
+    Ok(bytes)
+}
+
+/// Reads a value behind its format.
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let (format, rest) = bytes.split_first().ok_or(DecodeError::Truncated)?;
+    if *format == FORMAT { decode::<T, LIMIT>(rest) } else { Err(DecodeError::UnknownFormat { format: *format }) }
+}
+
+/// The beginning of the chain (R6), known before the first fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredFounding {
+    pub log_id: LogId,
+    pub domain_ca_sha256: CertificateHash,
+}
+
+/// Whose store it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredMember {
+    pub journal: JournalId,
+    pub raft_id: u64,
+}
+
+/// The place of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredPlace {
+    term: u64,
+    leader: u64,
+    index: u64,
+}
+
+impl From<Place> for StoredPlace {
+    fn from(place: Place) -> Self {
+        Self { term: place.leader_id.term, leader: place.leader_id.node_id, index: place.index }
+    }
+}
+
+impl From<StoredPlace> for Place {
+    fn from(place: StoredPlace) -> Self {
+        Self::new(CommittedLeaderId::new(place.term, place.leader), place.index)
+    }
+}
+
+/// For whom this member voted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredVote {
+    term: u64,
+    leader: u64,
+    granted: bool,
+}
+
+impl From<&Vote<u64>> for StoredVote {
+    fn from(vote: &Vote<u64>) -> Self {
+        Self { term: vote.leader_id.term, leader: vote.leader_id.node_id, granted: vote.committed }
+    }
+}
+
+impl From<StoredVote> for Vote<u64> {
+    fn from(vote: StoredVote) -> Self {
+        let StoredVote { term, leader, granted } = vote;
+        if granted { Self::new_committed(term, leader) } else { Self::new(term, leader) }
+    }
+}
+
+/// Up to where entries are applied, and what the facts were then: written in one batch with them, so that facts that
+/// went missing are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredApplied {
+    place: StoredPlace,
+    seq: u64,
+    chain: [u8; 32],
+}
+
+impl StoredApplied {
+    pub(super) fn new(place: Place, seq: u64, chain: Chain) -> Self {
+        Self { place: place.into(), seq, chain: *chain.as_bytes() }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.place.into()
+    }
+
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub(super) fn chain(&self) -> Chain {
+        Chain::from_bytes(self.chain)
+    }
+}
+
+/// Who counts. More than one set of voters only while they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct StoredMembers {
+    voters: Vec<BTreeSet<u64>>,
+    members: BTreeSet<u64>,
+}
+
+impl From<&openraft::Membership<u64, EmptyNode>> for StoredMembers {
+    fn from(members: &openraft::Membership<u64, EmptyNode>) -> Self {
+        Self {
+            voters: members.get_joint_config().clone(),
+            members: members.nodes().map(|(id, _)| *id).collect(),
+        }
+    }
+}
+
+impl From<StoredMembers> for openraft::Membership<u64, EmptyNode> {
+    fn from(stored: StoredMembers) -> Self {
+        Self::new(stored.voters, stored.members)
+    }
+}
+
+/// Who counts, and since which entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredMembership {
+    since: Option<StoredPlace>,
+    members: StoredMembers,
+}
+
+impl From<&Membership> for StoredMembership {
+    fn from(membership: &Membership) -> Self {
+        Self { since: membership.log_id().map(Into::into), members: membership.membership().into() }
+    }
+}
+
+impl From<StoredMembership> for Membership {
+    fn from(stored: StoredMembership) -> Self {
+        Self::new(stored.since.map(Into::into), stored.members.into())
+    }
+}
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredEntry {
+    place: StoredPlace,
+    payload: StoredPayload,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum StoredPayload {
+    Blank,
+    Batch(Batch),
+    Members(StoredMembers),
+}
+
+impl From<Entry> for StoredEntry {
+    fn from(entry: Entry) -> Self {
+        let payload = match entry.payload {
+            EntryPayload::Blank => StoredPayload::Blank,
+            EntryPayload::Normal(batch) => StoredPayload::Batch(batch),
+            EntryPayload::Membership(members) => StoredPayload::Members((&members).into()),
+        };
+        Self { place: entry.log_id.into(), payload }
+    }
+}
+
+impl From<StoredEntry> for Entry {
+    fn from(stored: StoredEntry) -> Self {
+        let payload = match stored.payload {
+            StoredPayload::Blank => EntryPayload::Blank,
+            StoredPayload::Batch(batch) => EntryPayload::Normal(batch),
+            StoredPayload::Members(members) => EntryPayload::Membership(members.into()),
+        };
+        Self { log_id: stored.place.into(), payload }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_the_first_format_stay_as_they_are() {
+        let place = Place::new(CommittedLeaderId::new(2, 1), 300);
+        let blank = Entry { log_id: place, payload: EntryPayload::Blank };
+        let stored = StoredEntry::from(blank);
+        assert_eq!(write(&stored).unwrap(), [1, 2, 1, 251, 44, 1, 0]);
+        assert_eq!(write(&StoredVote::from(&Vote::new_committed(2, 1))).unwrap(), [1, 2, 1, 1]);
+        let members = openraft::Membership::new(vec![BTreeSet::from([1])], BTreeSet::from([1]));
+        let membership = Membership::new(Some(place), members);
+        let bytes = write(&StoredMembership::from(&membership)).unwrap();
+        assert_eq!(bytes, [1, 1, 2, 1, 251, 44, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(Membership::from(read::<StoredMembership>(&bytes).unwrap()), membership);
+    }
+
+    #[test]
+    fn a_later_format_is_refused() {
+        assert!(matches!(read::<StoredPlace>(&[2, 0, 0, 0]), Err(DecodeError::UnknownFormat { format: 2 })));
+    }
+}

@@ -1,0 +1,164 @@
+//! `DIR/log.synced`: where the Raft log ended when it was last synced (R27).
+//!
+//! RocksDB forgives a torn end of its write-ahead log, as it must after a power cut. A log that lost entries *after*
+//! they were synced (a lying disk, a copied directory, a deleted file) looks the same to it: this file tells them apart.
+//! Written after each sync without a sync of its own, so it may lag behind the log and never runs ahead of it. Two slots
+//! in turn, each in a sector of its own: a torn write spoils one at most.
+//!
+//! Written by the Raft log, read by the check at start, which refuses a log that ends before the mark.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use events::vocabulary::Digest;
+use openraft::CommittedLeaderId;
+
+use super::types::Place;
+
+const NAME: &str = "log.synced";
+const MAGIC: [u8; 8] = *b"pactsync";
+/// A sector of any disk; the slots lie this far apart.
+const SECTOR: u64 = 4096;
+/// Magic, turn, term, leader, number of entries, and the first 8 bytes of the SHA-256 over them.
+const SLOT: usize = 48;
+
+/// Why the mark tells nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkError {
+    /// The file cannot be read, or is not there.
+    #[error("{path:?} cannot be read")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Neither slot is whole.
+    #[error("{path:?} is damaged")]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct Mark {
+    file: File,
+    turn: u64,
+}
+
+impl Mark {
+    /// Makes the file of an empty log.
+    pub(super) fn create(data_dir: &Path) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).create_new(true).open(data_dir.join(NAME))?;
+        for turn in 0..2 {
+            file.write_all_at(&slot(turn, None), turn * SECTOR)?;
+        }
+        file.sync_all()
+    }
+
+    /// Reads where the log ended when it was last synced.
+    pub(super) fn read(data_dir: &Path) -> Result<Option<Place>, MarkError> {
+        Self::parse(data_dir).map(|(_, place)| place)
+    }
+
+    /// Opens the file to write on.
+    pub(super) fn open(data_dir: &Path) -> Result<Self, MarkError> {
+        let (turn, _) = Self::parse(data_dir)?;
+        let path = data_dir.join(NAME);
+        match OpenOptions::new().write(true).open(&path) {
+            Ok(file) => Ok(Self { file, turn }),
+            Err(source) => Err(MarkError::Unreadable { path, source }),
+        }
+    }
+
+    fn parse(data_dir: &Path) -> Result<(u64, Option<Place>), MarkError> {
+        let path = data_dir.join(NAME);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(MarkError::Unreadable { path, source }),
+        };
+        let second = usize::try_from(SECTOR).ok().and_then(|at| bytes.get(at..));
+        let slots = [Some(bytes.as_slice()), second].into_iter().flatten();
+        let newest = slots.filter_map(parse_slot).max_by_key(|(turn, _)| *turn);
+        newest.ok_or(MarkError::Damaged { path })
+    }
+
+    /// The log was synced up to here.
+    pub(super) fn advance(&mut self, last: Place) -> io::Result<()> {
+        self.turn += 1;
+        self.file.write_all_at(&slot(self.turn, Some(last)), self.turn % 2 * SECTOR)
+    }
+
+    /// The log is about to end earlier, on purpose. Synced: else a power cut could bring the higher mark back.
+    pub(super) fn retreat(&mut self, last: Option<Place>) -> io::Result<()> {
+        for _ in 0..2 {
+            self.turn += 1;
+            self.file.write_all_at(&slot(self.turn, last), self.turn % 2 * SECTOR)?;
+        }
+        self.file.sync_data()
+    }
+}
+
+fn slot(turn: u64, last: Option<Place>) -> [u8; SLOT] {
+    let leader = last.map(|place| place.leader_id).unwrap_or_default();
+    let entries = last.map_or(0, |place| place.index + 1);
+    let mut slot = [0; SLOT];
+    let fields = [MAGIC, turn.to_be_bytes(), leader.term.to_be_bytes(), leader.node_id.to_be_bytes()];
+    let fields = fields.into_iter().chain([entries.to_be_bytes()]);
+    for (place, field) in slot.chunks_exact_mut(8).zip(fields) {
+        place.copy_from_slice(&field);
+    }
+    let sum = Digest::of(&slot[..SLOT - 8]);
+    slot[SLOT - 8..].copy_from_slice(&sum.as_bytes()[..8]);
+    slot
+}
+
+fn parse_slot(bytes: &[u8]) -> Option<(u64, Option<Place>)> {
+    let slot: &[u8; SLOT] = bytes.first_chunk()?;
+    let field = |n: usize| slot[n * 8..].first_chunk().copied().map(u64::from_be_bytes);
+    let sum = Digest::of(&slot[..SLOT - 8]);
+    if !slot.starts_with(&MAGIC) || slot[SLOT - 8..] != sum.as_bytes()[..8] {
+        return None;
+    }
+    let leader = CommittedLeaderId::new(field(2)?, field(3)?);
+    Some((field(1)?, field(4)?.checked_sub(1).map(|index| Place::new(leader, index))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(index: u64) -> Place {
+        Place::new(CommittedLeaderId::new(1, 1), index)
+    }
+
+    #[test]
+    fn the_last_mark_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        Mark::create(dir.path()).unwrap();
+        assert_eq!(Mark::read(dir.path()).unwrap(), None);
+        for index in 0..5 {
+            Mark::open(dir.path()).unwrap().advance(place(index)).unwrap();
+            assert_eq!(Mark::read(dir.path()).unwrap(), Some(place(index)));
+        }
+        Mark::open(dir.path()).unwrap().retreat(Some(place(2))).unwrap();
+        assert_eq!(Mark::read(dir.path()).unwrap(), Some(place(2)));
+    }
+
+    #[test]
+    fn one_torn_slot_is_borne_and_two_are_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        Mark::create(dir.path()).unwrap();
+        let mut mark = Mark::open(dir.path()).unwrap();
+        mark.advance(place(6)).unwrap();
+        mark.advance(place(7)).unwrap();
+        mark.file.write_all_at(&[0xff; 20], mark.turn % 2 * SECTOR).unwrap();
+        assert_eq!(Mark::read(dir.path()).unwrap(), Some(place(6)));
+        mark.file.write_all_at(&[0xff; 20], (mark.turn + 1) % 2 * SECTOR).unwrap();
+        assert!(matches!(Mark::read(dir.path()), Err(MarkError::Damaged { .. })));
+    }
+}

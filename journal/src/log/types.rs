@@ -1,0 +1,56 @@
+//! What Raft carries here: one entry is a batch of appends, one answer has an outcome for each of them.
+//!
+//! Used by everything under `log`. Not here: how it lies on disk ([`super::stored`]).
+
+use events::append::{Append, Outcome};
+use events::codec::Chain;
+use events::vocabulary::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The number of the founding member in Raft. A later member gets a number of its own and never an old one (R27).
+pub(super) const FOUNDER: u64 = 1;
+
+/// One Raft entry: all appends that waited together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Batch {
+    /// When the leader took it (R24): apply reads no clock.
+    pub stamp: Timestamp,
+    /// In the order in which they came; the first wins (R1).
+    pub appends: Vec<Append>,
+}
+
+/// What became of an entry: one outcome per append; none for entries of Raft's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reply(pub Vec<Outcome>);
+
+/// How far the facts go, and the chain up to there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    /// The last fact; 0: none.
+    pub seq: u64,
+    /// The link that it added.
+    pub chain: Chain,
+}
+
+openraft::declare_raft_types!(
+    /// Raft as it is used here.
+    pub(super) TypeConfig:
+        D = Batch,
+        R = Reply,
+        NodeId = u64,
+        Node = openraft::EmptyNode,
+        Entry = openraft::Entry<TypeConfig>,
+        SnapshotData = Position,
+        AsyncRuntime = openraft::TokioRuntime,
+);
+
+/// The place of an entry in the Raft log.
+pub(super) type Place = openraft::LogId<u64>;
+/// One entry.
+pub(super) type Entry = openraft::Entry<TypeConfig>;
+/// Which members count, and since which entry.
+pub(super) type Membership = openraft::StoredMembership<u64, openraft::EmptyNode>;
+/// The running Raft.
+pub(super) type Raft = openraft::Raft<TypeConfig>;
+/// How a store tells Raft that it failed.
+pub(super) type Failure = openraft::StorageError<u64>;

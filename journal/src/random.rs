@@ -1,0 +1,59 @@
+//! Chance, drawn from the operating system through ring: serial numbers, append ids, the random part of ULIDs.
+//!
+//! `events` knows no chance: whoever decides draws here and hands the result over as data.
+//!
+//! Not here, on purpose: keys. They are drawn where they live ([`crate::authority`], [`crate::domain_ca`]).
+
+use events::vocabulary::{AppendId, AuthorityId, JoinTokenId, Serial, Timestamp};
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// The operating system gave no random bytes. Nothing can be issued without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gave no random bytes")]
+pub struct RandomError;
+
+/// Random bytes, good enough for secrets.
+pub fn bytes<const N: usize>() -> Result<[u8; N], RandomError> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| RandomError)?;
+    Ok(bytes)
+}
+
+/// A serial number for a new certificate (R8).
+pub fn serial() -> Result<Serial, RandomError> {
+    Ok(Serial::from_random(bytes()?))
+}
+
+/// An identity for a new append (R7).
+pub fn append_id() -> Result<AppendId, RandomError> {
+    Ok(AppendId::new(bytes()?))
+}
+
+/// An id for a new authority (R9).
+pub fn authority_id(now: Timestamp) -> Result<AuthorityId, RandomError> {
+    Ok(AuthorityId::new(now, u128::from_be_bytes(bytes()?)))
+}
+
+/// An id for a new join token.
+pub fn join_token_id(now: Timestamp) -> Result<JoinTokenId, RandomError> {
+    Ok(JoinTokenId::new(now, u128::from_be_bytes(bytes()?)))
+}
+
+/// A number that spreads renewals (R20).
+pub fn jitter() -> Result<u16, RandomError> {
+    Ok(u16::from_be_bytes(bytes()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_draws_differ() {
+        assert_ne!(bytes::<32>(), bytes::<32>());
+        assert_ne!(serial(), serial());
+        assert_ne!(append_id(), append_id());
+        assert_ne!(authority_id(Timestamp::default()), authority_id(Timestamp::default()));
+        assert_ne!(join_token_id(Timestamp::default()), join_token_id(Timestamp::default()));
+    }
+}

@@ -1,0 +1,99 @@
+//! The journal's server certificate and key, as `init` left them in `DIR/server.pem` (design §7).
+//!
+//! Checked before anything starts: a journal that agents would not trust must say so, not serve.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::vocabulary::{Der, Timestamp};
+use proto::pem_file::{Credential, PemFileError};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
+use rustls::{CertificateError, Error, RootCertStore};
+
+/// The file in the data directory.
+pub const FILE: &str = "server.pem";
+
+/// Why the server certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerCredentialError {
+    /// The file cannot be read, or holds something else.
+    #[error("{0}")]
+    File(#[from] PemFileError),
+    /// Another CA signed it than this log's domain has.
+    #[error("{FILE} is not signed by the domain CA of this log: it belongs to another domain")]
+    OtherDomain,
+    /// It is over.
+    #[error("{FILE} has expired; renew it with the domain CA key")]
+    Expired,
+    /// A name in the configuration is not in it.
+    #[error("{FILE} is not valid for {name}, which the configuration advertises")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A name in the configuration is none.
+    #[error("{name} is neither a host name nor an address")]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// Why.
+        source: InvalidDnsNameError,
+    },
+    /// Anything else that a client would find wrong.
+    #[error("{FILE} would not be trusted by clients")]
+    Untrusted(#[source] Error),
+    /// The domain CA certificate in the log cannot be used.
+    #[error("the domain CA certificate in the log cannot be used: {0}")]
+    DomainCa(String),
+}
+
+/// Reads `DIR/server.pem` and checks it as clients will.
+pub fn read(
+    dir: &Path,
+    domain_ca: &Der,
+    advertise: &[String],
+    now: Timestamp,
+) -> Result<Credential, ServerCredentialError> {
+    let credential = Credential::read(&dir.join(FILE))?;
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from(domain_ca.as_bytes().to_vec()))
+        .map_err(|error| ServerCredentialError::DomainCa(error.to_string()))?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), proto::tls::provider())
+        .build()
+        .map_err(|error| ServerCredentialError::DomainCa(error.to_string()))?;
+    for name in advertise {
+        check(&credential, verifier.as_ref(), name, now)?;
+    }
+    Ok(credential)
+}
+
+fn check(
+    credential: &Credential,
+    verifier: &WebPkiServerVerifier,
+    name: &str,
+    now: Timestamp,
+) -> Result<(), ServerCredentialError> {
+    let server = ServerName::try_from(name)
+        .map_err(|source| ServerCredentialError::InvalidName { name: name.to_owned(), source })?;
+    let Some((own, others)) = credential.chain().split_first() else {
+        return Err(ServerCredentialError::OtherDomain);
+    };
+    let now = UnixTime::since_unix_epoch(Duration::from_millis(now.as_millis()));
+    match verifier.verify_server_cert(own, others, &server, &[], now) {
+        Ok(_) => Ok(()),
+        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            Err(ServerCredentialError::OtherDomain)
+        }
+        Err(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
+            Err(ServerCredentialError::Expired)
+        }
+        Err(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => Err(ServerCredentialError::Name { name: name.to_owned() }),
+        Err(error) => Err(ServerCredentialError::Untrusted(error)),
+    }
+}

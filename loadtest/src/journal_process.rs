@@ -1,0 +1,224 @@
+//! A journal of our own: a child process with a data directory below a temporary one.
+//!
+//! [`crate::storm`] starts one, loads it, and stops it before the log is checked.
+//!
+//! **Invariant:** whatever happens to this process short of SIGKILL, no journal is left behind: dropping kills and
+//! reaps it.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use proto::{
+    channel::JournalAddress,
+    outcome::Failure,
+    pem_file::{Credential, Trust},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use tokio::time::{self, Instant};
+
+use crate::{progress, siblings};
+
+/// How long a journal may take until it is ready, on a machine that has other things to do.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long it may take to end.
+const ENDED_WITHIN: Duration = Duration::from_secs(60);
+/// How often it is looked whether it is so far.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Lines of its log that are shown when something went wrong.
+const LAST_LINES: usize = 20;
+/// The domain of every storm.
+const DOMAIN: &str = "storm";
+
+/// A running journal.
+#[derive(Debug)]
+pub struct JournalProcess {
+    child: Reaped,
+    data_dir: PathBuf,
+    log: PathBuf,
+    /// Its listener for agents.
+    pub agents: JournalAddress,
+    /// Its listener for operators.
+    pub operators: JournalAddress,
+}
+
+/// `endpoints.json`, which a journal writes when it is ready.
+#[derive(Deserialize)]
+struct Endpoints {
+    agent: String,
+    operator: String,
+}
+
+impl JournalProcess {
+    /// Makes a domain below a directory, and starts its journal.
+    ///
+    /// # Errors
+    /// If it is not ready in time. Its last words are on stderr then.
+    pub async fn start(below: &Path) -> Result<Self, Failure> {
+        let binary = siblings::find("pact-journal")?;
+        let data_dir = below.join("j1");
+        init(&binary, &data_dir).await?;
+        let log = below.join("j1.log");
+        let cannot = |error| Failure::other(format!("pact-journal cannot be started: {error}"));
+        let output = File::create(&log).map_err(cannot)?;
+        let child = Command::new(&binary)
+            .args(["serve", "--data-dir"])
+            .arg(&data_dir)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().map_err(cannot)?)
+            .stderr(output)
+            .spawn()
+            .map_err(cannot)?;
+        let mut child = Reaped(child);
+        match ready(&mut child, &data_dir).await {
+            Ok(endpoints) => {
+                let [agents, operators] = [address(&endpoints.agent)?, address(&endpoints.operator)?];
+                Ok(Self { child, data_dir, log, agents, operators })
+            }
+            Err(failure) => {
+                show_last_lines(&log);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Its log, for `pact-replay`.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// The domain CA.
+    ///
+    /// # Errors
+    /// If `init` left no such file.
+    pub fn trust(&self) -> Result<Trust, Failure> {
+        Ok(Trust::read(&self.data_dir.join("bootstrap/domain-ca.pem"))?)
+    }
+
+    /// The first operator.
+    ///
+    /// # Errors
+    /// If `init` left no such file.
+    pub fn operator(&self) -> Result<Credential, Failure> {
+        Ok(Credential::read(&self.data_dir.join("bootstrap/operator.pem"))?)
+    }
+
+    /// Stops it in good order.
+    ///
+    /// # Errors
+    /// If it had ended before, does not end in time, or ends with a failure.
+    pub async fn stop(&mut self) -> Result<(), Failure> {
+        if let Some(status) = self.status()? {
+            return Err(ended(status));
+        }
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| Failure::other("pact-journal has no process id"))?;
+        kill_process(pid, Signal::TERM)
+            .map_err(|error| Failure::other(format!("pact-journal cannot be stopped: {error}")))?;
+        let deadline = Instant::now() + ENDED_WITHIN;
+        while Instant::now() < deadline {
+            match self.status()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(ended(status)),
+                None => time::sleep(LOOK_EVERY).await,
+            }
+        }
+        Err(Failure::Deadline(format!("pact-journal did not end within {} s", ENDED_WITHIN.as_secs())))
+    }
+
+    /// Shows the end of its log on stderr.
+    pub fn show_last_lines(&self) {
+        show_last_lines(&self.log);
+    }
+
+    fn status(&mut self) -> Result<Option<ExitStatus>, Failure> {
+        self.child.0.try_wait().map_err(lost)
+    }
+}
+
+/// A child that is killed and reaped when it is dropped.
+#[derive(Debug)]
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        // Both fail only for a child that has been reaped.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+async fn init(binary: &Path, data_dir: &Path) -> Result<(), Failure> {
+    let done = tokio::process::Command::new(binary)
+        .args([
+            "init",
+            "--domain",
+            DOMAIN,
+            "--agent-listen",
+            "127.0.0.1:0",
+            "--operator-listen",
+            "127.0.0.1:0",
+        ])
+        .args(["-o", "json", "--data-dir"])
+        .arg(data_dir)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| Failure::other(format!("pact-journal cannot be started: {error}")))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&done.stderr);
+    Err(Failure::other(format!("pact-journal init failed: {}", words.trim())))
+}
+
+/// Waits until the journal has written where it listens.
+async fn ready(child: &mut Reaped, data_dir: &Path) -> Result<Endpoints, Failure> {
+    let file = data_dir.join("endpoints.json");
+    let deadline = Instant::now() + READY_WITHIN;
+    while Instant::now() < deadline {
+        if let Some(status) = child.0.try_wait().map_err(lost)? {
+            return Err(ended(status));
+        }
+        // Until it is there, and whole.
+        if let Some(endpoints) = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+            return Ok(endpoints);
+        }
+        time::sleep(LOOK_EVERY).await;
+    }
+    Err(Failure::Deadline(format!("pact-journal was not ready within {} s", READY_WITHIN.as_secs())))
+}
+
+fn address(listener: &str) -> Result<JournalAddress, Failure> {
+    let text = format!("https://{listener}");
+    text.parse().map_err(|error| Failure::other(format!("endpoints.json: {error}")))
+}
+
+fn lost(error: io::Error) -> Failure {
+    Failure::other(format!("pact-journal is lost: {error}"))
+}
+
+fn ended(status: ExitStatus) -> Failure {
+    Failure::other(format!("pact-journal ended with {status}"))
+}
+
+fn show_last_lines(log: &Path) {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    progress::say("the last lines of the journal's log:");
+    for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
+        progress::say(&format!("  {line}"));
+    }
+}

@@ -1,0 +1,92 @@
+//! What a process has used: processor time and resident memory, as the kernel counts them under `/proc`.
+//!
+//! [`crate::storm`] measures the journal and itself before and after a storm.
+
+use std::{fs, io, time::Duration};
+
+/// The unit of times in `/proc/PID/stat`: 1/100 s on every architecture, whatever the kernel's own tick is (proc(5)).
+const USER_HZ: u64 = 100;
+
+/// User and system time of all threads of a process, with a precision of 10 ms. `None` is this process.
+///
+/// # Errors
+/// If there is no such process.
+pub fn cpu_time(pid: Option<u32>) -> io::Result<Duration> {
+    let text = fs::read_to_string(file(pid, "stat"))?;
+    parse_stat(&text).ok_or_else(|| unreadable("stat"))
+}
+
+/// Memory of a process that lies in RAM, in bytes.
+///
+/// # Errors
+/// If there is no such process.
+pub fn resident_bytes(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(file(Some(pid), "status"))?;
+    parse_status(&text).ok_or_else(|| unreadable("status"))
+}
+
+fn file(pid: Option<u32>, name: &str) -> String {
+    match pid {
+        Some(pid) => format!("/proc/{pid}/{name}"),
+        None => format!("/proc/self/{name}"),
+    }
+}
+
+fn unreadable(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("/proc/PID/{name} has another form than proc(5) says"))
+}
+
+/// The name of the program, the second field, may hold spaces and parentheses: the last one closes it.
+fn parse_stat(text: &str) -> Option<Duration> {
+    let (_, after_name) = text.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace();
+    // Fields 14 and 15; the first after the name is field 3.
+    let user: u64 = fields.nth(11)?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    let millis = user.checked_add(system)?.checked_mul(1000 / USER_HZ)?;
+    Some(Duration::from_millis(millis))
+}
+
+fn parse_status(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STAT: &str = "4711 (a) b (c) S 1 4711 4711 0 -1 4194560 900 0 1 0 123 45 7 8 20 0 9 0 100 200 300";
+
+    #[test]
+    fn user_and_system_time_are_added_whatever_the_program_is_called() {
+        assert_eq!(parse_stat(STAT), Some(Duration::from_millis(1680)));
+    }
+
+    #[test]
+    fn resident_memory_is_read_in_bytes() {
+        assert_eq!(parse_status("Name:\tx\nVmRSS:\t  12345 kB\nThreads:\t1\n"), Some(12_345 * 1024));
+        assert_eq!(parse_status("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn this_process_has_used_memory_and_another_that_never_was_has_not() {
+        assert!(resident_bytes(std::process::id()).unwrap() > 0);
+        assert!(cpu_time(None).is_ok());
+        // Process ids end far below.
+        assert!(cpu_time(Some(u32::MAX)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_reading_panic(text in ".{0,200}", user: u64, system: u64) {
+            parse_stat(&text);
+            parse_status(&text);
+            parse_stat(&format!("1 (x) S 1 2 3 4 5 6 7 8 9 10 {user} {system}"));
+            parse_status(&format!("VmRSS: {user} kB"));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The client's side of a connection to a journal: TCP, TLS 1.3, HTTP/2.
+//!
+//! `agent`, `cli` and `loadtest` open a [`Connection`] and make their calls over [`Connection::channel`]. What goes wrong
+//! is told by [`ConnectError`] while opening, and by [`Connection::failure`] afterwards.
+//!
+//! The server must show a certificate of the domain CA for the name that was asked (design §3, step 2). There is no TLS
+//! resumption (R10), and no silent reconnecting: a connection that is lost stays lost, and its owner decides where to
+//! go next.
+//!
+//! Not here, on purpose: the choice among several journals, retries, and clocks that wake up wrong (R25).
+//!
+//! **Invariant:** whatever tonic makes of it, a TLS alert reaches the caller as a [`ConnectionRefusal`].
+
+mod address;
+mod connect_error;
+mod connection_refusal;
+mod trouble;
+
+use std::{error::Error, io, sync::Arc, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig,
+    client::{ResolvesClientCert, Resumption},
+    sign::SingleCertAndKey,
+};
+use tokio::{net::TcpStream, sync::Mutex, time};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
+
+use self::trouble::{Noted, Trouble, Watched};
+use crate::{
+    outcome::Failure,
+    pem_file::{Credential, Trust},
+    tls,
+};
+
+pub(crate) use self::connection_refusal::causes;
+pub use self::{
+    address::{InvalidAddress, JournalAddress},
+    connect_error::ConnectError,
+    connection_refusal::{ConnectionRefusal, explain},
+};
+
+/// Sent as `user-agent`.
+const USER_AGENT: &str = concat!("pact/", env!("CARGO_PKG_VERSION"));
+/// A ping after this much silence, so that a dead journal's subscribers notice and go elsewhere.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How long a ping may take.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An open connection to one journal. Clones share it; it closes when the last clone and channel are dropped.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    address: JournalAddress,
+    channel: Channel,
+    trouble: Trouble,
+}
+
+impl Connection {
+    /// Connects within a time, over TCP and TLS. Without a credential the client shows no certificate.
+    ///
+    /// A journal that refuses the credential may say so only on the first call (TLS 1.3): see
+    /// [`failure`](Self::failure).
+    ///
+    /// # Errors
+    /// If nobody answers in time, or one of the two sides does not trust the other.
+    pub async fn open(
+        address: &JournalAddress,
+        trust: &Trust,
+        credential: Option<&Credential>,
+        within: Duration,
+    ) -> Result<Self, ConnectError> {
+        let config = client_config(trust, credential);
+        let stream = time::timeout(within, handshake(address, config))
+            .await
+            .map_err(|_| ConnectError::Deadline { address: address.clone(), within })??;
+        let trouble = Trouble::default();
+        let channel = http2(address, Watched::new(stream, trouble.clone())).await?;
+        Ok(Self { address: address.clone(), channel, trouble })
+    }
+
+    /// For the generated clients: `NodeServiceClient::new(connection.channel())`.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// The journal at the other end.
+    pub fn address(&self) -> &JournalAddress {
+        &self.address
+    }
+
+    /// Whether the journal ended this connection because of the client's certificate, and why. Also for streams that
+    /// ended without a status.
+    pub fn refused(&self) -> Option<ConnectionRefusal> {
+        match self.trouble.noted() {
+            Some(Noted::Refused(refusal)) => Some(refusal),
+            Some(Noted::Lost(_)) | None => None,
+        }
+    }
+
+    /// What the status of a call over this connection means: the journal's refusal, or what happened to the connection.
+    pub fn failure(&self, status: &Status) -> Failure {
+        if status.source().is_none() {
+            // It came from the journal, over a connection that worked.
+            return Failure::of_status(status);
+        }
+        match self.trouble.noted() {
+            Some(Noted::Refused(refusal)) => Failure::ConnectionRefused(refusal),
+            Some(Noted::Lost(why)) => self.lost(&why),
+            None => {
+                let failure = Failure::of_status(status);
+                // tonic's words for a connection that ended without an error below it.
+                if let Failure::Failed { message, .. } = &failure { self.lost(message) } else { failure }
+            }
+        }
+    }
+
+    fn lost(&self, why: &str) -> Failure {
+        Failure::Unreachable(format!("the connection to {} was lost: {why}", self.address))
+    }
+}
+
+/// The TLS configuration of one client: TLS 1.3 and HTTP/2 only, the domain CA only, no resumption.
+fn client_config(trust: &Trust, credential: Option<&Credential>) -> ClientConfig {
+    let builder = ClientConfig::builder_with_provider(tls::provider())
+        .with_protocol_versions(tls::VERSIONS)
+        .expect("the provider has the cipher suites of TLS 1.3")
+        .with_webpki_verifier(trust.verifier());
+    let mut config = match credential {
+        Some(credential) => {
+            let resolver: Arc<dyn ResolvesClientCert> =
+                Arc::new(SingleCertAndKey::from(credential.certified_key()));
+            builder.with_client_cert_resolver(resolver)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![tls::ALPN_H2.to_vec()];
+    config.resumption = Resumption::disabled();
+    config
+}
+
+async fn handshake(
+    address: &JournalAddress,
+    config: ClientConfig,
+) -> Result<TlsStream<TcpStream>, ConnectError> {
+    let unreachable = |source| ConnectError::Unreachable { address: address.clone(), source };
+    let tcp = TcpStream::connect((address.host(), address.port())).await.map_err(unreachable)?;
+    // Requests are small, and each waits for its answer.
+    tcp.set_nodelay(true).map_err(unreachable)?;
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(address.server_name().clone(), tcp)
+        .await
+        .map_err(|error| ConnectError::of_handshake(address, error))?;
+    if stream.get_ref().1.alpn_protocol() != Some(tls::ALPN_H2) {
+        let why = "it chose no HTTP/2".to_owned();
+        return Err(ConnectError::Incompatible { address: address.clone(), why });
+    }
+    Ok(stream)
+}
+
+/// Why tonic's attempts to reconnect fail: see [`http2`].
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was lost")]
+struct ConnectionIsOver;
+
+/// Speaks HTTP/2 over a stream that is open. tonic asks its connector again when the stream is lost; there is one
+/// stream only, so that the next call fails instead.
+async fn http2(
+    address: &JournalAddress,
+    stream: Watched<TlsStream<TcpStream>>,
+) -> Result<Channel, ConnectError> {
+    let once = Arc::new(Mutex::new(Some(TokioIo::new(stream))));
+    let connector = tower::service_fn(move |_| {
+        let once = Arc::clone(&once);
+        async move { once.lock().await.take().ok_or(ConnectionIsOver) }
+    });
+    Endpoint::from(address.uri().clone())
+        .user_agent(USER_AGENT)
+        .expect("the name and version are plain ASCII")
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| match explain(&error) {
+            Some(refusal) => ConnectError::Refused(refusal),
+            None => ConnectError::Unreachable { address: address.clone(), source: io::Error::other(error) },
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! What `events` rejects, as the journal tells it: the one place that knows which rejection is which reason.
+//!
+//! `journal::grpc` answers with it. The sentences are those of `events`.
+
+use events::{node::Rejection, vocabulary::Timestamp};
+
+use crate::{reason::Reason, refusal::Refusal};
+
+/// Tells a rejection of a node's command. `now` is the time of the decision: a caller who may come back is told when
+/// (R14).
+pub fn refusal(rejection: &Rejection, now: Timestamp) -> Refusal {
+    let refusal = Refusal::new(reason(rejection), rejection.to_string());
+    match rejection {
+        Rejection::AlreadyActive { until } => refusal.retry_after(until.since(now)),
+        Rejection::NotEnrolled
+        | Rejection::NotFound
+        | Rejection::AlreadyEnrolled
+        | Rejection::HardwareConflict { .. }
+        | Rejection::HardwareMismatch
+        | Rejection::NameTooLong
+        | Rejection::Revoked
+        | Rejection::KeyReused
+        | Rejection::CsrInvalid
+        | Rejection::SerialSuperseded => refusal,
+    }
+}
+
+fn reason(rejection: &Rejection) -> Reason {
+    match rejection {
+        Rejection::NotEnrolled => Reason::NodeNotEnrolled,
+        Rejection::NotFound => Reason::NodeNotFound,
+        Rejection::AlreadyEnrolled => Reason::NodeAlreadyEnrolled,
+        Rejection::HardwareConflict { .. } => Reason::HardwareIdentityConflict,
+        Rejection::HardwareMismatch => Reason::HardwareMismatch,
+        Rejection::NameTooLong => Reason::NodeIdInvalid,
+        Rejection::AlreadyActive { .. } => Reason::AlreadyActive,
+        Rejection::Revoked => Reason::NodeRevoked,
+        Rejection::KeyReused => Reason::KeyReused,
+        Rejection::CsrInvalid => Reason::CsrInvalid,
+        Rejection::SerialSuperseded => Reason::SerialSuperseded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn rule_14_an_active_node_is_told_how_long_to_wait() {
+        let now = Timestamp::from_millis(1_000_000);
+        let until = now.plus(Duration::from_secs(60));
+        let told = refusal(&Rejection::AlreadyActive { until }, now);
+        assert_eq!((told.reason, told.retry_after), (Reason::AlreadyActive, Some(Duration::from_secs(60))));
+    }
+
+    #[test]
+    fn rule_13_a_mismatch_names_no_field() {
+        let told = refusal(&Rejection::HardwareMismatch, Timestamp::default());
+        assert_eq!(told.reason, Reason::HardwareMismatch);
+        for field in ["MAC", "serial", "UUID"] {
+            assert!(!told.message.contains(field), "{told}");
+        }
+    }
+
+    #[test]
+    fn the_holder_of_an_address_is_told_to_operators_with_its_reason() {
+        let owner = "compute-007".parse().unwrap();
+        let told = refusal(&Rejection::HardwareConflict { owner }, Timestamp::default());
+        assert_eq!(told.reason, Reason::HardwareIdentityConflict);
+        assert_eq!(told.retry_after, None);
+        assert!(told.message.contains("compute-007"), "{told}");
+    }
+}

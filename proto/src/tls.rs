@@ -1,0 +1,26 @@
+//! The one place that builds the crypto provider, and the one choice of protocol: ring, TLS 1.3.
+//!
+//! The client's side ([`crate::channel`]) and the journal's acceptor take both from here.
+//!
+//! Not here, on purpose: verifiers and configurations; they differ by side.
+//!
+//! **Invariant:** a process has one provider. Two in one binary make rustls panic when it has to choose by itself, so
+//! nothing is installed as the process's default: every configuration is built with this one.
+
+use std::sync::{Arc, LazyLock};
+
+use rustls::{SupportedProtocolVersion, crypto::CryptoProvider};
+
+/// The protocol versions that pact speaks.
+pub const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
+/// HTTP/2, the one application protocol that pact offers and takes (RFC 7301).
+pub const ALPN_H2: &[u8] = b"h2";
+
+static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
+
+/// The crypto provider of the process: ring.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::clone(&PROVIDER)
+}

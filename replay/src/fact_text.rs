@@ -1,0 +1,96 @@
+//! A fact in one short line for people. Called by `history` without `-o json`.
+
+use events::certificate::Certificate;
+use events::fact::{Fact, Record};
+use events::vocabulary::Remark;
+use events::{authority, domain, node, operator};
+
+use crate::fact_json::remark_text;
+
+/// What happened, without its type and subject.
+pub fn what(record: &Record, remarks: &[Remark]) -> String {
+    let said = || remark_text(record.fact.remark(), remarks).unwrap_or_default();
+    match &record.fact {
+        Fact::Domain(event) => of_domain(event),
+        Fact::Authority(_, event) => of_authority(event),
+        Fact::Node(_, event) => of_node(event, said()),
+        Fact::Operator(_, event) => of_operator(event, said()),
+    }
+}
+
+fn of_domain(event: &domain::Event) -> String {
+    match event {
+        domain::Event::Created(created) => format!("{} by {}", created.domain_id, created.founder),
+        domain::Event::JoinTokenCreated { token_id, expires_at, .. } => {
+            format!("{token_id} until {expires_at}")
+        }
+        domain::Event::RemarkErased { seq, .. } => format!("of fact {seq}"),
+    }
+}
+
+fn of_authority(event: &authority::Event) -> String {
+    match event {
+        authority::Event::Announced(announced) => {
+            format!(
+                "generation {} of {} until {}",
+                announced.generation, announced.journal_id, announced.not_after
+            )
+        }
+        authority::Event::Retired {} => String::new(),
+    }
+}
+
+fn of_node(event: &node::Event, said: &str) -> String {
+    match event {
+        node::Event::Registered { epoch, hardware, .. } => {
+            format!("epoch {epoch}, {}", joined(&hardware.macs))
+        }
+        node::Event::CertificateIssued { cause, certificate, .. } => {
+            let cause = match cause {
+                node::Cause::Enrolled => "enrolled",
+                node::Cause::ReEnrolled => "re-enrolled",
+                node::Cause::Renewed => "renewed",
+            };
+            format!("{cause}, {}", of_certificate(certificate))
+        }
+        node::Event::EnrollmentConfirmed { serial } | node::Event::Reactivated { serial } => {
+            format!("serial {serial}")
+        }
+        node::Event::Deactivated { cause, .. } => match cause {
+            node::DeactivationCause::Silence => "silence",
+            node::DeactivationCause::Goodbye => "goodbye",
+            node::DeactivationCause::Expiry => "expiry",
+            node::DeactivationCause::Operator => "operator",
+        }
+        .to_owned(),
+        node::Event::Revoked { cause, .. } => {
+            let cause = match cause {
+                node::RevocationCause::Decommissioned => "decommissioned",
+                node::RevocationCause::Revoked => "revoked",
+            };
+            with_remark(cause, said)
+        }
+    }
+}
+
+fn of_operator(event: &operator::Event, said: &str) -> String {
+    match event {
+        operator::Event::Created { role, certificate, .. } => {
+            with_remark(&format!("{role}, {}", of_certificate(certificate)), said)
+        }
+        operator::Event::Renewed { certificate, .. } => of_certificate(certificate),
+        operator::Event::Revoked { serial, .. } => with_remark(&format!("serial {serial}"), said),
+    }
+}
+
+fn of_certificate(certificate: &Certificate) -> String {
+    format!("serial {} until {}", certificate.serial, certificate.not_after)
+}
+
+fn joined(parts: impl IntoIterator<Item = impl ToString>) -> String {
+    parts.into_iter().map(|part| part.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn with_remark(text: &str, said: &str) -> String {
+    if said.is_empty() { text.to_owned() } else { format!("{text}: {said}") }
+}

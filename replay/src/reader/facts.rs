@@ -1,0 +1,256 @@
+//! The facts of a log, one after another, each with what is wrong with its bytes.
+//!
+//! Checked here: places without gaps, the layout of values, the chain (R6), bodies that decode to their last byte,
+//! remarks that belong to their fact (R4). Not here: what facts mean ([`events::invariants`]).
+//!
+//! **Invariant:** one damage is told once: behind it the walk goes on with what is stored, so that the facts after it
+//! are judged by themselves.
+
+use events::codec::{Chain, DecodeError, StoredValue, decode_body, keys};
+use events::domain;
+use events::fact::{Fact, Record};
+use events::invariants::Violation;
+use events::vocabulary::{Remark, RemarkHash};
+use rocksdb::DBRawIterator;
+
+use super::ReadError;
+
+/// What is wrong with the bytes of a fact.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// A key that is no place in the log.
+    #[error("a key of {bytes} bytes is no place in the log")]
+    Key {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// Facts are missing before this one.
+    #[error("fact {expected} is missing: fact {found} comes in its place")]
+    Gap {
+        /// The first that is missing.
+        expected: u64,
+        /// What comes instead.
+        found: u64,
+    },
+    /// The value has not the layout of R6.
+    #[error("the value cannot be taken apart: {0}")]
+    Value(#[source] DecodeError),
+    /// The chain does not lead here: this fact or one before it was changed.
+    #[error("the chain does not hold: stored {stored}, computed {computed}")]
+    Chain {
+        /// The link beside the fact.
+        stored: Chain,
+        /// The link that the body gives.
+        computed: Chain,
+    },
+    /// The log does not begin with DomainCreated, so that the chain has no beginning.
+    #[error("the log does not begin with DomainCreated")]
+    Beginning,
+    /// The body is not what a writer writes.
+    #[error("the fact cannot be read: {0}")]
+    Body(#[source] DecodeError),
+    /// The fact lies in another's place.
+    #[error("fact {says} lies in this place")]
+    Place {
+        /// The place that it has by its own word.
+        says: u64,
+    },
+    /// The remarks are not what a writer writes.
+    #[error("the remarks cannot be read: {0}")]
+    Remarks(#[source] DecodeError),
+    /// A text whose hash the fact does not hold.
+    #[error("a remark was put beside the fact that it does not hold: {hash}")]
+    ForeignRemark {
+        /// The hash of that text.
+        hash: RemarkHash,
+    },
+}
+
+impl Damage {
+    /// Its name in reports, beside those of [`events::invariants`].
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Key { .. } | Self::Gap { .. } | Self::Place { .. } => "sequence",
+            Self::Value(_) => "value",
+            Self::Chain { .. } => "chain",
+            Self::Beginning => "beginning",
+            Self::Body(_) => "body",
+            Self::Remarks(_) | Self::ForeignRemark { .. } => "remarks",
+        }
+    }
+}
+
+/// One fact as it was found.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its place.
+    pub seq: u64,
+    /// The link of the chain beside it. None if the value cannot be taken apart.
+    pub chain: Option<Chain>,
+    /// The fact. None if it cannot be read.
+    pub record: Option<Record>,
+    /// The texts beside it that were not erased.
+    pub remarks: Vec<Remark>,
+    /// What is wrong with its bytes.
+    pub damage: Vec<Damage>,
+}
+
+impl Entry {
+    fn empty(seq: u64) -> Self {
+        Self { seq, chain: None, record: None, remarks: vec![], damage: vec![] }
+    }
+
+    /// The format of a fact that a later release wrote and whose chain holds: nothing is wrong but this release (R26).
+    pub fn later_format(&self) -> Option<u8> {
+        match self.damage.as_slice() {
+            [Damage::Body(DecodeError::UnknownFormat { format })] => Some(*format),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with its bytes, as reports tell it.
+    pub fn violations(&self) -> impl Iterator<Item = Violation> {
+        self.damage.iter().map(|damage| Violation {
+            seq: self.seq,
+            invariant: damage.name(),
+            message: damage.to_string(),
+        })
+    }
+}
+
+/// The link before the next fact.
+#[derive(Clone, Copy)]
+enum Link {
+    /// The next fact is the first: it says where the chain begins.
+    Beginning,
+    /// It was stored beside the fact before.
+    Stored(Chain),
+    /// It is lost with the fact before.
+    Lost,
+}
+
+/// A walk over all facts. Ends after the first error.
+pub struct Facts<'a> {
+    cursor: DBRawIterator<'a>,
+    place: Place,
+    ended: bool,
+}
+
+/// Where the walk is.
+struct Place {
+    expected: u64,
+    link: Link,
+}
+
+impl<'a> Facts<'a> {
+    /// `cursor` stands at the first fact.
+    pub(super) const fn new(cursor: DBRawIterator<'a>) -> Self {
+        Self { cursor, place: Place { expected: 1, link: Link::Beginning }, ended: false }
+    }
+}
+
+impl Iterator for Facts<'_> {
+    type Item = Result<Entry, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        if let Some((key, value)) = self.cursor.item() {
+            let entry = self.place.read(key, value);
+            self.cursor.next();
+            return Some(Ok(entry));
+        }
+        self.ended = true;
+        let after = self.place.expected - 1;
+        self.cursor.status().err().map(|source| Err(ReadError { after, source }))
+    }
+}
+
+impl Place {
+    fn read(&mut self, key: &[u8], value: &[u8]) -> Entry {
+        let Some(seq) = keys::seq(key) else {
+            let mut entry = Entry::empty(self.expected);
+            entry.damage.push(Damage::Key { bytes: key.len() });
+            return entry;
+        };
+        let mut entry = Entry::empty(seq);
+        if seq != self.expected {
+            entry.damage.push(Damage::Gap { expected: self.expected, found: seq });
+            self.link = Link::Lost;
+        }
+        self.expected = seq.saturating_add(1);
+        match StoredValue::parse(value) {
+            Ok(stored) => self.take(&stored, &mut entry),
+            Err(error) => {
+                entry.damage.push(Damage::Value(error));
+                self.link = Link::Lost;
+            }
+        }
+        entry
+    }
+
+    /// The chain first: only then is anything decoded (R6). The first fact is the exception, it says where to begin.
+    fn take(&mut self, stored: &StoredValue<'_>, entry: &mut Entry) {
+        let check = |before: Chain, entry: &mut Entry| {
+            let computed = before.next(stored.body);
+            if computed != stored.chain {
+                entry.damage.push(Damage::Chain { stored: stored.chain, computed });
+            }
+        };
+        if let Link::Stored(before) = self.link {
+            check(before, entry);
+        }
+        match decode_body(stored.body) {
+            Ok(record) => {
+                if let Link::Beginning = self.link {
+                    match beginning(&record) {
+                        Some(start) => check(start, entry),
+                        None => entry.damage.push(Damage::Beginning),
+                    }
+                }
+                if record.seq != entry.seq {
+                    entry.damage.push(Damage::Place { says: record.seq });
+                }
+                entry.record = Some(record);
+            }
+            Err(error) => entry.damage.push(Damage::Body(error)),
+        }
+        entry.chain = Some(stored.chain);
+        self.link = Link::Stored(stored.chain);
+        take_remarks(stored, entry);
+    }
+}
+
+/// Where the chain of the log that begins with this fact begins.
+fn beginning(first: &Record) -> Option<Chain> {
+    match &first.fact {
+        Fact::Domain(domain::Event::Created(created)) => {
+            let domain_ca = events::vocabulary::CertificateHash::of(created.domain_ca.as_bytes());
+            Some(Chain::start(created.log_id, domain_ca))
+        }
+        Fact::Domain(domain::Event::JoinTokenCreated { .. } | domain::Event::RemarkErased { .. })
+        | Fact::Node(..)
+        | Fact::Authority(..)
+        | Fact::Operator(..) => None,
+    }
+}
+
+fn take_remarks(stored: &StoredValue<'_>, entry: &mut Entry) {
+    let held = entry.record.as_ref().map(|record| [record.fact.remark(), record.source]);
+    match (stored.remarks(), held) {
+        (Ok(remarks), Some(held)) => {
+            for remark in remarks {
+                let hash = remark.hash();
+                if held.contains(&Some(hash)) {
+                    entry.remarks.push(remark);
+                } else {
+                    entry.damage.push(Damage::ForeignRemark { hash });
+                }
+            }
+        }
+        // Whose remarks they are cannot be told without the fact, which is reported already.
+        (Ok(_), None) => {}
+        (Err(error), _) => entry.damage.push(Damage::Remarks(error)),
+    }
+}

@@ -1,0 +1,160 @@
+//! A sound history in a few facts, told by the decisions that a journal would have taken.
+
+use events::authority::{self, Announced};
+use events::certificate::{Certificate, Subject, Terms};
+use events::domain::{self, Created};
+use events::fact::Fact;
+use events::node::{self, Cause, RevocationCause};
+use events::operator;
+use events::vocabulary::{
+    AuthorityId, CertificateHash, Der, HardwareIdentity, KeyHash, Labels, LogId, Mac, NodeId, Principal,
+    Remark, Role, Serial,
+};
+
+use crate::written_log::{WrittenLog, at, remark};
+
+/// Facts before the first node: domain, authority, operator.
+pub const PREFACE: u64 = 3;
+
+pub fn domain_created(log_id: u8) -> Fact {
+    Fact::Domain(domain::Event::Created(Created {
+        domain_id: "site-a".parse().unwrap(),
+        log_id: LogId::new([log_id; 16]),
+        domain_ca: Der::new(b"the domain CA".to_vec()),
+        founder: "j1".parse().unwrap(),
+    }))
+}
+
+fn authority_id() -> AuthorityId {
+    AuthorityId::new(at(0), 1)
+}
+
+fn serial(number: u64) -> Serial {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    Serial::from_random(bytes)
+}
+
+fn authority_announced() -> Fact {
+    let der = Der::new(b"the authority".to_vec());
+    let announced = Announced {
+        generation: 1,
+        journal_id: "j1".parse().unwrap(),
+        serial: serial(u64::MAX),
+        sha256: CertificateHash::of(der.as_bytes()),
+        not_before: at(0),
+        not_after: at(45 * 24 * 3600),
+        der,
+    };
+    Fact::Authority(authority_id(), authority::Event::Announced(announced))
+}
+
+/// A certificate over the key and with the serial of this number, decided at that second.
+fn certificate(subject: Subject, number: u64, second: u64) -> (Certificate, Der) {
+    let der = Der::new(format!("certificate {number} of {subject:?}, {}", "x".repeat(500)).into_bytes());
+    let terms = Terms {
+        now: at(second),
+        serial: serial(number),
+        jitter: 0,
+        lifetime: std::time::Duration::from_secs(3 * 24 * 3600),
+        authority: authority_id(),
+        authority_not_after: at(45 * 24 * 3600),
+    };
+    let key = KeyHash::of(format!("key {number} {subject:?}").as_bytes());
+    (terms.profile(subject, key).certificate(CertificateHash::of(der.as_bytes())), der)
+}
+
+fn operator_created(name: Option<&Remark>) -> Fact {
+    let id: events::vocabulary::OperatorId = "admin".parse().unwrap();
+    let (certificate, der) = certificate(Subject::Operator(id.clone()), 0, 3);
+    let role = Role::PlatformAdmin;
+    Fact::Operator(id, operator::Event::Created { role, certificate, der, name: name.map(Remark::hash) })
+}
+
+pub fn node_id(number: u64) -> NodeId {
+    format!("compute-{number:06}").parse().unwrap()
+}
+
+fn mac(number: u64) -> Mac {
+    let [.., b, c, d] = number.to_be_bytes();
+    format!("02:00:00:{b:02x}:{c:02x}:{d:02x}").parse().unwrap()
+}
+
+fn hardware(number: u64) -> HardwareIdentity {
+    HardwareIdentity::registered(&[mac(number).to_string()], &format!("SN{number}"), "").unwrap()
+}
+
+pub fn registered(number: u64) -> Fact {
+    let event = node::Event::Registered { epoch: 1, hardware: hardware(number), labels: Labels::default() };
+    Fact::Node(node_id(number), event)
+}
+
+/// The first certificate of a node; `serial_number` is the node's number in a sound history.
+pub fn issued(number: u64, serial_number: u64, second: u64) -> Fact {
+    let (mut certificate, der) = certificate(Subject::Node(node_id(number)), number, second);
+    certificate.serial = serial(serial_number);
+    let event = node::Event::CertificateIssued {
+        cause: Cause::Enrolled,
+        epoch: 1,
+        certificate,
+        der,
+        supersedes: vec![],
+        presented: Some(hardware(number)),
+        boot_id: None,
+    };
+    Fact::Node(node_id(number), event)
+}
+
+pub fn confirmed(number: u64) -> Fact {
+    Fact::Node(node_id(number), node::Event::EnrollmentConfirmed { serial: serial(number) })
+}
+
+pub fn revoked(number: u64, reason: &Remark) -> Fact {
+    let event = node::Event::Revoked {
+        cause: RevocationCause::Revoked,
+        serials: vec![serial(number)],
+        macs: vec![mac(number)],
+        reason: Some(reason.hash()),
+    };
+    Fact::Node(node_id(number), event)
+}
+
+/// Who is answerable for a fact of the story.
+pub fn principal_of(fact: &Fact) -> Principal {
+    let admin = || Principal::Operator("admin".parse().unwrap());
+    let journal = || Principal::Journal("j1".parse().unwrap());
+    match fact {
+        Fact::Domain(_) | Fact::Authority(..) | Fact::Operator(..) => journal(),
+        Fact::Node(_, node::Event::Registered { .. } | node::Event::Revoked { .. }) => admin(),
+        Fact::Node(_, node::Event::CertificateIssued { .. }) => Principal::Anonymous,
+        Fact::Node(id, node::Event::EnrollmentConfirmed { .. } | node::Event::Reactivated { .. }) => {
+            Principal::Node(id.clone())
+        }
+        Fact::Node(_, node::Event::Deactivated { .. }) => journal(),
+    }
+}
+
+/// Domain, authority, operator.
+pub fn preface(log: &mut WrittenLog) {
+    let name = remark("Ada Admin");
+    log.append(domain_created(1), &[]);
+    log.append(authority_announced(), &[]);
+    log.append(operator_created(Some(&name)), std::slice::from_ref(&name));
+}
+
+/// Three facts about a node. `next_seq` is the place of the first.
+pub fn enroll(log: &mut WrittenLog, number: u64, next_seq: u64) {
+    log.append(registered(number), &[remark("10.0.0.9")]);
+    log.append(issued(number, number, next_seq + 1), &[remark("10.0.0.9")]);
+    log.append(confirmed(number), &[]);
+}
+
+/// The preface, two enrolled nodes (facts 4–6 and 7–9), and the revocation of the first (fact 10).
+pub fn sound() -> WrittenLog {
+    let mut log = WrittenLog::create();
+    preface(&mut log);
+    enroll(&mut log, 1, 4);
+    enroll(&mut log, 2, 7);
+    log.append(revoked(1, &remark("stolen")), &[remark("stolen"), remark("10.0.0.8")]);
+    log
+}
