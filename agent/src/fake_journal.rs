@@ -5,7 +5,10 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -146,9 +149,7 @@ struct Stage {
     renew_requests: Mutex<Vec<RenewCertRequest>>,
     subscriptions: Mutex<Vec<mpsc::Sender<Result<JournalMessage, Status>>>>,
     verdict: Arc<Mutex<Option<CertificateError>>>,
-    /// Counts what a test may wait for: subscriptions that were opened, and goodbyes.
-    opened: watch::Sender<usize>,
-    goodbyes: watch::Sender<usize>,
+    goodbyes: AtomicUsize,
     cut: watch::Sender<usize>,
 }
 
@@ -179,8 +180,7 @@ impl FakeJournal {
             renew_requests: Mutex::default(),
             subscriptions: Mutex::default(),
             verdict,
-            opened: watch::channel(0).0,
-            goodbyes: watch::channel(0).0,
+            goodbyes: AtomicUsize::new(0),
             cut: watch::channel(0).0,
         });
         let journal = Self { address, stage };
@@ -243,13 +243,8 @@ impl FakeJournal {
         }
     }
 
-    /// Waits until so many subscriptions have been opened, counted from the start.
-    pub(crate) async fn opened(&self, count: usize) {
-        self.stage.opened.subscribe().wait_for(|opened| *opened >= count).await.unwrap();
-    }
-
     pub(crate) fn goodbyes(&self) -> usize {
-        *self.stage.goodbyes.borrow()
+        self.stage.goodbyes.load(Ordering::SeqCst)
     }
 
     async fn play(&self, csr: &[u8]) -> Result<Response<EnrollResponse>, Status> {
@@ -324,12 +319,11 @@ impl BootConfigService for FakeJournal {
         };
         let (outgoing, answers) = mpsc::channel(8);
         locked(&self.stage.subscriptions).push(outgoing.clone());
-        self.stage.opened.send_modify(|opened| *opened += 1);
         let stage = Arc::clone(&self.stage);
         tokio::spawn(async move {
             while let Ok(Some(said)) = messages.message().await {
                 if matches!(said.message, Some(agent_message::Message::Goodbye(_))) {
-                    stage.goodbyes.send_modify(|goodbyes| *goodbyes += 1);
+                    stage.goodbyes.fetch_add(1, Ordering::SeqCst);
                     locked(&stage.subscriptions).retain(|other| !other.same_channel(&outgoing));
                     return;
                 }

@@ -20,9 +20,17 @@ use serde::Serialize;
 use crate::{answer::Identity, arguments::Output};
 
 /// Tells the user.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Report {
-    output: Output,
+    to: Reader,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Stdout(Output),
+    /// A test that waits for sentences.
+    #[cfg(test)]
+    Test(tokio::sync::mpsc::UnboundedSender<String>),
 }
 
 /// A change of this node's standing.
@@ -123,22 +131,32 @@ struct Line<'c> {
 impl Report {
     /// Tells in this form.
     pub fn new(output: Output) -> Self {
-        Self { output }
+        Self { to: Reader::Stdout(output) }
+    }
+
+    /// Tells a test the sentences of what happens.
+    #[cfg(test)]
+    pub(crate) fn to_test() -> (Self, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let (to, told) = tokio::sync::mpsc::unbounded_channel();
+        (Self { to: Reader::Test(to) }, told)
     }
 
     /// Tells the result of `--once`.
     pub fn once(&self, enrollment: &Enrollment) {
-        match self.output {
-            Output::Json => print(&json(enrollment)),
-            Output::Text => print(&format!("enrolled {}", of(enrollment))),
-        }
+        self.tell(|| json(enrollment), || format!("enrolled {}", of(enrollment)));
     }
 
     /// Tells a change.
     pub fn change(&self, change: &Change) {
-        match self.output {
-            Output::Json => print(&json(&Line { time: now(), change })),
-            Output::Text => print(&change.sentence()),
+        self.tell(|| json(&Line { time: now(), change }), || change.sentence());
+    }
+
+    fn tell(&self, json: impl FnOnce() -> String, sentence: impl FnOnce() -> String) {
+        match &self.to {
+            Reader::Stdout(Output::Json) => print(&json()),
+            Reader::Stdout(Output::Text) => print(&sentence()),
+            #[cfg(test)]
+            Reader::Test(to) => drop(to.send(sentence())),
         }
     }
 }

@@ -62,6 +62,22 @@ impl Agent {
         Ok(Self { journals, machine: Machine::here(hardware) })
     }
 
+    /// Enrolls with a new key and opens the first subscription, which confirms the enrollment.
+    ///
+    /// # Errors
+    /// With the first refusal that is final, or when patience is over.
+    pub async fn come_up(&self, patience: Patience) -> Result<(Enrolled, Subscription), Failure> {
+        let key = NodeKey::generate()?;
+        let enrolled = enroll::enroll(&self.journals, &self.machine, &key, patience).await?;
+        let mut tries = Tries::new(patience);
+        loop {
+            match self.subscribe(&enrolled.identity, Some(&enrolled.journal), patience).await {
+                Ok(subscription) => return Ok((enrolled, subscription)),
+                Err(failure) => tries.pause(failure).await?,
+            }
+        }
+    }
+
     /// Opens a subscription at the journal that is known to serve, or else at any other.
     async fn subscribe(
         &self,
@@ -94,16 +110,7 @@ impl From<KeyError> for Failure {
 /// With the first refusal that is final, or when the time is over.
 pub async fn once(agent: &Agent, timeout: Duration, report: &Report) -> Result<(), Failure> {
     let patience = Patience::of(timeout);
-    let key = NodeKey::generate()?;
-    let Enrolled { identity, journal } =
-        enroll::enroll(&agent.journals, &agent.machine, &key, patience).await?;
-    let mut tries = Tries::new(patience);
-    let subscription = loop {
-        match agent.subscribe(&identity, Some(&journal), patience).await {
-            Ok(subscription) => break subscription,
-            Err(failure) => tries.pause(failure).await?,
-        }
-    };
+    let (Enrolled { identity, journal }, subscription) = agent.come_up(patience).await?;
     subscription.goodbye(patience.within(GOODBYE_WITHIN)).await?;
     report.once(&Enrollment::new(&identity, &journal));
     Ok(())

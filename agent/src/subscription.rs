@@ -106,23 +106,24 @@ impl Subscription {
     /// # Errors
     /// If the stream was lost before, or the journal did not end it in time.
     pub async fn goodbye(mut self, within: Duration) -> Result<(), Failure> {
-        let journal = self.connection.address().clone();
-        let all = async {
-            if self.outgoing.send(said(Message::Goodbye(Goodbye {}))).await.is_err() {
-                return Err(self.ended());
-            }
-            loop {
-                match self.incoming.message().await {
-                    Ok(Some(_)) => {}
-                    Ok(None) => return Ok(()),
-                    Err(status) => return Err(journals::failure(&self.connection, &status)),
-                }
-            }
-        };
-        match time::timeout(within, all).await {
+        match time::timeout(within, self.say_goodbye()).await {
             Ok(done) => done,
             Err(_) => {
-                Err(Failure::Deadline(format!("{journal} took no goodbye within {} ms", within.as_millis())))
+                let (journal, within) = (self.connection.address(), within.as_millis());
+                Err(Failure::Deadline(format!("{journal} took no goodbye within {within} ms")))
+            }
+        }
+    }
+
+    async fn say_goodbye(&mut self) -> Result<(), Failure> {
+        if self.outgoing.send(said(Message::Goodbye(Goodbye {}))).await.is_err() {
+            return Err(self.ended());
+        }
+        loop {
+            match self.incoming.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(()),
+                Err(status) => return Err(journals::failure(&self.connection, &status)),
             }
         }
     }

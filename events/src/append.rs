@@ -167,3 +167,6 @@ pub fn settle<E>(
     }
     Ok(Ok(records))
 }
+
+#[cfg(test)]
+mod tests;

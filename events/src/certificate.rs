@@ -120,7 +120,7 @@ impl Terms {
             serial: self.serial,
             not_before: self.now.minus(BACKDATED).whole_second(),
             not_after,
-            renew_after: self.renew_after(not_after),
+            renew_after: self.renew_after(not_after).min(not_after),
             authority: self.authority,
         }
     }
@@ -159,6 +159,13 @@ mod tests {
         assert_eq!(free.not_before, Timestamp::from_millis(999_700_000));
         assert_eq!(free.not_after, Timestamp::from_millis(1_003_000_000));
         assert_eq!(profile(&terms(0, 1_000_100_000)).not_after, Timestamp::from_millis(1_000_100_000));
+    }
+
+    #[test]
+    fn rule_20_renewal_is_never_due_after_the_end() {
+        let last = profile(&terms(0, 1_000_000_900));
+        assert_eq!(last.not_after, Timestamp::from_millis(1_000_000_000));
+        assert_eq!(last.renew_after, last.not_after);
     }
 
     #[test]

@@ -96,7 +96,15 @@ pub(crate) fn issued(
 ) -> Event {
     let number = certificate.serial.as_bytes()[15];
     let supersedes = supersedes.to_vec();
-    Event::CertificateIssued { cause, epoch, certificate, der: der(number), supersedes, presented, boot_id: None }
+    Event::CertificateIssued {
+        cause,
+        epoch,
+        certificate,
+        der: der(number),
+        supersedes,
+        presented,
+        boot_id: None,
+    }
 }
 
 pub(crate) fn enrolled(number: u8, secs: u64, macs: &[u8]) -> Event {
@@ -243,8 +251,7 @@ impl Log {
         let next = Certificate { authority: authority_id(2), ..certificate(6, now) };
         log.of("n1", issued(Cause::Enrolled, 2, next, &[], Some(hardware(&[1]))));
         let next = Certificate { authority: authority_id(2), ..certificate(51, now) };
-        let renewal =
-            operator::Event::Renewed { certificate: next, der: der(51), supersedes: serial(50) };
+        let renewal = operator::Event::Renewed { certificate: next, der: der(51), supersedes: serial(50) };
         log.append(vec![Fact::Operator(admin(), renewal)]);
         log.append(vec![Fact::Operator(admin(), operator_revoked(51))]);
         log.append(vec![join_token()]).wait(4 * DAY);

@@ -8,13 +8,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use events::domain::Created;
+use events::vocabulary::{DomainId, LogId};
+use proto::pem_file::Credential;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
 use crate::clock;
 use crate::config::Config;
-use crate::data_dir::{DataDir, DataDirError, Endpoints};
+use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
 use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Listeners};
 use crate::log::{Log, OpenError};
 use crate::server_credential::{self, ServerCredentialError};
@@ -80,8 +83,15 @@ impl Journal {
     pub async fn start(path: &Path, config: &Config) -> Result<Self, StartError> {
         let data_dir = DataDir::lock(path)?;
         let identity = data_dir.identity()?;
-        let log = Log::open(path, identity.journal_id.clone()).await?;
-        match Self::start_on(data_dir, &log, config, &identity).await {
+        let inspected = Log::inspect(path, &identity.journal_id)?;
+        let created = inspected.views().domain.created().ok_or(StartError::NoDomain)?;
+        check_domain(&identity, created)?;
+        let now = clock::now();
+        let credential = server_credential::read(path, &created.domain_ca, &config.advertise, now)?;
+        let listeners = (bind(config.agent_listen).await?, bind(config.operator_listen).await?);
+        // From here on the directory is changed.
+        let log = inspected.open().await?;
+        match Self::start_on(data_dir, &log, config, &identity, &credential, listeners).await {
             Ok(journal) => Ok(journal),
             Err(error) => {
                 log.stop().await;
@@ -94,12 +104,10 @@ impl Journal {
         data_dir: DataDir,
         log: &Log,
         config: &Config,
-        identity: &crate::data_dir::Identity,
+        identity: &Identity,
+        credential: &Credential,
+        (agents, operators): (TcpListener, TcpListener),
     ) -> Result<Self, StartError> {
-        let created = log.views().domain.created().cloned().ok_or(StartError::NoDomain)?;
-        let now = clock::now();
-        let credential = server_credential::read(data_dir.path(), &created.domain_ca, &config.advertise, now)?;
-        let (agents, operators) = (bind(config.agent_listen).await?, bind(config.operator_listen).await?);
         data_dir.sign_lock()?;
         let system = ActorSystem::start()?;
         let succession = Succession {
@@ -129,7 +137,7 @@ impl Journal {
             endpoints: Arc::from([agent_endpoint]),
             reflection: config.reflection,
         };
-        let acceptor = || Acceptor::new(&credential, log.clone(), Arc::clone(&connections));
+        let acceptor = || Acceptor::new(credential, log.clone(), Arc::clone(&connections));
         let acceptors = (acceptor()?, acceptor()?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
@@ -155,6 +163,18 @@ impl Journal {
         self.system.stop();
         self.log.stop().await;
     }
+}
+
+/// Directory and log must be halves of one journal.
+fn check_domain(identity: &Identity, created: &Created) -> Result<(), StartError> {
+    let tell = |domain: &DomainId, log: &LogId| format!("the domain {domain} with the log {log}");
+    if (&identity.domain_id, identity.log_id) == (&created.domain_id, created.log_id) {
+        return Ok(());
+    }
+    Err(StartError::OtherDomain {
+        expected: tell(&identity.domain_id, &identity.log_id),
+        found: tell(&created.domain_id, &created.log_id),
+    })
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -42,11 +42,14 @@ pub struct Summary {
 
 /// Percentiles, in milliseconds.
 #[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "a percentile says what it is")]
 pub struct LatencyMs {
+    /// Half of the nodes were up within this.
     pub p50: f64,
+    /// 95 of 100.
     pub p95: f64,
+    /// 99 of 100.
     pub p99: f64,
+    /// All of them.
     pub max: f64,
 }
 

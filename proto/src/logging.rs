@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// What is logged when `RUST_LOG` is not set.
-const DEFAULT_FILTER: &str = "info";
+const DEFAULT_FILTER: &str = "info,openraft=warn";
 
 /// The form of a line of the log, `--log-format`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn an_absent_or_empty_filter_means_info() {
-        assert_eq!(filter(None).unwrap().to_string(), "info");
-        assert_eq!(filter(Some(String::new())).unwrap().to_string(), "info");
+        assert_eq!(filter(None).unwrap().to_string(), DEFAULT_FILTER);
+        assert_eq!(filter(Some(String::new())).unwrap().to_string(), DEFAULT_FILTER);
     }
 
     #[test]

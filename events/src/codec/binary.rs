@@ -64,14 +64,69 @@ pub fn encode<const LIMIT: usize>(value: &impl Serialize) -> Result<Vec<u8>, Enc
     }
 }
 
-/// Reads a value of at most `LIMIT` bytes that fills them to the last. Lengths inside are checked before memory is
-/// taken for them.
+/// Reads a value of at most `LIMIT` bytes that fills them to the last. A length inside that lies takes at most 16 times
+/// the memory of the bytes at hand.
 pub fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T, DecodeError> {
     if bytes.len() > LIMIT {
         return Err(DecodeError::TooLarge { bytes: bytes.len(), limit: LIMIT });
     }
-    let config = bincode::config::standard().with_limit::<LIMIT>();
-    let (value, read) = bincode::serde::decode_from_slice(bytes, config)
-        .map_err(|error| DecodeError::Decode(Box::new(error)))?;
+    let (value, read) = decode_claiming(bytes).map_err(|error| DecodeError::Decode(Box::new(error)))?;
     if read == bytes.len() { Ok(value) } else { Err(DecodeError::LeftOver { bytes: bytes.len() - read }) }
+}
+
+/// bincode's own limit bounds what it *claims* before it takes memory, and it claims a number at the width of its type:
+/// up to 16 bytes for one on disk. With the limit of the bytes themselves it would refuse to read what was rightly
+/// written; so it is the next step over 16 times the bytes at hand.
+fn decode_claiming<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), bincode::error::DecodeError> {
+    const KIB: usize = 1 << 10;
+    let config = bincode::config::standard();
+    match bytes.len() {
+        0..=KIB => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * KIB }>()),
+        ..=65_536 => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 1024 * KIB }>()),
+        ..=1_048_576 => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * 1024 * KIB }>()),
+        _ => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 1024 * 1024 * KIB }>()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::{BootId, Der, Labels};
+
+    fn is_refused_before_allocation<T: DeserializeOwned>(bytes: &[u8]) -> bool {
+        match decode::<T, { 1 << 20 }>(bytes) {
+            Err(DecodeError::Decode(error)) => matches!(*error, bincode::error::DecodeError::LimitExceeded),
+            Ok(_) | Err(_) => false,
+        }
+    }
+
+    #[test]
+    fn rule_06_a_length_that_lies_takes_no_memory() {
+        let sixty_four_bit = [253, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+        let a_gigabyte = [252, 0, 0, 0, 0x40, b'x'];
+        let a_megabyte = [252, 0, 0, 0x10, 0, b'x'];
+        for bytes in [&sixty_four_bit[..], &a_gigabyte, &a_megabyte] {
+            assert!(is_refused_before_allocation::<Der>(bytes), "{bytes:?}");
+            assert!(is_refused_before_allocation::<BootId>(bytes), "{bytes:?}");
+            assert!(decode::<Labels, { 1 << 20 }>(bytes).is_err(), "{bytes:?}");
+            assert!(decode::<Vec<Der>, { 1 << 20 }>(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn rule_06_small_numbers_are_read_up_to_the_limit() {
+        let numbers = vec![1_u64; 60_000];
+        let bytes = encode::<65_536>(&numbers).unwrap();
+        assert_eq!(decode::<Vec<u64>, 65_536>(&bytes).unwrap(), numbers);
+    }
+
+    #[test]
+    fn rule_06_the_limit_holds_for_writing_and_reading() {
+        let value = Der::new(vec![7; 99]);
+        let bytes = encode::<100>(&value).unwrap();
+        assert_eq!(decode::<Der, 100>(&bytes).unwrap(), value);
+        assert!(matches!(encode::<99>(&value), Err(EncodeError::TooLarge { bytes: 100, limit: 99 })));
+        let refused = decode::<Der, 99>(&bytes);
+        assert!(matches!(refused, Err(DecodeError::TooLarge { bytes: 100, limit: 99 })));
+    }
 }

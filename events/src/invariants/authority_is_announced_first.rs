@@ -15,7 +15,8 @@ pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
     ensure(authority.is_some_and(|authority| authority.state.may_sign(record.decided_at)), || {
         format!("the authority {id} could not sign at {}", record.decided_at)
     })?;
-    let end = authority.and_then(|authority| authority.state.announced()).map(|announced| announced.not_after);
+    let end =
+        authority.and_then(|authority| authority.state.announced()).map(|announced| announced.not_after);
     ensure(end.is_some_and(|end| certificate.not_after <= end), || {
         format!("the certificate outlives the authority {id}")
     })
@@ -26,9 +27,7 @@ mod tests {
     use crate::authority;
     use crate::fact::{Fact, Record};
     use crate::node::{Cause, Event};
-    use crate::samples::{
-        DAY, Log, announced, at, authority_id, certificate, enrolled, hardware, issued,
-    };
+    use crate::samples::{DAY, Log, announced, at, authority_id, certificate, enrolled, hardware, issued};
 
     fn signed_by(number: u8, secs: u64) -> Event {
         let mut next = certificate(7, secs);
@@ -57,7 +56,10 @@ mod tests {
         let mut log = Log::enrolled();
         assert_eq!(log.broken_by_node("n2", enrolled(7, 42 * DAY, &[3])), [""; 0]);
         assert_eq!(log.broken_by_node("n2", enrolled(7, 42 * DAY + 1, &[3])), [super::NAME]);
-        let early = Record { decided_at: at(0).minus(std::time::Duration::from_secs(301)), ..log.next_of("n2", enrolled(7, 0, &[3])) };
+        let early = Record {
+            decided_at: at(0).minus(std::time::Duration::from_secs(301)),
+            ..log.next_of("n2", enrolled(7, 0, &[3]))
+        };
         assert_eq!(log.broken_by(early), [super::NAME]);
         log.wait(45 * DAY);
         assert_eq!(log.broken_by_node("n2", enrolled(7, 0, &[3])), [super::NAME]);

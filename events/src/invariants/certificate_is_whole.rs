@@ -42,14 +42,15 @@ mod tests {
     use crate::certificate::Certificate;
     use crate::fact::Fact;
     use crate::node::Cause;
+    use crate::operator;
     use crate::samples::{
         Log, admin, announced, at, authority_id, certificate, der, hardware, issued, operator_renewed,
     };
-    use crate::operator;
     use crate::vocabulary::CertificateHash;
 
     fn breaks(certificate: Certificate) -> Vec<&'static str> {
-        Log::enrolled().broken_by_node("n2", issued(Cause::Enrolled, 1, certificate, &[], Some(hardware(&[3]))))
+        Log::enrolled()
+            .broken_by_node("n2", issued(Cause::Enrolled, 1, certificate, &[], Some(hardware(&[3]))))
     }
 
     #[test]
@@ -79,7 +80,8 @@ mod tests {
         let log = Log::new();
         assert_eq!(log.broken_by(log.next(Fact::Operator(admin(), operator_renewed(51, 0, 50)))), [""; 0]);
         let certificate = certificate(51, 0);
-        let event = operator::Event::Renewed { certificate, der: der(52), supersedes: crate::samples::serial(50) };
+        let event =
+            operator::Event::Renewed { certificate, der: der(52), supersedes: crate::samples::serial(50) };
         assert_eq!(log.broken_by(log.next(Fact::Operator(admin(), event))), [super::NAME]);
     }
 

@@ -19,8 +19,8 @@ pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::samples::{Log, domain_created, join_token, node, registered};
     use crate::fact::Fact;
+    use crate::samples::{Log, domain_created, join_token, node, registered};
 
     #[test]
     fn a_log_that_begins_otherwise_is_found() {

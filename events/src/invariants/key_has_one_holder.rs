@@ -28,11 +28,11 @@ pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
 mod tests {
     use crate::fact::Fact;
     use crate::node::{Cause, Event};
+    use crate::operator;
     use crate::samples::{
         DAY, Log, admin, certificate, der, goodbye, hardware, issued, key, re_enrolled, registered, revoked,
         serial, supersedes,
     };
-    use crate::operator;
 
     fn with_key(number: u8, held: u8, epoch: u32, secs: u64, macs: &[u8]) -> Event {
         let mut next = certificate(number, secs);

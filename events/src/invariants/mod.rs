@@ -98,7 +98,8 @@ fn issued(fact: &Fact) -> Option<(&Certificate, &Der)> {
         Fact::Node(_, node::Event::CertificateIssued { certificate, der, .. })
         | Fact::Operator(
             _,
-            operator::Event::Created { certificate, der, .. } | operator::Event::Renewed { certificate, der, .. },
+            operator::Event::Created { certificate, der, .. }
+            | operator::Event::Renewed { certificate, der, .. },
         ) => Some((certificate, der)),
         Fact::Node(
             _,

@@ -55,7 +55,9 @@ fn issued(
         | (State::Inactive { .. }, Cause::ReEnrolled)
         | (State::Active { .. } | State::Inactive { current: Some(_), .. }, Cause::Renewed)
         | (State::Revoked { .. }, _) => true,
-        (State::Unknown | State::Registered { .. } | State::Active { .. } | State::Inactive { .. }, _) => false,
+        (State::Unknown | State::Registered { .. } | State::Active { .. } | State::Inactive { .. }, _) => {
+            false
+        }
     };
     ensure(fits, || format!("a certificate on the occasion {cause:?} does not fit"))?;
     let Some(enrollment) = state.enrollment() else { return Ok(()) };
@@ -73,7 +75,9 @@ fn issued(
 
 fn confirmed(state: &State, serial: Serial) -> Result<(), String> {
     let fits = match state {
-        State::Active { current, .. } => current.certificate.serial == serial && current.confirmed_at.is_none(),
+        State::Active { current, .. } => {
+            current.certificate.serial == serial && current.confirmed_at.is_none()
+        }
         State::Unknown | State::Registered { .. } | State::Inactive { .. } => false,
         State::Revoked { .. } => true,
     };

@@ -17,7 +17,9 @@ pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
     let held = || {
         let overlap = match state {
             State::Active { overlap, .. } => overlap.as_ref(),
-            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => None,
+            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {
+                None
+            }
         };
         state.current().into_iter().chain(overlap)
     };

@@ -45,7 +45,9 @@ fn all_named(record: &Record, state: &State, named: &[Serial]) -> Result<(), Str
     let held = || {
         let overlap = match state {
             State::Active { overlap, .. } => overlap.as_ref(),
-            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => None,
+            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {
+                None
+            }
         };
         state.current().into_iter().chain(overlap).map(|held| held.certificate.serial)
     };

@@ -35,7 +35,11 @@ mod tests {
     fn rule_02_a_serial_of_a_node_an_operator_or_an_authority_is_found_at_a_node() {
         let log = Log::enrolled();
         for number in [1, 50, 101] {
-            assert_eq!(log.broken_by_node("n2", with_serial_of(number, 1, 0, &[3])), [super::NAME], "{number}");
+            assert_eq!(
+                log.broken_by_node("n2", with_serial_of(number, 1, 0, &[3])),
+                [super::NAME],
+                "{number}"
+            );
         }
         assert_eq!(log.broken_by_node("n2", enrolled(7, 0, &[3])), [""; 0]);
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::certificate::{Certificate, Subject, Terms};
 use crate::samples::{
-    DAY, at, authority_id, certificate, confirmed, deactivated, der, enrolled, goodbye, hardware, issued, key,
-    mac, node, put_away, re_enrolled, reactivated, registered, remark, renewed, revoked, serial, supersedes,
-    with_serial,
+    DAY, at, authority_id, certificate, confirmed, deactivated, der, enrolled, goodbye, hardware, issued,
+    key, mac, node, put_away, re_enrolled, reactivated, registered, remark, renewed, revoked, serial,
+    supersedes, with_serial,
 };
 use crate::vocabulary::{Assurance, HardwareIdentity, KeyHash, Labels, Timestamp};
 
@@ -67,12 +67,7 @@ fn terms(secs: u64) -> Terms {
 }
 
 fn register(hardware: HardwareIdentity, macs: MacClaims) -> Command {
-    Command::Register(Register {
-        domain: "hpc".parse().unwrap(),
-        hardware,
-        labels: Labels::default(),
-        macs,
-    })
+    Command::Register(Register { domain: "hpc".parse().unwrap(), hardware, labels: Labels::default(), macs })
 }
 
 /// A machine presents itself at this second; its request carries a free key of this number.
@@ -115,11 +110,7 @@ fn deactivate(secs: u64, cause: DeactivationCause) -> Command {
 }
 
 fn revoke(secs: u64) -> Command {
-    Command::Revoke {
-        cause: RevocationCause::Revoked,
-        reason: Some(remark("stolen").hash()),
-        now: at(secs),
-    }
+    Command::Revoke { cause: RevocationCause::Revoked, reason: Some(remark("stolen").hash()), now: at(secs) }
 }
 
 /// The certificate 9, issued at this second to the key of this number.

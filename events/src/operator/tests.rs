@@ -1,1 +1,133 @@
+//! Scenarios: given what happened to the operator admin, when a command comes, then this is decided.
 
+use std::time::Duration;
+
+use super::*;
+use crate::node::KeyHolder;
+use crate::samples::{
+    DAY, admin, at, authority_id, certificate, der, key, node, operator_created, operator_renewed,
+    operator_revoked, remark, serial,
+};
+
+/// The one place that touches the API. A new certificate has the number 59.
+fn check(given: &[Event], command: Command, expected: Result<Option<Event>, Rejection>) {
+    let state = given.iter().fold(State::Unknown, evolve);
+    let answer = decide(&admin(), &state, command).map(|decision| match decision {
+        Decision::Nothing => None,
+        Decision::Record(event) => Some(*event),
+        Decision::Issue(issue) => {
+            assert_eq!(issue.profile.subject, Subject::Operator(admin()));
+            Some(issue.complete(der(59)))
+        }
+    });
+    assert_eq!(answer, expected, "in the state {state:?}");
+}
+
+fn terms() -> Terms {
+    Terms {
+        now: at(0),
+        serial: serial(59),
+        jitter: u16::MAX / 2 + 1,
+        lifetime: Duration::from_secs(3 * DAY),
+        authority: authority_id(1),
+        authority_not_after: at(45 * DAY),
+    }
+}
+
+fn free(number: u8) -> KeyClaim {
+    KeyClaim { key: key(number), holder: None }
+}
+
+fn create(key: KeyClaim) -> Command {
+    Command::Create {
+        domain: "hpc".parse().unwrap(),
+        role: Role::PlatformAdmin,
+        key,
+        name: Some(remark("Ada").hash()),
+        terms: terms(),
+    }
+}
+
+fn renew(over: u8, key: KeyClaim) -> Command {
+    Command::Renew { presented: serial(over), key, terms: terms() }
+}
+
+fn revoke() -> Command {
+    Command::Revoke { reason: None }
+}
+
+fn is_active() -> Vec<Event> {
+    vec![operator_created(50, 0)]
+}
+
+fn is_revoked() -> Vec<Event> {
+    vec![operator_created(50, 0), operator_revoked(50)]
+}
+
+#[test]
+fn an_operators_name_is_given_once() {
+    check(&[], create(free(59)), Ok(Some(operator_created(59, 0))));
+    check(&is_active(), create(free(59)), Err(Rejection::AlreadyExists));
+    check(&is_revoked(), create(free(59)), Err(Rejection::AlreadyExists));
+}
+
+#[test]
+fn an_operator_renews_over_the_current_certificate_only() {
+    check(&[], renew(50, free(59)), Err(Rejection::NotFound));
+    check(&is_active(), renew(50, free(59)), Ok(Some(operator_renewed(59, 0, 50))));
+    check(&is_active(), renew(51, free(59)), Err(Rejection::SerialSuperseded));
+    check(&is_revoked(), renew(50, free(59)), Err(Rejection::Revoked));
+}
+
+#[test]
+fn an_operator_is_revoked_with_the_current_certificate() {
+    check(&[], revoke(), Err(Rejection::NotFound));
+    check(&is_active(), revoke(), Ok(Some(operator_revoked(50))));
+    check(&[operator_created(50, 0), operator_renewed(51, 0, 50)], revoke(), Ok(Some(operator_revoked(51))));
+    check(&is_revoked(), revoke(), Ok(None));
+}
+
+#[test]
+fn rule_08_an_operators_key_is_new() {
+    for holder in [KeyHolder::Operator, KeyHolder::Node(node("n1"), 1)] {
+        let used = KeyClaim { key: key(5), holder: Some(holder) };
+        check(&[], create(used.clone()), Err(Rejection::KeyReused));
+        check(&is_active(), renew(50, used), Err(Rejection::KeyReused));
+    }
+}
+
+#[test]
+fn an_operators_name_fits_into_the_common_name() {
+    let command = |domain: usize| Command::Create {
+        domain: "d".repeat(domain).parse().unwrap(),
+        role: Role::PlatformAdmin,
+        key: free(59),
+        name: None,
+        terms: terms(),
+    };
+    check(&[], command(40), Err(Rejection::NameTooLong));
+    assert!(decide(&admin(), &State::Unknown, command(39)).is_ok());
+}
+
+#[test]
+fn rule_15_a_renewed_operator_has_one_certificate() {
+    let state = [operator_created(50, 0), operator_renewed(51, 10, 50)].iter().fold(State::Unknown, evolve);
+    assert_eq!(state.usable_until(serial(50)), None);
+    assert_eq!(state.usable_until(serial(51)), Some(certificate(51, 10).not_after));
+    assert_eq!(state.role(), Some(&Role::PlatformAdmin));
+}
+
+#[test]
+fn rule_16_a_revoked_operator_may_do_nothing() {
+    let state = is_revoked().iter().fold(State::Unknown, evolve);
+    assert_eq!(state.role(), None);
+    assert_eq!(state.usable_until(serial(50)), None);
+    assert_eq!(evolve(state.clone(), &operator_renewed(51, 0, 50)), state);
+}
+
+#[test]
+fn a_fact_about_nobody_changes_nothing() {
+    for event in [operator_renewed(51, 0, 50), operator_revoked(50)] {
+        assert_eq!(evolve(State::Unknown, &event), State::Unknown);
+    }
+}

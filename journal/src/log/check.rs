@@ -16,11 +16,11 @@ use events::views::Views;
 use events::vocabulary::{CertificateHash, JournalId, Timestamp};
 
 use super::errors::{Damage, OpenError, StoreError};
-use super::stored::{self, StoredApplied, StoredEntry, StoredFounding, StoredMember, StoredPlace};
 use super::store::state_machine::Tip;
-use super::store::{Head, Store, state};
+use super::store::{Head, Row, Store, state};
+use super::stored::{self, StoredApplied, StoredFounding, StoredMember, StoredPlace};
 use super::synced::Mark;
-use super::types::{Entry, Place, Position};
+use super::types::{Place, Position};
 
 /// What a sound log holds.
 pub(super) struct Checked {
@@ -67,10 +67,7 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         self.store.state(key).map_err(self.unreadable)
     }
 
-    fn rows<'s>(
-        &'s self,
-        column: &'s str,
-    ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), OpenError>> + 's {
+    fn rows<'s>(&'s self, column: &'s str) -> impl Iterator<Item = Result<Row, OpenError>> + 's {
         self.store.scan(column, &[]).map(|row| row.map_err(self.unreadable))
     }
 
@@ -85,6 +82,7 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
 
     fn raft_log(&self, synced: Option<Place>) -> Result<Extent, OpenError> {
         let purged = self.state::<StoredPlace>(state::PURGED)?.map(Place::from);
+        let applied = self.state::<StoredApplied>(state::APPLIED)?.map(|applied| applied.place());
         let mut last = purged;
         for row in self.rows(keys::RAFT_LOG) {
             let (key, value) = row?;
@@ -93,10 +91,13 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
                 return Err(OpenError::Damaged(Damage::EntryMissing { expected }));
             }
             let damaged = |source| OpenError::Damaged(Damage::Entry { index: expected, source });
-            let entry = stored::read::<StoredEntry>(&value).map_err(|error| damaged(Some(error)))?;
-            let place = Entry::from(entry).log_id;
+            let place = stored::read_place(&value).map_err(|error| damaged(Some(error)))?;
             if place.index != expected || last.is_some_and(|last| place < last) {
                 return Err(damaged(None));
+            }
+            // What is applied is not read again; what is not yet must be readable.
+            if Some(place) > applied {
+                stored::read_entry(&value).map_err(|error| damaged(Some(error)))?;
             }
             last = Some(place);
         }

@@ -117,7 +117,9 @@ pub enum OpenError {
         found: JournalId,
     },
     /// `init` did not come to its end.
-    #[error("the log has no fact: `pact-journal init` was interrupted; remove the data directory and run it again")]
+    #[error(
+        "the log has no fact: `pact-journal init` was interrupted; remove the data directory and run it again"
+    )]
     NoDomain,
     /// RocksDB cannot read it.
     #[error("the log in {path:?} cannot be read; {WHAT_TO_DO}")]
@@ -131,7 +133,9 @@ pub enum OpenError {
     #[error("it cannot be told whether the log is whole; {WHAT_TO_DO}")]
     Mark(#[source] MarkError),
     /// It ends before what was synced (R27).
-    #[error("the log ends with entry {found} but was synced up to entry {synced}: entries are lost; {WHAT_TO_DO}")]
+    #[error(
+        "the log ends with entry {found} but was synced up to entry {synced}: entries are lost; {WHAT_TO_DO}"
+    )]
     Shortened {
         /// The last entry that is there, as term-leader-index, or `none`.
         found: String,

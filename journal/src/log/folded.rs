@@ -10,7 +10,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::types::Position;
 
-/// Called with the certificates whose standing a fold may have changed.
+/// Called with the certificates whose standing a fold may have changed. May look into the views, may not listen anew.
 pub(super) type Listener = Box<dyn Fn(&[CertificateHash]) + Send + Sync>;
 
 /// See the module.

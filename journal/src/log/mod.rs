@@ -27,7 +27,7 @@ mod writer;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -65,9 +65,9 @@ pub const MAX_APPEND_BYTES: usize = 512 << 10;
 /// Appends that may wait for the writer: four entries full. More wait at their actor, which holds its node meanwhile.
 const MAX_WAITING: usize = 4096;
 
-/// Raft entries that stay in the Raft log after they are applied: a member that was away for some minutes of a storm
-/// catches up from them.
-const KEEP_ENTRIES: u64 = 5_000;
+/// Raft entries that stay in the Raft log after they are applied, for a member that was away for a moment. Up to twice as
+/// many lie there before the older half is purged: in a storm, of 100 appends each, 200 MB.
+const KEEP_ENTRIES: u64 = 1_000;
 
 /// Where the chain over all facts begins (R6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +138,11 @@ struct Shared {
 impl Log {
     /// Makes the log of a new domain in an existing directory, with this journal as the only member, and opens it. If
     /// it fails half way, what it made stays behind; [`Log::create`] then refuses to go on.
-    pub async fn create(data_dir: &Path, journal: JournalId, founding: Founding) -> Result<Self, CreateError> {
+    pub async fn create(
+        data_dir: &Path,
+        journal: JournalId,
+        founding: Founding,
+    ) -> Result<Self, CreateError> {
         Self::create_with(data_dir, journal, founding, Settings::default()).await
     }
 
@@ -162,14 +166,17 @@ impl Log {
 
     /// [`Log::open`] with other settings.
     pub async fn open_with(data_dir: &Path, journal: JournalId, settings: Settings) -> Result<Self, OpenError> {
-        let data_dir = data_dir.to_owned();
-        let prepare = move |broken| reopen(&data_dir, &journal, broken);
-        let log = Self::start(prepare, OpenError::Start, settings).await?;
-        if log.views().seq == 0 {
-            log.stop().await;
+        Self::inspect(data_dir, &journal)?.open_with(settings).await
+    }
+
+    /// The first half of [`Log::open`]: checks all of it and changes nothing. Whoever has more to check, such as what
+    /// lies beside the log, does it between the halves. Blocks while it reads.
+    pub fn inspect(data_dir: &Path, journal: &JournalId) -> Result<Inspected, OpenError> {
+        let checked = check(data_dir, journal)?;
+        if checked.views.seq == 0 {
             return Err(OpenError::NoDomain);
         }
-        Ok(log)
+        Ok(Inspected { data_dir: data_dir.to_owned(), checked })
     }
 
     async fn start<E: Send + 'static>(
@@ -333,9 +340,32 @@ fn make(
     Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id: FOUNDER, new: true })
 }
 
-/// Checks the files of a log and opens them to write.
-fn reopen(data_dir: &Path, journal: &JournalId, broken: Arc<Broken>) -> Result<Prepared, OpenError> {
-    let Checked { views, tip, raft_id } = check(data_dir, journal)?;
+/// A log that was checked and is not open yet. See [`Log::inspect`].
+pub struct Inspected {
+    data_dir: PathBuf,
+    checked: Checked,
+}
+
+impl Inspected {
+    /// The views of all facts in it.
+    pub fn views(&self) -> &Views {
+        &self.checked.views
+    }
+
+    /// The second half of [`Log::open`]: opens it to write and starts Raft.
+    pub async fn open(self) -> Result<Log, OpenError> {
+        self.open_with(Settings::default()).await
+    }
+
+    async fn open_with(self, settings: Settings) -> Result<Log, OpenError> {
+        let prepare = move |broken| reopen(&self.data_dir, self.checked, broken);
+        Log::start(prepare, OpenError::Start, settings).await
+    }
+}
+
+/// Opens the checked files of a log to write.
+fn reopen(data_dir: &Path, checked: Checked, broken: Arc<Broken>) -> Result<Prepared, OpenError> {
+    let Checked { views, tip, raft_id } = checked;
     let path = data_dir.join(keys::DIRECTORY);
     let store = match Store::open(&path, broken) {
         Ok(store) => Arc::new(store),

@@ -1,5 +1,5 @@
-//! How Raft's own things lie on disk: `format u8 ‖ bincode`, in types of our own, so that another release of openraft
-//! reads what this one wrote.
+//! How Raft's own things lie on disk: `format u8 ‖ bincode`, an entry with its place in front. In types of our own, so
+//! that another release of openraft reads what this one wrote.
 //!
 //! Used by the store and by the check at start. **Stored** (R6): fields and variants are frozen with the format's number.
 
@@ -28,7 +28,11 @@ pub(super) fn write(value: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
 /// Reads a value behind its format.
 pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     let (format, rest) = bytes.split_first().ok_or(DecodeError::Truncated)?;
-    if *format == FORMAT { decode::<T, LIMIT>(rest) } else { Err(DecodeError::UnknownFormat { format: *format }) }
+    if *format == FORMAT {
+        decode::<T, LIMIT>(rest)
+    } else {
+        Err(DecodeError::UnknownFormat { format: *format })
+    }
 }
 
 /// The beginning of the chain (R6), known before the first fact.
@@ -154,13 +158,7 @@ impl From<StoredMembership> for Membership {
     }
 }
 
-/// An entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StoredEntry {
-    place: StoredPlace,
-    payload: StoredPayload,
-}
-
+/// What an entry carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum StoredPayload {
     Blank,
@@ -168,26 +166,40 @@ enum StoredPayload {
     Members(StoredMembers),
 }
 
-impl From<Entry> for StoredEntry {
-    fn from(entry: Entry) -> Self {
-        let payload = match entry.payload {
-            EntryPayload::Blank => StoredPayload::Blank,
-            EntryPayload::Normal(batch) => StoredPayload::Batch(batch),
-            EntryPayload::Membership(members) => StoredPayload::Members((&members).into()),
-        };
-        Self { place: entry.log_id.into(), payload }
+/// The place of an entry in front of its payload: term, leader, index (u64 each, big-endian).
+const PLACE: usize = 24;
+
+/// Writes an entry: its place, so that it can be told without reading the rest, then its payload behind the format.
+pub(super) fn write_entry(entry: Entry) -> Result<Vec<u8>, EncodeError> {
+    let Place { leader_id, index } = entry.log_id;
+    let payload = match entry.payload {
+        EntryPayload::Blank => StoredPayload::Blank,
+        EntryPayload::Normal(batch) => StoredPayload::Batch(batch),
+        EntryPayload::Membership(members) => StoredPayload::Members((&members).into()),
+    };
+    let place = [leader_id.term, leader_id.node_id, index].map(u64::to_be_bytes);
+    Ok([place.as_flattened(), &write(&payload)?].concat())
+}
+
+/// The place of a stored entry.
+pub(super) fn read_place(bytes: &[u8]) -> Result<Place, DecodeError> {
+    let (place, _) = bytes.split_first_chunk::<PLACE>().ok_or(DecodeError::Truncated)?;
+    let (words, _) = place.as_chunks::<8>();
+    match words.iter().copied().map(u64::from_be_bytes).collect::<Vec<_>>()[..] {
+        [term, leader, index] => Ok(Place::new(CommittedLeaderId::new(term, leader), index)),
+        _ => Err(DecodeError::Truncated),
     }
 }
 
-impl From<StoredEntry> for Entry {
-    fn from(stored: StoredEntry) -> Self {
-        let payload = match stored.payload {
-            StoredPayload::Blank => EntryPayload::Blank,
-            StoredPayload::Batch(batch) => EntryPayload::Normal(batch),
-            StoredPayload::Members(members) => EntryPayload::Membership(members.into()),
-        };
-        Self { log_id: stored.place.into(), payload }
-    }
+/// A stored entry.
+pub(super) fn read_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
+    let log_id = read_place(bytes)?;
+    let payload = match read(bytes.get(PLACE..).ok_or(DecodeError::Truncated)?)? {
+        StoredPayload::Blank => EntryPayload::Blank,
+        StoredPayload::Batch(batch) => EntryPayload::Normal(batch),
+        StoredPayload::Members(members) => EntryPayload::Membership(members.into()),
+    };
+    Ok(Entry { log_id, payload })
 }
 
 #[cfg(test)]
@@ -198,8 +210,11 @@ mod tests {
     fn the_bytes_of_the_first_format_stay_as_they_are() {
         let place = Place::new(CommittedLeaderId::new(2, 1), 300);
         let blank = Entry { log_id: place, payload: EntryPayload::Blank };
-        let stored = StoredEntry::from(blank);
-        assert_eq!(write(&stored).unwrap(), [1, 2, 1, 251, 44, 1, 0]);
+        let bytes = write_entry(blank).unwrap();
+        let place_bytes = [2, 1, 300_u64].map(u64::to_be_bytes);
+        assert_eq!(bytes, [place_bytes.as_flattened(), &[1, 0]].concat());
+        assert_eq!(read_entry(&bytes).unwrap().log_id, place);
+        assert_eq!(write(&StoredPlace::from(place)).unwrap(), [1, 2, 1, 251, 44, 1]);
         assert_eq!(write(&StoredVote::from(&Vote::new_committed(2, 1))).unwrap(), [1, 2, 1, 1]);
         let members = openraft::Membership::new(vec![BTreeSet::from([1])], BTreeSet::from([1]));
         let membership = Membership::new(Some(place), members);

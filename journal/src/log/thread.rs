@@ -108,14 +108,10 @@ fn run<E>(
 }
 
 /// Starts Raft and waits until it leads and has applied all that is committed.
-async fn start(
-    prepared: Prepared,
-    settings: &Settings,
-    broken: &Broken,
-) -> Result<Raft, StartError> {
+async fn start(prepared: Prepared, settings: &Settings, broken: &Broken) -> Result<Raft, StartError> {
     let told = |reason: String| StartError::Broken { reason: broken.reason().unwrap_or(reason) };
     let Prepared { store, mark, folded, tip, raft_id, new } = prepared;
-    let config = config(settings).map_err(|error| told(in_one_line(&error)))?;
+    let config = config(settings).validate().map_err(|error| told(in_one_line(&error)))?;
     let machine = StateMachine::new(Arc::clone(&store), folded, tip).map_err(|e| told(in_one_line(&e)))?;
     let log = RaftLog::new(store, mark);
     let raft = Raft::new(raft_id, Arc::new(config), NoPeers, log, machine).await;
@@ -150,8 +146,8 @@ async fn start(
     }
 }
 
-fn config(settings: &Settings) -> Result<Config, openraft::ConfigError> {
-    let config = Config {
+fn config(settings: &Settings) -> Config {
+    Config {
         cluster_name: "pact".to_owned(),
         // A snapshot is a line of text, so one may be made often: after each, all older entries but these are purged.
         snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.keep_entries.max(1)),
@@ -160,8 +156,7 @@ fn config(settings: &Settings) -> Result<Config, openraft::ConfigError> {
         election_timeout_min: 300,
         election_timeout_max: 600,
         ..Config::default()
-    };
-    config.validate()
+    }
 }
 
 /// Tells that the thread ended, in whatever way.

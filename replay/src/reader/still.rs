@@ -1,8 +1,9 @@
 //! Waiting for a directory to keep still: a running journal flushes and compacts, so files come and go while a reader
 //! opens them. Called by [`super::Reader::open`] only.
 //!
-//! **Invariant:** what is returned was opened while no write-ahead log disappeared. A log that RocksDB opened without
-//! one of its write-ahead logs would look like a log with a gap, and that would be a false alarm.
+//! **Invariant:** what is returned was opened while the manifest stayed as it was. A flush writes the manifest first and
+//! deletes write-ahead logs then; a reader that had the old manifest and missed the old write-ahead log would open a
+//! log with a gap, without any error: a false alarm.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -39,8 +40,8 @@ fn repeat<T, E: std::error::Error>(
         let opened = open();
         let after = listing()?;
         match opened {
-            Ok(opened) if keeps_its_logs(&before, &after) => return Ok(Some(opened)),
-            Ok(_) => tracing::debug!(tried, "a write-ahead log disappeared while the log was opened"),
+            Ok(opened) if manifest(&before).eq(manifest(&after)) => return Ok(Some(opened)),
+            Ok(_) => tracing::debug!(tried, "the manifest changed while the log was opened"),
             Err(error) if before == after => return Err(error),
             Err(error) => tracing::debug!(tried, %error, "files moved while the log was opened"),
         }
@@ -50,10 +51,9 @@ fn repeat<T, E: std::error::Error>(
     Ok(None)
 }
 
-/// Write-ahead logs disappear in the order in which they came: if those of before are still there, so are all later.
-fn keeps_its_logs(before: &Listing, after: &Listing) -> bool {
-    let is_log = |name: &&OsString| Path::new(name).extension().is_some_and(|extension| extension == "log");
-    before.keys().filter(is_log).all(|name| after.contains_key(name))
+/// The file in which RocksDB notes which files count: its name and size tell whether anything was noted.
+fn manifest(listing: &Listing) -> impl Iterator<Item = (&OsString, &u64)> {
+    listing.iter().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"MANIFEST-"))
 }
 
 fn list(dir: &Path) -> io::Result<Listing> {
@@ -113,15 +113,21 @@ mod tests {
     }
 
     #[test]
-    fn a_log_opened_while_a_write_ahead_log_disappeared_is_opened_again() {
-        let (before, after) = (files(&[("000004.log", 7)]), files(&[("000009.log", 0)]));
+    fn a_log_opened_while_its_manifest_changed_is_opened_again() {
+        let (before, after) = (files(&[("MANIFEST-000005", 7)]), files(&[("MANIFEST-000005", 9)]));
         let (answer, _) = play(&[before, after.clone(), after.clone(), after], &[Ok(1), Ok(2)]);
         assert_eq!(answer, Ok(Some(2)));
     }
 
     #[test]
+    fn facts_that_are_written_meanwhile_do_no_harm() {
+        let (before, after) = (files(&[("000004.log", 7)]), files(&[("000004.log", 9), ("000006.log", 0)]));
+        assert_eq!(play(&[before, after], &[Ok(1)]), (Ok(Some(1)), Duration::ZERO));
+    }
+
+    #[test]
     fn tries_end_after_ten_seconds() {
-        let (before, after) = (files(&[("000004.log", 7)]), files(&[("000009.log", 0)]));
+        let (before, after) = (files(&[("MANIFEST-000005", 7)]), files(&[("MANIFEST-000009", 7)]));
         let (answer, waited) = play(&[before, after], &[Ok(1)]);
         assert_eq!(answer, Ok(None));
         assert!((10..=11).contains(&waited.as_secs()), "{waited:?}");

@@ -1,8 +1,16 @@
 //! Logs written by the tests themselves, read by the library and by the real binary.
+//!
+//! Everything here is test code, as `cfg(test)` says to the lints.
 
+#[cfg(test)]
 mod binary;
+#[cfg(test)]
 mod damage;
+#[cfg(test)]
 mod history;
+#[cfg(test)]
 mod running;
+#[cfg(test)]
 mod story;
+#[cfg(test)]
 mod written_log;

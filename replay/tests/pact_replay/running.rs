@@ -2,46 +2,56 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use replay::reader::OpenError;
 use replay::verify::{VerifyError, verify};
 use rocksdb::Options;
 
 use crate::story::{enroll, preface};
 use crate::written_log::WrittenLog;
 
+/// Enough for some dozen flushes of [`flushing`].
+const NODES: u64 = 10_000;
+
+/// Options by which a new write-ahead log begins every thousand facts or so, and compactions delete files.
+fn flushing() -> Options {
+    let mut options = Options::default();
+    options.set_write_buffer_size(1 << 21);
+    options.set_db_write_buffer_size(1 << 21);
+    options
+}
+
 #[test]
 fn a_log_that_is_being_written_verifies_as_of_one_moment() {
-    let mut options = Options::default();
-    // Small: a flush and a new write-ahead log every few dozen facts, and compactions that delete files.
-    options.set_write_buffer_size(1 << 16);
-    options.set_db_write_buffer_size(1 << 16);
-    let mut log = WrittenLog::create_with(options);
+    let mut log = WrittenLog::create_with(flushing());
     preface(&mut log);
     enroll(&mut log, 1, 4);
-    let (path, stop) = (log.path(), AtomicBool::new(false));
-    let facts = std::thread::scope(|scope| {
+    let (path, written) = (log.path(), AtomicBool::new(false));
+    let reports = std::thread::scope(|scope| {
         scope.spawn(|| {
-            for number in 2.. {
-                enroll(&mut log, number, number * 3 + 1);
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
+            (2..=NODES).for_each(|number| enroll(&mut log, number, number * 3 + 1));
+            written.store(true, Ordering::Release);
         });
-        let read: Vec<_> = (0..40).map(|_| verify(&path)).collect();
-        stop.store(true, Ordering::Relaxed);
-        read
+        let mut reports = vec![];
+        while !written.load(Ordering::Acquire) {
+            reports.push(verify(&path));
+        }
+        reports
     });
-    let mut last = 0;
-    for read in facts {
-        match read {
+    let mut facts = 0;
+    for report in reports {
+        match report {
             Ok(report) => {
                 assert!(report.ok(), "{:?}", report.violations.first());
-                assert!(report.facts >= last);
-                last = report.facts;
+                assert!(report.facts >= facts, "{} facts were {facts} before", report.facts);
+                facts = report.facts;
             }
-            Err(VerifyError::Open(replay::reader::OpenError::Moving { .. })) => {}
+            // That it could not be read is allowed; that it looked damaged is not.
+            Err(VerifyError::Open(OpenError::Moving { .. })) => {}
             Err(error) => panic!("{error:?}"),
         }
     }
-    assert!(last > 6, "the writer came to nothing beside the reader");
+    // When nobody writes any more, everything is seen.
+    let report = verify(&path).unwrap();
+    assert!(report.ok(), "{:?}", report.violations.first());
+    assert_eq!(report.facts, NODES * 3 + 3);
 }

@@ -13,9 +13,6 @@ use events::vocabulary::{
 
 use crate::written_log::{WrittenLog, at, remark};
 
-/// Facts before the first node: domain, authority, operator.
-pub const PREFACE: u64 = 3;
-
 pub fn domain_created(log_id: u8) -> Fact {
     Fact::Domain(domain::Event::Created(Created {
         domain_id: "site-a".parse().unwrap(),

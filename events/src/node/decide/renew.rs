@@ -13,10 +13,12 @@ pub(super) fn renew(node: &NodeId, state: &State, renew: Renew) -> Result<Decisi
     if renew.presented != renew.named {
         return Err(Rejection::SerialSuperseded);
     }
+    let lives = state.usable_until(renew.presented).is_some_and(|until| until > renew.terms.now);
     match state {
         State::Unknown => Err(Rejection::NotEnrolled),
-        State::Registered { .. } | State::Inactive { current: None, .. } => Err(Rejection::SerialSuperseded),
         State::Revoked { .. } => Err(Rejection::Revoked),
+        State::Registered { .. } | State::Inactive { current: None, .. } => Err(Rejection::SerialSuperseded),
+        State::Active { .. } | State::Inactive { .. } if !lives => Err(Rejection::SerialSuperseded),
         State::Active { enrollment, current, overlap } => {
             next(node, enrollment, current, overlap.as_ref(), renew)
         }
@@ -26,8 +28,8 @@ pub(super) fn renew(node: &NodeId, state: &State, renew: Renew) -> Result<Decisi
     }
 }
 
-/// Over the current certificate: a new one, or the same if the key is the same. Over its predecessor: only the answer
-/// that was lost.
+/// Over the current certificate: a new one, or the same if the key is the same. Over its predecessor, while that lives:
+/// only the answer that was lost.
 fn next(
     node: &NodeId,
     enrollment: &Enrollment,
@@ -36,12 +38,10 @@ fn next(
     renew: Renew,
 ) -> Result<Decision, Rejection> {
     let asks_again = renew.key.as_ref().is_some_and(|claim| claim.key == current.certificate.spki_sha256);
-    let over_current = renew.presented == current.certificate.serial && !current.is_expired(renew.terms.now);
-    let over_former = overlap.is_some_and(|old| old.certificate.serial == renew.presented);
-    if asks_again && (over_current || over_former) {
+    if asks_again {
         return Ok(Decision::Repeat(current.certificate.clone()));
     }
-    if !over_current {
+    if renew.presented != current.certificate.serial {
         return Err(Rejection::SerialSuperseded);
     }
     let key = free_key(node, enrollment, renew.key)?.key;
@@ -71,7 +71,12 @@ pub(super) fn confirm(state: &State, serial: Serial, now: Timestamp) -> Result<D
                 Some(_) => Decision::Nothing,
             })
         }
-        State::Active { overlap: Some(old), .. } if old.certificate.serial == serial => Ok(Decision::Nothing),
+        State::Active { overlap: Some(old), .. }
+            if old.certificate.serial == serial
+                && state.usable_until(serial).is_some_and(|until| until > now) =>
+        {
+            Ok(Decision::Nothing)
+        }
         State::Inactive { current: Some(current), .. }
             if current.certificate.serial == serial && !current.is_expired(now) =>
         {

@@ -40,7 +40,8 @@ fn the_first_authenticated_call_confirms_or_brings_back() {
 #[test]
 fn rule_19_what_is_active_goes_by_silence_goodbye_or_an_operators_word() {
     use DeactivationCause::{Goodbye, Operator, Silence};
-    for order in [deactivate(10, Silence), deactivate(10, Goodbye), deactivate(10, Operator), say_goodbye(1)] {
+    for order in [deactivate(10, Silence), deactivate(10, Goodbye), deactivate(10, Operator), say_goodbye(1)]
+    {
         for given in [vec![], is_registered(), is_inactive(), is_put_away(), is_revoked()] {
             check(&given, order.clone(), NOTHING);
         }

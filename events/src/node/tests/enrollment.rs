@@ -37,7 +37,10 @@ fn a_name_that_does_not_fit_into_the_common_name_is_refused() {
 
 #[test]
 fn rule_13_every_registered_field_must_match() {
-    let given = [(0, Event::Registered { epoch: 1, hardware: with_serial(&[1, 2], "SN1"), labels: Labels::default() })];
+    let given = [(
+        0,
+        Event::Registered { epoch: 1, hardware: with_serial(&[1, 2], "SN1"), labels: Labels::default() },
+    )];
     let issued = |presented: HardwareIdentity| {
         record(issued(Cause::Enrolled, 1, certificate(9, 10), &[], Some(presented)))
     };
@@ -114,8 +117,7 @@ fn rule_14_after_an_expiry_the_same_key_gets_a_new_certificate() {
     let now = 3 * DAY;
     let order = enroll_with(now, hardware(&[1]), Some(held_by(1, "n1", 1)));
     let over = deactivated(DeactivationCause::Expiry);
-    let again =
-        issued(Cause::ReEnrolled, 1, ninth(now, 1), &[supersedes(1, 0)], Some(hardware(&[1])));
+    let again = issued(Cause::ReEnrolled, 1, ninth(now, 1), &[supersedes(1, 0)], Some(hardware(&[1])));
     check(&is_active(), order, Ok(Answer::Record(vec![over, again])));
 }
 
@@ -170,7 +172,8 @@ fn rule_13_the_assurance_is_kept_with_the_certificate() {
     let states: Vec<Option<Assurance>> = [None, Some(Assurance::Claimed), Some(Assurance::Token)]
         .into_iter()
         .map(|assurance| {
-            let state = evolve(state(&is_registered()), &enrolled(1, 0, &[1]), Timestamp::default(), assurance);
+            let state =
+                evolve(state(&is_registered()), &enrolled(1, 0, &[1]), Timestamp::default(), assurance);
             state.current().and_then(|held| held.assurance)
         })
         .collect();

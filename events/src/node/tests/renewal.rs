@@ -41,11 +41,8 @@ fn rule_15_the_overlap_ends_5_minutes_after_the_first_use_of_the_new_certificate
 #[test]
 fn rule_15_an_overlap_never_outlives_the_former_certificate() {
     let late = 3 * DAY - 100;
-    let given = [
-        is_active(),
-        vec![(late, renewed(2, late, &[supersedes(1, 300)])), (late, confirmed(2))],
-    ]
-    .concat();
+    let given =
+        [is_active(), vec![(late, renewed(2, late, &[supersedes(1, 300)])), (late, confirmed(2))]].concat();
     assert_eq!(state(&given).usable_until(serial(1)), Some(at(3 * DAY)));
     check(&given, confirm(3 * DAY - 1, 1), NOTHING);
     check(&given, confirm(3 * DAY, 1), Err(Rejection::SerialSuperseded));
@@ -141,5 +138,9 @@ fn a_node_that_is_gone_has_no_overlap() {
     let after = state(&[is_renewed(), vec![(1001, goodbye())]].concat());
     assert_eq!(after.usable_until(serial(2)), Some(at(900 + 3 * DAY)));
     assert_eq!(after.usable_until(serial(1)), None);
-    check(&[is_renewed(), vec![(1001, goodbye())]].concat(), confirm(1002, 1), Err(Rejection::SerialSuperseded));
+    check(
+        &[is_renewed(), vec![(1001, goodbye())]].concat(),
+        confirm(1002, 1),
+        Err(Rejection::SerialSuperseded),
+    );
 }

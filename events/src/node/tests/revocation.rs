@@ -45,14 +45,8 @@ fn rule_16_a_new_epoch_begins_without_a_certificate() {
 
 #[test]
 fn a_fact_that_fits_no_state_changes_nothing() {
-    let facts = [
-        enrolled(5, 0, &[1]),
-        renewed(5, 0, &[]),
-        confirmed(5),
-        goodbye(),
-        put_away(5),
-        reactivated(5),
-    ];
+    let facts =
+        [enrolled(5, 0, &[1]), renewed(5, 0, &[]), confirmed(5), goodbye(), put_away(5), reactivated(5)];
     for event in &facts {
         assert_eq!(state(&[(0, event.clone())]), State::Unknown, "{event:?}");
         let given = [is_revoked(), vec![(0, event.clone())]].concat();
@@ -60,7 +54,11 @@ fn a_fact_that_fits_no_state_changes_nothing() {
     }
     for event in [confirmed(5), reactivated(5)] {
         for given in [is_registered(), is_unconfirmed(), is_active(), is_inactive(), is_put_away()] {
-            assert_eq!(state(&[given.clone(), vec![(0, event.clone())]].concat()), state(&given), "{event:?}");
+            assert_eq!(
+                state(&[given.clone(), vec![(0, event.clone())]].concat()),
+                state(&given),
+                "{event:?}"
+            );
         }
     }
     assert_eq!(state(&[(0, revoked(&[], &[]))]), State::Unknown);

@@ -44,6 +44,9 @@ pub(super) mod state {
     pub(in crate::log) const MEMBERSHIP: &str = "membership";
 }
 
+/// Key and value.
+pub(super) type Row = (Box<[u8]>, Box<[u8]>);
+
 /// The last version of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Head {
@@ -85,7 +88,7 @@ impl Store {
         Self::opened(DB::open_cf_descriptors(&options::database(false), dir, options::columns()), broken)
     }
 
-    /// Opens one to read. Takes no lock and writes nothing, not even RocksDB's own chatter.
+    /// Opens one to read. Takes no lock and writes nothing.
     pub(super) fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
         let options = options::database(false);
         let db = DB::open_cf_descriptors_read_only(&options, dir, options::columns(), false);
@@ -153,11 +156,7 @@ impl Store {
     }
 
     /// All of a column family in the order of its keys, from a key on; checksums are checked, caches left alone.
-    pub(super) fn scan(
-        &self,
-        column: &str,
-        from: &[u8],
-    ) -> impl Iterator<Item = Result<(Box<[u8]>, Box<[u8]>), StoreError>> {
+    pub(super) fn scan(&self, column: &str, from: &[u8]) -> impl Iterator<Item = Result<Row, StoreError>> {
         let mut read = ReadOptions::default();
         read.fill_cache(false);
         read.set_verify_checksums(true);
@@ -167,7 +166,7 @@ impl Store {
     }
 
     /// The last row of a column family.
-    fn last(&self, column: &str) -> Result<Option<(Box<[u8]>, Box<[u8]>)>, StoreError> {
+    fn last(&self, column: &str) -> Result<Option<Row>, StoreError> {
         let mut rows = self.db.iterator_cf(self.column(column), IteratorMode::End);
         rows.next().transpose().map_err(StoreError::Rocks)
     }

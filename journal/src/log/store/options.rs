@@ -5,7 +5,8 @@
 
 use events::codec::keys;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, InfoLogger,
+    LogLevel, Options,
 };
 
 /// Shared by all column families.
@@ -34,11 +35,17 @@ pub(super) fn database(create: bool) -> Options {
     options.set_max_open_files(OPEN_FILES);
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
-    // RocksDB's own chatter, not the write-ahead log.
-    options.set_log_level(LogLevel::Warn);
-    options.set_keep_log_file_num(2);
-    options.set_max_log_file_size(1 << 20);
+    // In place of a file of its own, which RocksDB would begin anew before it knows that the directory is in use.
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, tell));
     options
+}
+
+fn tell(level: LogLevel, said: &str) {
+    match level {
+        LogLevel::Warn | LogLevel::Error | LogLevel::Fatal => tracing::warn!(said, "rocksdb is in trouble"),
+        // The list of all options comes as a header at each start, whatever the level.
+        LogLevel::Debug | LogLevel::Info | LogLevel::Header => tracing::trace!(said, "rocksdb"),
+    }
 }
 
 /// The column families, all of them.

@@ -9,14 +9,14 @@ use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use events::codec::keys;
+use events::codec::{DecodeError, keys};
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{ErrorSubject, ErrorVerb, LogState, RaftLogReader, Vote};
 use parking_lot::Mutex;
 use rocksdb::WriteBatch;
 
 use super::super::errors::StoreError;
-use super::super::stored::{self, StoredApplied, StoredEntry, StoredPlace, StoredVote};
+use super::super::stored::{self, StoredApplied, StoredPlace, StoredVote};
 use super::super::synced::Mark;
 use super::super::types::{Entry, Failure, Place, TypeConfig};
 use super::{Store, state};
@@ -45,7 +45,7 @@ impl RaftLog {
             if !keys::seq(&key).is_some_and(|index| range.contains(&index)) {
                 break;
             }
-            entries.push(entry(&value)?);
+            entries.push(stored::read_entry(&value).map_err(unread)?);
         }
         Ok(entries)
     }
@@ -56,7 +56,7 @@ impl RaftLog {
         for entry in entries {
             last = Some(entry.log_id);
             let key = entry.log_id.index.to_be_bytes();
-            let value = stored::write(&StoredEntry::from(entry))
+            let value = stored::write_entry(entry)
                 .map_err(|source| StoreError::Encode { what: "an entry of the Raft log", source })?;
             batch.put_cf(self.store.column(keys::RAFT_LOG), key, value);
         }
@@ -76,7 +76,7 @@ impl RaftLog {
     fn state(&self) -> Result<LogState<TypeConfig>, StoreError> {
         let last_purged_log_id = self.store.state::<StoredPlace>(state::PURGED)?.map(Place::from);
         let last = self.store.last(keys::RAFT_LOG)?;
-        let last = last.map(|(_, value)| entry(&value)).transpose()?.map(|entry| entry.log_id);
+        let last = last.map(|(_, value)| stored::read_place(&value)).transpose().map_err(unread)?;
         Ok(LogState { last_purged_log_id, last_log_id: last.or(last_purged_log_id) })
     }
 
@@ -111,9 +111,8 @@ impl RaftLog {
     }
 }
 
-fn entry(value: &[u8]) -> Result<Entry, StoreError> {
-    let stored = stored::read::<StoredEntry>(value);
-    stored.map(Entry::from).map_err(|source| StoreError::Decode { what: "an entry of the Raft log", source })
+fn unread(source: DecodeError) -> StoreError {
+    StoreError::Decode { what: "an entry of the Raft log", source }
 }
 
 impl RaftLogReader<TypeConfig> for RaftLog {

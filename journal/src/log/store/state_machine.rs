@@ -9,9 +9,7 @@
 use std::sync::Arc;
 
 use openraft::storage::RaftStateMachine;
-use openraft::{
-    EntryPayload, ErrorSubject, ErrorVerb, RaftSnapshotBuilder, Snapshot, SnapshotMeta,
-};
+use openraft::{EntryPayload, ErrorSubject, ErrorVerb, RaftSnapshotBuilder, Snapshot, SnapshotMeta};
 use rocksdb::WriteBatch;
 
 use super::super::broken::Broken;
@@ -111,9 +109,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         for entry in entries {
             let place = entry.log_id;
             let reply = self.apply_entry(entry);
-            replies.push(reply.map_err(|error| {
-                self.store.fail(ErrorSubject::Apply(place), ErrorVerb::Write, &error)
-            })?);
+            replies
+                .push(reply.map_err(|error| {
+                    self.store.fail(ErrorSubject::Apply(place), ErrorVerb::Write, &error)
+                })?);
         }
         drop(guard);
         Ok(replies)

@@ -1,0 +1,162 @@
+//! A real journal for these tests: `pact-journal init` and `serve` in a temporary directory, and an operator's calls.
+//!
+//! The binaries are looked for in `PACT_BIN_DIR`, or where cargo puts them. Dropping kills the journal.
+
+use std::{
+    env, fs,
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use proto::{
+    channel::Connection,
+    pb::{
+        HardwareIdentity, InspectNodeRequest, Node, NodeState, RegisterNodeRequest, RevokeNodeRequest,
+        node_service_client::NodeServiceClient,
+    },
+    pem_file::{Credential, Trust},
+};
+use tempfile::TempDir;
+use tokio::time::{self, Instant};
+use tonic::transport::Channel;
+
+/// Far beyond what loopback needs, so that a slow machine does not fail a test.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A running journal with the domain `test`.
+pub struct JournalUnderTest {
+    process: Child,
+    directory: TempDir,
+    /// The agents' listener, `https://HOST:PORT`.
+    pub agents: String,
+    operators: String,
+}
+
+impl Drop for JournalUnderTest {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.file("journal.log")).unwrap_or_default();
+            eprintln!("the journal's log:\n{log}");
+        }
+    }
+}
+
+/// A binary of pact: beside the agent that cargo built, unless `PACT_BIN_DIR` says otherwise.
+fn binary(name: &str) -> PathBuf {
+    let beside =
+        || Path::new(env!("CARGO_BIN_EXE_pact-agent")).parent().map(Path::to_owned).unwrap_or_default();
+    let path = env::var_os("PACT_BIN_DIR").map_or_else(beside, PathBuf::from).join(name);
+    assert!(path.is_file(), "there is no {}: `make build` puts it there", path.display());
+    path
+}
+
+impl JournalUnderTest {
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("there is a directory for temporary files");
+        let data_dir = directory.path().join("j1");
+        let init = Command::new(binary("pact-journal"))
+            .args(["init", "--domain", "test", "--agent-listen", "127.0.0.1:0"])
+            .args(["--operator-listen", "127.0.0.1:0", "-o", "json", "--data-dir"])
+            .arg(&data_dir)
+            .output()
+            .expect("pact-journal is a program");
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        let log = File::create(directory.path().join("journal.log")).expect("the directory is ours");
+        let mut process = Command::new(binary("pact-journal"))
+            .args(["serve", "--data-dir"])
+            .arg(&data_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("pact-journal is a program");
+        let endpoints = endpoints(&mut process, &data_dir).await;
+        let url = |name: &str| format!("https://{}", endpoints[name].as_str().unwrap_or_default());
+        Self { process, agents: url("agent"), operators: url("operator"), directory }
+    }
+
+    /// A path in this test's own directory.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn ca(&self) -> PathBuf {
+        self.file("j1/bootstrap/domain-ca.pem")
+    }
+
+    /// Writes the hardware file of a machine.
+    pub fn hardware(&self, number: u8) -> PathBuf {
+        let path = self.file(&format!("hardware-{number}.json"));
+        let text = format!(r#"{{"macs":["{}"],"bmc_serial":"SN{number}","uuid":null}}"#, mac(number));
+        fs::write(&path, text).expect("the directory is ours");
+        path
+    }
+
+    async fn nodes(&self) -> NodeServiceClient<Channel> {
+        let trust = Trust::read(&self.ca()).expect("init wrote it");
+        let operator = Credential::read(&self.file("j1/bootstrap/operator.pem")).expect("init wrote it");
+        let address = self.operators.parse().expect("the journal told it");
+        let connection =
+            Connection::open(&address, &trust, Some(&operator), PATIENCE).await.expect("the journal serves");
+        NodeServiceClient::new(connection.channel())
+    }
+
+    /// Registers a machine as a node.
+    pub async fn register(&self, node_id: &str, number: u8) {
+        let hardware = HardwareIdentity {
+            mac_addresses: vec![mac(number)],
+            bmc_serial: format!("SN{number}"),
+            ..Default::default()
+        };
+        let request = RegisterNodeRequest {
+            node_id: node_id.to_owned(),
+            hardware_identity: Some(hardware),
+            ..Default::default()
+        };
+        self.nodes().await.register_node(request).await.expect("nobody has this name or hardware");
+    }
+
+    pub async fn revoke(&self, node_id: &str) {
+        let request = RevokeNodeRequest { node_id: node_id.to_owned(), reason: "a test".to_owned() };
+        self.nodes().await.revoke_node(request).await.expect("the node is registered");
+    }
+
+    /// Waits until a node is in a state.
+    pub async fn sees(&self, node_id: &str, state: NodeState) -> Node {
+        let mut nodes = self.nodes().await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let request = InspectNodeRequest { node_id: node_id.to_owned(), min_seq: None };
+            let answer = nodes.inspect_node(request).await.expect("the node is registered");
+            let node = answer.into_inner().node.expect("an answer has a node");
+            if node.state() == state {
+                return node;
+            }
+            assert!(Instant::now() < deadline, "{node_id} is still {:?}, not {state:?}", node.state());
+            time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+fn mac(number: u8) -> String {
+    format!("02:00:00:00:00:{number:02x}")
+}
+
+async fn endpoints(process: &mut Child, data_dir: &Path) -> serde_json::Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let text = fs::read(data_dir.join("endpoints.json"));
+        if let Some(endpoints) = text.ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+            return endpoints;
+        }
+        let ended = process.try_wait().expect("it is our child");
+        assert!(ended.is_none(), "pact-journal serve ended: {ended:?}");
+        assert!(Instant::now() < deadline, "pact-journal serve is not ready");
+        time::sleep(LOOK_EVERY).await;
+    }
+}

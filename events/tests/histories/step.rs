@@ -1,0 +1,140 @@
+//! What can be tried in a history: commands with few choices each, so that they meet.
+
+use events::node::{DeactivationCause, RevocationCause};
+use proptest::prelude::*;
+
+/// The world has this many nodes, named n0 to n3.
+pub const NODES: u8 = 4;
+/// …MAC addresses…
+pub const MACS: u8 = 6;
+/// …and public keys.
+pub const KEYS: u8 = 6;
+
+/// One thing that is tried.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// What.
+    pub action: Action,
+    /// Whether it is decided on the views of the last [`Action::Look`], not on the present ones.
+    pub on_old_view: bool,
+    /// How far the deciding journal's clock is ahead, in milliseconds.
+    pub skew: i64,
+}
+
+/// What is tried.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// An operator registers a node with these addresses (a bit each) and maybe a chassis.
+    Register { node: u8, macs: u8, chassis: Option<u8> },
+    /// A machine presents the hardware of a node, or else these addresses, with a key; none is an unreadable request.
+    Enroll { like: Option<u8>, macs: u8, chassis: Option<u8>, key: Option<u8> },
+    /// A node renews over its current or former certificate.
+    Renew { node: u8, former: bool, key: Option<u8> },
+    /// A node calls with its current or former certificate.
+    Confirm { node: u8, former: bool },
+    /// A node says goodbye.
+    Goodbye { node: u8, former: bool },
+    /// A timer or an operator finds it gone.
+    Deactivate { node: u8, cause: DeactivationCause },
+    /// An operator ends its enrollment.
+    Revoke { node: u8, cause: RevocationCause },
+    /// The journal makes a new authority.
+    Announce,
+    /// The journal retires an old one.
+    Retire { which: u8 },
+    /// An operator is created, renews or is revoked.
+    CreateOperator { operator: u8, key: u8 },
+    /// See above.
+    RenewOperator { operator: u8, key: u8 },
+    /// See above.
+    RevokeOperator { operator: u8 },
+    /// Time passes, in seconds.
+    Wait { secs: u64 },
+    /// The views are kept, to be decided on later.
+    Look,
+    /// The last append is sent again.
+    Repeat,
+}
+
+/// A history of 1 to 200 of them.
+pub fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let old = prop::bool::weighted(0.15);
+    let skew = prop_oneof![
+        8 => Just(0_i64),
+        2 => -60_000..=60_000_i64,
+        1 => prop_oneof![Just(-60_001_i64), Just(60_001), Just(70_000)],
+    ];
+    let step =
+        (action(), old, skew).prop_map(|(action, on_old_view, skew)| Step { action, on_old_view, skew });
+    prop::collection::vec(step, 1..200)
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        6 => of_registration(),
+        10 => of_node(),
+        3 => of_others(),
+        3 => wait().prop_map(|secs| Action::Wait { secs }),
+        1 => Just(Action::Look),
+        1 => Just(Action::Repeat),
+    ]
+}
+
+fn macs() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => (0..MACS).prop_map(|bit| 1 << bit), 1 => 0..(1_u8 << MACS)]
+}
+
+fn key() -> impl Strategy<Value = Option<u8>> {
+    prop::option::weighted(0.95, 0..KEYS)
+}
+
+fn chassis() -> impl Strategy<Value = Option<u8>> {
+    prop::option::weighted(0.2, 0..2_u8)
+}
+
+fn of_registration() -> impl Strategy<Value = Action> {
+    let like = prop::option::weighted(0.85, 0..NODES);
+    prop_oneof![
+        1 => (0..NODES, macs(), chassis())
+            .prop_map(|(node, macs, chassis)| Action::Register { node, macs, chassis }),
+        2 => (like, macs(), chassis(), key())
+            .prop_map(|(like, macs, chassis, key)| Action::Enroll { like, macs, chassis, key }),
+    ]
+}
+
+fn of_node() -> impl Strategy<Value = Action> {
+    let former = || prop::bool::weighted(0.2);
+    let cause = prop_oneof![
+        Just(DeactivationCause::Silence),
+        Just(DeactivationCause::Expiry),
+        Just(DeactivationCause::Operator)
+    ];
+    let end = prop_oneof![Just(RevocationCause::Revoked), Just(RevocationCause::Decommissioned)];
+    prop_oneof![
+        4 => (0..NODES, former(), key()).prop_map(|(node, former, key)| Action::Renew { node, former, key }),
+        4 => (0..NODES, former()).prop_map(|(node, former)| Action::Confirm { node, former }),
+        1 => (0..NODES, former()).prop_map(|(node, former)| Action::Goodbye { node, former }),
+        2 => (0..NODES, cause).prop_map(|(node, cause)| Action::Deactivate { node, cause }),
+        1 => (0..NODES, end).prop_map(|(node, cause)| Action::Revoke { node, cause }),
+    ]
+}
+
+fn of_others() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        Just(Action::Announce),
+        (0..4_u8).prop_map(|which| Action::Retire { which }),
+        (0..3_u8, 0..KEYS).prop_map(|(operator, key)| Action::CreateOperator { operator, key }),
+        (0..3_u8, 0..KEYS).prop_map(|(operator, key)| Action::RenewOperator { operator, key }),
+        (0..3_u8).prop_map(|operator| Action::RevokeOperator { operator }),
+    ]
+}
+
+/// Around every limit that the rules name.
+fn wait() -> impl Strategy<Value = u64> {
+    const DAY: u64 = 24 * 3600;
+    prop_oneof![
+        4 => prop_oneof![Just(1_u64), Just(59), Just(299), Just(300), Just(301)],
+        2 => prop_oneof![Just(3600_u64), Just(DAY - 1), Just(DAY), Just(2 * DAY)],
+        1 => prop_oneof![Just(3 * DAY), Just(4 * DAY), Just(4 * DAY + 1), Just(16 * DAY)],
+    ]
+}

@@ -1,0 +1,7 @@
+//! The log on a real RocksDB in real directories. The clock is the tests' own.
+
+mod committing;
+mod failing;
+mod fixture;
+mod opening;
+mod raft;

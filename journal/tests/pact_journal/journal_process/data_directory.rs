@@ -1,0 +1,125 @@
+//! The files of a journal, as `init` makes them, and what can be seen of them from outside.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use events::vocabulary::Digest;
+use proto::pem_file::{Credential, Trust};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Process, READY, pact_journal};
+
+/// A data directory in a folder of its own, beside what the journal printed.
+pub struct DataDirectory {
+    folder: TempDir,
+    pub made: Value,
+}
+
+/// Every file below a directory: its permissions and the hash of its contents.
+pub type Snapshot = BTreeMap<PathBuf, (u32, Digest)>;
+
+impl DataDirectory {
+    /// Makes a domain on free ports of loopback.
+    pub fn init(domain: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let output = init_command(&folder.path().join("j1"), domain).output().expect("pact-journal starts");
+        assert!(output.status.success(), "{output:?}");
+        fs::write(folder.path().join("init.log"), &output.stderr).expect("it can be written");
+        let made = serde_json::from_slice(&output.stdout).expect("init prints one JSON document");
+        Self { folder, made }
+    }
+
+    /// The data directory.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("j1")
+    }
+
+    /// The folder around it: all that the journal writes anywhere.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Whom clients trust.
+    pub fn trust(&self) -> Trust {
+        Trust::read(&self.path().join("bootstrap/domain-ca.pem")).expect("init made it")
+    }
+
+    /// The first operator.
+    pub fn operator(&self) -> Credential {
+        Credential::read(&self.path().join("bootstrap/operator.pem")).expect("init made it")
+    }
+
+    /// Sets a number in journal.toml.
+    pub fn configure(&self, key: &str, value: u64) {
+        let path = self.path().join("journal.toml");
+        let text = fs::read_to_string(&path).expect("init made it");
+        let others = text.lines().filter(|line| !line.starts_with(key));
+        let line = format!("{key} = {value}");
+        let lines: Vec<&str> = others.chain([line.as_str()]).collect();
+        fs::write(&path, lines.join("\n")).expect("it can be written");
+    }
+
+    /// `pact-journal serve` with its output in files beside the data directory.
+    pub fn serve_command(&self) -> Command {
+        let mut command = pact_journal();
+        command.args(["serve", "--data-dir"]).arg(self.path());
+        command.stdout(self.output("serve.out")).stderr(self.output("serve.log"));
+        command
+    }
+
+    /// Serves although that must be refused: exit code and what was said on stderr.
+    pub fn refused(&self) -> (i32, String) {
+        fs::write(self.folder.path().join("serve.log"), "").expect("it can be written");
+        let mut process = Process(self.serve_command().spawn().expect("pact-journal starts"));
+        let status = process.ended_within(READY);
+        (status.code().expect("it was not killed"), self.last_words())
+    }
+
+    /// What the journal has said on stderr.
+    pub fn last_words(&self) -> String {
+        fs::read_to_string(self.folder.path().join("serve.log")).unwrap_or_default()
+    }
+
+    /// What is in it.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut found = Snapshot::new();
+        collect(&self.path(), &mut found);
+        found
+    }
+
+    fn output(&self, name: &str) -> File {
+        let path = self.folder.path().join(name);
+        OpenOptions::new().create(true).append(true).open(path).expect("it can be written")
+    }
+}
+
+/// `pact-journal init` on free ports of loopback.
+pub fn init_command(data_dir: &Path, domain: &str) -> Command {
+    let mut command = pact_journal();
+    command.args(["init", "--domain", domain, "-o", "json", "--agent-listen", "127.0.0.1:0"]);
+    command.args(["--operator-listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+    command
+}
+
+/// Runs `init` and says how it ended.
+pub fn init(data_dir: &Path, domain: &str) -> Output {
+    init_command(data_dir, domain).output().expect("pact-journal starts")
+}
+
+fn collect(dir: &Path, found: &mut Snapshot) {
+    for entry in fs::read_dir(dir).expect("it is a directory") {
+        let path = entry.expect("it can be listed").path();
+        let mode = fs::symlink_metadata(&path).expect("it is there").permissions().mode() & 0o7777;
+        if path.is_dir() {
+            found.insert(path.clone(), (mode, Digest::of(b"")));
+            collect(&path, found);
+        } else {
+            let contents = fs::read(&path).expect("it can be read");
+            found.insert(path, (mode, Digest::of(&contents)));
+        }
+    }
+}

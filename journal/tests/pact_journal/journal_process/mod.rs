@@ -1,0 +1,227 @@
+//! Real journals for tests: `pact-journal init`, then `serve`, on loopback in a folder that goes with the test.
+//!
+//! [`shared`] gives all tests that run at the same time one journal; what a test does there concerns nodes of its own
+//! only. A test that stops, damages or counts takes a [`Journal`] of its own.
+//!
+//! **Invariant:** no process outlives the test that started it: dropping kills and reaps it.
+
+mod data_directory;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use journal::data_dir::Endpoints;
+use proto::channel::{Connection, JournalAddress};
+use proto::outcome::Failure;
+use proto::pem_file::Credential;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::calls::{Agent, Answer, Operator};
+
+pub use data_directory::{DataDirectory, init};
+
+/// A journal starts in a fraction of a second; a busy machine takes longer.
+pub const READY: Duration = Duration::from_secs(60);
+/// A call takes milliseconds.
+pub const ANSWERED: Duration = Duration::from_secs(20);
+/// Between two looks.
+pub const LOOK: Duration = Duration::from_millis(5);
+
+/// A journal that serves until it is dropped.
+pub struct Journal {
+    // Before the folder: a field is dropped in its order.
+    served: Option<Served>,
+    pub dir: DataDirectory,
+    environment: Vec<(&'static str, &'static str)>,
+}
+
+/// One process of it.
+struct Served {
+    process: Process,
+    agents: JournalAddress,
+    operators: JournalAddress,
+}
+
+/// A child that does not outlive its test.
+pub struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only for a child that has been reaped.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// The journal of all tests that run at the moment, in the domain `test`.
+pub fn shared() -> Arc<Journal> {
+    static SHARED: Mutex<Weak<Journal>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let journal = Arc::new(Journal::start());
+        *shared = Arc::downgrade(&journal);
+        journal
+    })
+}
+
+impl Journal {
+    /// Makes the domain `test` and serves it.
+    pub fn start() -> Self {
+        Self::serve(DataDirectory::init("test"))
+    }
+
+    /// Serves a data directory; returns when the journal is ready.
+    pub fn serve(dir: DataDirectory) -> Self {
+        Self::serve_with(dir, vec![])
+    }
+
+    /// [`Journal::serve`] with environment variables.
+    pub fn serve_with(dir: DataDirectory, environment: Vec<(&'static str, &'static str)>) -> Self {
+        let mut journal = Self { served: None, dir, environment };
+        journal.start_again();
+        journal
+    }
+
+    /// Starts the process, after [`Journal::kill`] or [`Journal::terminate`].
+    pub fn start_again(&mut self) {
+        let mut command = self.dir.serve_command();
+        command.envs(self.environment.iter().copied());
+        let mut process = Process(command.spawn().expect("pact-journal starts"));
+        let endpoints = ready(&mut process, &self.dir);
+        let address = |listener: Option<std::net::SocketAddr>| {
+            format!("https://{}", listener.expect("it listens")).parse().expect("an address")
+        };
+        let (agents, operators) = (address(endpoints.agent), address(endpoints.operator));
+        self.served = Some(Served { process, agents, operators });
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.served = None;
+    }
+
+    /// Ends it in good order; its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let mut served = self.served.take().expect("it serves");
+        kill_process(pid(&served.process), Signal::TERM).expect("it runs");
+        served.process.ended_within(READY).code()
+    }
+
+    /// Ends it, and leaves its files.
+    pub fn into_dir(mut self) -> DataDirectory {
+        self.kill();
+        self.dir
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.served().process.0.id()
+    }
+
+    /// `kill -9` for another task: the journal is still to be reaped by [`Journal::kill`].
+    pub fn killer(&self) -> impl FnOnce() + Send + 'static {
+        let pid = pid(&self.served().process);
+        move || kill_process(pid, Signal::KILL).expect("it runs")
+    }
+
+    /// The agents' listener.
+    pub fn agents_address(&self) -> &JournalAddress {
+        &self.served().agents
+    }
+
+    /// The operators' listener.
+    pub fn operators_address(&self) -> &JournalAddress {
+        &self.served().operators
+    }
+
+    /// Connects to the agents' listener.
+    pub async fn agent(&self, credential: Option<&Credential>) -> Answer<Agent> {
+        self.open(self.agents_address(), credential).await.map(Agent)
+    }
+
+    /// Connects to the operators' listener.
+    pub async fn operator_with(&self, credential: Option<&Credential>) -> Answer<Operator> {
+        self.open(self.operators_address(), credential).await.map(Operator)
+    }
+
+    /// Connects as the domain's first operator.
+    pub async fn operator(&self) -> Operator {
+        self.operator_with(Some(&self.dir.operator())).await.expect("the operator is let in")
+    }
+
+    async fn open(&self, address: &JournalAddress, credential: Option<&Credential>) -> Answer<Connection> {
+        Connection::open(address, &self.dir.trust(), credential, ANSWERED).await.map_err(Failure::from)
+    }
+
+    fn served(&self) -> &Served {
+        self.served.as_ref().expect("it serves")
+    }
+}
+
+impl Process {
+    /// Waits for its end.
+    pub fn ended_within(&mut self, deadline: Duration) -> ExitStatus {
+        let deadline = Instant::now() + deadline;
+        loop {
+            if let Some(status) = self.0.try_wait().expect("it is our child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "pact-journal does not end");
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+fn pid(process: &Process) -> Pid {
+    let raw = i32::try_from(process.0.id()).expect("process ids are small");
+    Pid::from_raw(raw).expect("a process has an id")
+}
+
+/// Waits until the process that serves has written where it listens.
+fn ready(process: &mut Process, dir: &DataDirectory) -> Endpoints {
+    let deadline = Instant::now() + READY;
+    let file = dir.path().join("endpoints.json");
+    loop {
+        let read = fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Endpoints>(&text).ok());
+        // A killed process leaves its file behind.
+        if let Some(endpoints) = read.filter(|endpoints| endpoints.pid == process.0.id()) {
+            return endpoints;
+        }
+        let ended = process.0.try_wait().expect("it is our child");
+        assert!(ended.is_none() && Instant::now() < deadline, "{ended:?}: {}", dir.last_words());
+        thread::sleep(LOOK);
+    }
+}
+
+/// Looks until something is so. `what` is what did not happen in time.
+pub async fn until<T>(what: &str, deadline: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + deadline;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in time: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A binary of pact: in `PACT_BIN_DIR`, or beside the journal that cargo built for these tests.
+pub fn binary(name: &str) -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_pact-journal"));
+    let folder = env::var_os("PACT_BIN_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| built.parent().expect("it lies in a folder").to_owned());
+    let path = folder.join(name);
+    assert!(path.is_file(), "there is no {name} in {}; run `make test`, which builds it", folder.display());
+    path
+}
+
+/// `pact-journal`, with nothing of the caller's environment that it would listen to.
+pub fn pact_journal() -> Command {
+    let mut command = Command::new(binary("pact-journal"));
+    command.env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
