@@ -1,3 +1,4 @@
+//! Speed.
 use events::invariants::Auditor; use events::fact::*; use events::node::*; use events::vocabulary::*; use events::stream::*; use events::certificate::*; use events::*;
 fn main(){
  let n:u32=100_000; let t0=Timestamp::from_millis(1_767_225_600_000);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use events::domain::Created;
 use events::vocabulary::{DomainId, LogId};
 use proto::pem_file::Credential;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
@@ -22,6 +22,10 @@ use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Listene
 use crate::log::{Log, OpenError};
 use crate::server_credential::{self, ServerCredentialError};
 use crate::succession::{Succession, SuccessionError};
+
+/// Connections that wait in the kernel while handshakes are under way (R21). A storm overflowed 1,024: clients then
+/// waited seconds for a retransmission. The kernel takes the smaller of this and `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
 
 /// See the module.
 pub struct Journal {
@@ -88,7 +92,7 @@ impl Journal {
         check_domain(&identity, created)?;
         let now = clock::now();
         let credential = server_credential::read(path, &created.domain_ca, &config.advertise, now)?;
-        let listeners = (bind(config.agent_listen).await?, bind(config.operator_listen).await?);
+        let listeners = (bind(config.agent_listen)?, bind(config.operator_listen)?);
         // From here on the directory is changed.
         let log = inspected.open().await?;
         match Self::start_on(data_dir, &log, config, &identity, &credential, listeners).await {
@@ -177,8 +181,15 @@ fn check_domain(identity: &Identity, created: &Created) -> Result<(), StartError
     })
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A journal that was just stopped leaves connections behind that would hold the port for a minute.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|source| StartError::Listen { address, source })
 }
 
 fn endpoints(agents: &TcpListener, operators: &TcpListener) -> Result<Endpoints, StartError> {

@@ -9,7 +9,15 @@
 
 use std::sync::{Arc, LazyLock};
 
-use rustls::{SupportedProtocolVersion, crypto::CryptoProvider};
+use rustls::{
+    SupportedProtocolVersion,
+    crypto::{
+        CryptoProvider,
+        ring::cipher_suite::{
+            TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+        },
+    },
+};
 
 /// The protocol versions that pact speaks.
 pub const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -17,8 +25,12 @@ pub const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 /// HTTP/2, the one application protocol that pact offers and takes (RFC 7301).
 pub const ALPN_H2: &[u8] = b"h2";
 
-static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-    LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    // In this order: processors have instructions for SHA-256, ring uses none for SHA-384. All three resist every known attack.
+    let cipher_suites =
+        vec![TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256];
+    Arc::new(CryptoProvider { cipher_suites, ..rustls::crypto::ring::default_provider() })
+});
 
 /// The crypto provider of the process: ring.
 pub fn provider() -> Arc<CryptoProvider> {

@@ -64,8 +64,8 @@ pub fn encode<const LIMIT: usize>(value: &impl Serialize) -> Result<Vec<u8>, Enc
     }
 }
 
-/// Reads a value of at most `LIMIT` bytes that fills them to the last. A length inside that lies takes at most 16 times
-/// the memory of the bytes at hand.
+/// Reads a value of at most `LIMIT` bytes that fills them to the last. A length inside that lies is refused
+/// before memory is taken for it, beyond a small multiple of the bytes at hand.
 pub fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T, DecodeError> {
     if bytes.len() > LIMIT {
         return Err(DecodeError::TooLarge { bytes: bytes.len(), limit: LIMIT });
@@ -76,15 +76,19 @@ pub fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T
 
 /// bincode's own limit bounds what it *claims* before it takes memory, and it claims a number at the width of its type:
 /// up to 16 bytes for one on disk. With the limit of the bytes themselves it would refuse to read what was rightly
-/// written; so it is the next step over 16 times the bytes at hand.
+/// written; so it is 16 times the next step
+/// over the bytes at hand.
 fn decode_claiming<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), bincode::error::DecodeError> {
     const KIB: usize = 1 << 10;
+    const SMALL: usize = KIB + 1;
+    const MEDIUM: usize = 64 * KIB + 1;
+    const LARGE: usize = 1024 * KIB + 1;
     let config = bincode::config::standard();
     match bytes.len() {
-        0..=KIB => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * KIB }>()),
-        ..=65_536 => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 1024 * KIB }>()),
-        ..=1_048_576 => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * 1024 * KIB }>()),
-        _ => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 1024 * 1024 * KIB }>()),
+        0..SMALL => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * SMALL }>()),
+        SMALL..MEDIUM => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * MEDIUM }>()),
+        MEDIUM..LARGE => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * LARGE }>()),
+        LARGE.. => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 1024 * LARGE }>()),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::actors::{Nodes, Order, Request as Ask};
 
 use super::access::{Access, Admitted, Call};
 use super::confirmation::Confirmation;
+use super::refusal::status;
 
 /// Messages to a node that it has not taken yet: one is sent at the beginning, more would be a new feature.
 const WAITING: usize = 4;
@@ -96,7 +97,13 @@ impl Listener {
                 return;
             };
             match message.map(|message| message.map(|message| message.message)) {
-                Ok(Some(Some(Message::Goodbye(_)))) => return self.goodbye().await,
+                Ok(Some(Some(Message::Goodbye(_)))) => {
+                    // The end of the stream is the answer, and comes when the fact is recorded.
+                    if let Err(failed) = self.goodbye().await {
+                        to.send(Err(failed)).await.ok();
+                    }
+                    return;
+                }
                 Ok(Some(Some(Message::Hello(hello)))) => {
                     if let Err(refusal) = check(&hello) {
                         to.send(Err(refusal.into())).await.ok();
@@ -111,13 +118,10 @@ impl Listener {
         }
     }
 
-    /// The answer to a goodbye is the end of the stream: it comes when the fact is recorded.
-    async fn goodbye(self) {
+    async fn goodbye(self) -> Result<(), Status> {
         let order = Order::Goodbye { serial: self.serial };
         let ask = Ask { order, principal: self.admitted.principal(), source: self.admitted.source };
-        if let Err(error) = self.nodes.ask(&self.node, ask).await {
-            tracing::warn!(node = %self.node, %error, "the goodbye could not be recorded");
-        }
+        self.nodes.ask(&self.node, ask).await.map(drop).map_err(status)
     }
 }
 

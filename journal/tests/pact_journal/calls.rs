@@ -2,7 +2,6 @@
 //!
 //! **Invariant:** a refusal that comes back with another code than its reason's fails the test that asked.
 
-use events::vocabulary::CertificateHash;
 use proto::channel::{Connection, ConnectionRefusal};
 use proto::outcome::Failure;
 use proto::pb;
@@ -57,7 +56,8 @@ impl Operator {
 
     /// ListNodes: all of them, and the last fact.
     pub async fn list(&self) -> Answer<pb::ListNodesResponse> {
-        let answered = NodeServiceClient::new(self.0.channel()).list_nodes(pb::ListNodesRequest::default()).await;
+        let answered =
+            NodeServiceClient::new(self.0.channel()).list_nodes(pb::ListNodesRequest::default()).await;
         answer(&self.0, answered)
     }
 
@@ -70,15 +70,9 @@ impl Operator {
 
     /// DecommissionNode.
     pub async fn decommission(&self, node_id: &str) -> Answer<pb::Node> {
-        let request =
-            pb::DecommissionNodeRequest { node_id: node_id.to_owned(), ..Default::default() };
+        let request = pb::DecommissionNodeRequest { node_id: node_id.to_owned(), ..Default::default() };
         let answered = NodeServiceClient::new(self.0.channel()).decommission_node(request).await;
         Ok(answer(&self.0, answered)?.node.expect("every change answers with the node"))
-    }
-
-    /// The last fact.
-    pub async fn seq(&self) -> u64 {
-        self.list().await.expect("an operator may list").seq
     }
 }
 
@@ -101,8 +95,7 @@ impl Agent {
 
     /// RenewCert.
     pub async fn renew(&self, current_serial: &str, csr: &[u8]) -> Answer<pb::EnrollResponse> {
-        let request =
-            pb::RenewCertRequest { current_serial: current_serial.to_owned(), csr: csr.to_vec() };
+        let request = pb::RenewCertRequest { current_serial: current_serial.to_owned(), csr: csr.to_vec() };
         answer(&self.0, EnrollmentServiceClient::new(self.0.channel()).renew_cert(request).await)
     }
 
@@ -173,11 +166,6 @@ pub fn credential(issued: &pb::EnrollResponse, key: &KeyPair) -> Credential {
     let chain = chain.map(|der| CertificateDer::from(der.clone())).collect();
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("rcgen writes PKCS #8");
     Credential::new(chain, key).expect("the certificate is for this key")
-}
-
-/// The hash under which the log knows a certificate.
-pub fn hash(issued: &pb::EnrollResponse) -> CertificateHash {
-    CertificateHash::of(&issued.certificate)
 }
 
 fn answer<T>(connection: &Connection, answered: Result<Response<T>, Status>) -> Answer<T> {

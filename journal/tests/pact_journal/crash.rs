@@ -112,7 +112,9 @@ async fn nothing_is_lost(journal: &Journal, machines: &[Machine], received: &Rec
 /// Whoever got no answer asks again, and gets one.
 async fn finish(journal: &Journal, machines: &[Machine], received: &mut Received) {
     let agent: Agent = journal.agent(None).await.unwrap();
-    for machine in machines.iter().filter(|machine| !received.contains_key(&machine.node_id)).collect::<Vec<_>>() {
+    for machine in
+        machines.iter().filter(|machine| !received.contains_key(&machine.node_id)).collect::<Vec<_>>()
+    {
         let issued = agent.enroll(&machine.hardware, &machine.csr()).await.unwrap();
         received.insert(machine.node_id.clone(), issued);
     }

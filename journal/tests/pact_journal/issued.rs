@@ -21,7 +21,8 @@ pub fn look<T>(issued: &pb::EnrollResponse, look: impl FnOnce(&X509Certificate<'
 /// The named curve of its key.
 pub fn curve(issued: &pb::EnrollResponse) -> Oid<'static> {
     look(issued, |certificate| {
-        let parameters = certificate.public_key().algorithm.parameters.as_ref().expect("an EC key names its curve");
+        let parameters =
+            certificate.public_key().algorithm.parameters.as_ref().expect("an EC key names its curve");
         parameters.as_oid().expect("by an OID").to_owned()
     })
 }
@@ -40,9 +41,13 @@ pub fn is_exactly_rule_8(issued: &pb::EnrollResponse, node_id: &str, domain: &st
         assert_eq!(issued.serial, serial);
         let not_after = issued.not_after.as_ref().map(|moment| moment.seconds);
         assert_eq!(not_after, Some(certificate.validity().not_after.timestamp()));
-        let mut seen: Vec<&str> = certificate.extensions().iter().map(|one| {
-            extension(one.parsed_extension(), one.critical, &format!("spiffe://{domain}/agent/{node_id}"))
-        }).collect();
+        let mut seen: Vec<&str> = certificate
+            .extensions()
+            .iter()
+            .map(|one| {
+                extension(one.parsed_extension(), one.critical, &format!("spiffe://{domain}/agent/{node_id}"))
+            })
+            .collect();
         seen.sort_unstable();
         assert_eq!(seen, ["AKI", "EKU", "KU", "SAN", "SKI", "basicConstraints"]);
     });

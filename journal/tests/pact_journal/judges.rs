@@ -30,7 +30,8 @@ async fn openssl_accepts_an_issued_certificate_strictly() {
     issued(&journal, &openssl).await;
     let told = openssl.must("verify -x509_strict -purpose sslclient -CAfile authority.pem node.pem");
     assert!(told.contains("node.pem: OK"), "{told}");
-    let (succeeded, told) = openssl.run("verify -x509_strict -purpose sslserver -CAfile authority.pem node.pem");
+    let (succeeded, told) =
+        openssl.run("verify -x509_strict -purpose sslserver -CAfile authority.pem node.pem");
     assert!(!succeeded, "a node is no server: {told}");
     let domain_ca = journal.dir.path().join("bootstrap/domain-ca.pem");
     let server = journal.dir.path().join("server.pem");
@@ -53,7 +54,10 @@ async fn pkilint_finds_nothing_but_its_own_mistake_about_spiffe() {
     let (journal, openssl) = (shared(), Openssl::new());
     issued(&journal, &openssl).await;
     openssl.must(&format!("x509 -in {} -out server.pem", journal.dir.path().join("server.pem").display()));
-    openssl.must(&format!("x509 -in {} -out operator.pem", journal.dir.path().join("bootstrap/operator.pem").display()));
+    openssl.must(&format!(
+        "x509 -in {} -out operator.pem",
+        journal.dir.path().join("bootstrap/operator.pem").display()
+    ));
     // `spiffe:` is no URI scheme that pkilint knows.
     for leaf in ["node.pem", "operator.pem", "server.pem"] {
         assert_eq!(findings(&openssl.path(leaf)), ["pkix.invalid_uri_syntax"], "{leaf}");
@@ -105,7 +109,8 @@ async fn a_request_of_openssl_sent_with_grpcurl_enrolls() {
 async fn grpcurl_is_told_the_reason_of_a_refusal() {
     let journal = shared();
     let stranger = Machine::new();
-    let request = serde_json::json!({ "hardware_identity": { "mac_addresses": stranger.hardware.mac_addresses } });
+    let request =
+        serde_json::json!({ "hardware_identity": { "mac_addresses": stranger.hardware.mac_addresses } });
     let output = grpcurl(&journal, &request);
     assert!(!output.status.success());
     let told = String::from_utf8_lossy(&output.stderr);

@@ -19,7 +19,7 @@ use events::codec::keys;
 use rocksdb::{ColumnFamily, DB, DBRawIterator, DBRecoveryMode, Options, ReadOptions};
 
 pub use facts::{Damage, Entry, Facts};
-pub use heads::StreamSum;
+pub use heads::{Disagreement, StreamSum};
 
 /// RocksDB reads this many bytes ahead of a scan: few reads, little memory.
 const READAHEAD_BYTES: usize = 2 << 20;
@@ -103,7 +103,7 @@ impl Reader {
     }
 
     /// Whether the heads of the streams that the journal keeps agree with the facts that were read: with all of them.
-    pub fn compare_heads(&self, streams: &StreamSum) -> Result<Vec<heads::Disagreement>, rocksdb::Error> {
+    pub fn compare_heads(&self, streams: &StreamSum) -> Result<Vec<Disagreement>, rocksdb::Error> {
         heads::compare(self, streams)
     }
 

@@ -138,7 +138,11 @@ async fn rule_08_a_key_belongs_to_one_node_and_epoch() {
     let operators = std::fs::read_to_string(journal.dir.path().join("bootstrap/operator.pem")).unwrap();
     let begin = operators.find("-----BEGIN PRIVATE KEY").unwrap();
     let operators = KeyPair::from_pem(&operators[begin..]).unwrap();
-    assert_eq!(reason(agent.enroll(&second.hardware, &csr(&operators)).await), Reason::KeyReused, "an operator's");
+    assert_eq!(
+        reason(agent.enroll(&second.hardware, &csr(&operators)).await),
+        Reason::KeyReused,
+        "an operator's"
+    );
     assert_eq!(operator.inspect(&second.node_id).await.unwrap().state(), NodeState::Registered);
 
     operator.revoke(&first.node_id).await.unwrap();

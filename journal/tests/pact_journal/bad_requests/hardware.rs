@@ -78,7 +78,8 @@ async fn a_presented_placeholder_counts_as_absent() {
     let journal = shared();
     let (operator, agent) = (journal.operator().await, journal.agent(None).await.unwrap());
     let node = Machine::registered(&operator).await;
-    let macs = [node.hardware.mac_addresses[0].to_uppercase().replace(':', "-"), "00:00:00:00:00:00".to_owned()];
+    let macs =
+        [node.hardware.mac_addresses[0].to_uppercase().replace(':', "-"), "00:00:00:00:00:00".to_owned()];
     let presented = hardware(&macs, " To Be Filled By O.E.M. ", ZERO_UUID);
     let issued = agent.enroll(&presented, &node.csr()).await.unwrap();
     assert_eq!(issued.node_id, node.node_id);

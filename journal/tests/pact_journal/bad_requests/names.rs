@@ -15,10 +15,31 @@ async fn node_ids_outside_the_grammar_are_refused() {
     let operator = journal.operator().await;
     let machine = Machine::new();
     for name in [
-        "", "-a", "a-", ".a", "a.", "_a", "A", "Node", "a b", "a/b", "a@b", "a:b", "ä", "a\n", "a\0b", "node\u{202e}",
-        "../etc", &"n".repeat(44), &"n".repeat(10_000),
+        "",
+        "-a",
+        "a-",
+        ".a",
+        "a.",
+        "_a",
+        "A",
+        "Node",
+        "a b",
+        "a/b",
+        "a@b",
+        "a:b",
+        "ä",
+        "a\n",
+        "a\0b",
+        "node\u{202e}",
+        "../etc",
+        &"n".repeat(44),
+        &"n".repeat(10_000),
     ] {
-        assert_eq!(reason(operator.register(name, &machine.hardware).await), Reason::NodeIdInvalid, "{name:?}");
+        assert_eq!(
+            reason(operator.register(name, &machine.hardware).await),
+            Reason::NodeIdInvalid,
+            "{name:?}"
+        );
         assert_eq!(reason(operator.inspect(name).await), Reason::NodeIdInvalid, "{name:?}");
         assert_eq!(reason(operator.revoke(name).await), Reason::NodeIdInvalid, "{name:?}");
         assert_eq!(reason(operator.decommission(name).await), Reason::NodeIdInvalid, "{name:?}");

@@ -39,7 +39,11 @@ async fn rule_15_a_renewal_brings_a_new_certificate_and_leaves_the_old_one_in_ov
     let again = new.renew(&second.serial, &csr(&key)).await.unwrap();
     assert_eq!(again.certificate, second.certificate, "the same key, over the new one");
     assert!(new.subscribe().await.is_ok());
-    assert_eq!(door(&journal, &first, &machine.key).await, None, "still in overlap after the new one's first use");
+    assert_eq!(
+        door(&journal, &first, &machine.key).await,
+        None,
+        "still in overlap after the new one's first use"
+    );
     let node = journal.operator().await.inspect(&machine.node_id).await.unwrap();
     assert_eq!(node.certificate.map(|current| current.serial), Some(second.serial));
 }

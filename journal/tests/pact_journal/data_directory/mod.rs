@@ -25,18 +25,16 @@ fn is_refused(dir: &DataDirectory, code: i32, words: &[&str]) {
         assert!(last.contains(word), "`{word}` in: {last}");
     }
     let after = dir.snapshot();
-    let changed: Vec<&PathBuf> = after
-        .keys()
-        .chain(before.keys())
-        .filter(|path| before.get(*path) != after.get(*path))
-        .collect();
+    let changed: Vec<&PathBuf> =
+        after.keys().chain(before.keys()).filter(|path| before.get(*path) != after.get(*path)).collect();
     assert!(changed.is_empty(), "a refusal changes nothing, but: {changed:?} after {last}");
 }
 
 #[test]
 fn init_prints_where_everything_lies_and_secrets_are_0600() {
     let dir = DataDirectory::init("test");
-    let text = |key: &str| dir.made[key].as_str().unwrap_or_else(|| panic!("{key} in {}", dir.made)).to_owned();
+    let text =
+        |key: &str| dir.made[key].as_str().unwrap_or_else(|| panic!("{key} in {}", dir.made)).to_owned();
     assert_eq!((text("domain_id"), text("journal_id")), ("test".to_owned(), "j1".to_owned()));
     assert_eq!(Path::new(&text("data_dir")), dir.path());
     for (key, file, mode) in [

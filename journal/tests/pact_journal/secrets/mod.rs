@@ -82,7 +82,8 @@ async fn full_run(journal: &Journal, needles: &mut Needles) {
 
     let held = KeyPair::generate().unwrap();
     needles.key("the impostor's key", &held);
-    let forged = needles.csr("the forged request", csr(&Impostor { shown: KeyPair::generate().unwrap(), held }));
+    let forged =
+        needles.csr("the forged request", csr(&Impostor { shown: KeyPair::generate().unwrap(), held }));
     agent.enroll(&machine.hardware, &forged).await.unwrap_err();
     let garbage = needles.csr("garbage", b"garbage 7Zq0kX1yVb3mPd5tRf8wLs2gHj4nCu6aEi9oQxTzYvB".to_vec());
     agent.enroll(&machine.hardware, &garbage).await.unwrap_err();

@@ -80,7 +80,8 @@ impl Needles {
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digit = |number: u32, at: u32| char::from(DIGITS[(number >> (18 - 6 * at)) as usize & 63]);
-    let groups = bytes.chunks_exact(3).map(|group| group.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
+    let groups =
+        bytes.chunks_exact(3).map(|group| group.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
     groups.flat_map(|number| (0..4).map(move |at| digit(number, at))).collect()
 }
 

@@ -22,7 +22,8 @@ const LATE: Duration = Duration::from_secs(2);
 #[tokio::test]
 async fn rule_17_a_revocation_cuts_open_streams_within_a_second_and_closes_the_door() {
     let journal = shared();
-    let (node, other, operator) = (enrolled(&journal).await, enrolled(&journal).await, journal.operator().await);
+    let (node, other, operator) =
+        (enrolled(&journal).await, enrolled(&journal).await, journal.operator().await);
     let own = journal.agent(Some(&node.credential)).await.unwrap();
     let (mut one, mut two) = (own.subscribe().await.unwrap(), own.subscribe().await.unwrap());
     let elsewhere = journal.agent(Some(&node.credential)).await.unwrap();
@@ -65,7 +66,11 @@ async fn rule_16_a_revocation_outlives_the_process() {
     journal.kill();
     journal.start_again();
     assert_eq!(agents_door(&journal, &node.credential).await, Some(ConnectionRefusal::Revoked));
-    assert_eq!(agents_door(&journal, &kept.credential).await, None, "rule 09: a restart breaks no certificate");
+    assert_eq!(
+        agents_door(&journal, &kept.credential).await,
+        None,
+        "rule 09: a restart breaks no certificate"
+    );
 }
 
 #[tokio::test]

@@ -98,10 +98,14 @@ async fn plant() -> Planted {
     let dir = DataDirectory::init("test");
     let log = Log::open(&dir.path(), "j1".parse().unwrap()).await.unwrap();
     let authority = authority();
-    append(&log, vec![Fact::Authority(authority.id(), AuthorityEvent::Announced(authority.announced()))]).await;
+    append(&log, vec![Fact::Authority(authority.id(), AuthorityEvent::Announced(authority.announced()))])
+        .await;
 
-    let (node, key, other_key) =
-        (format!("n-{}", next()).parse::<NodeId>().unwrap(), KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let (node, key, other_key) = (
+        format!("n-{}", next()).parse::<NodeId>().unwrap(),
+        KeyPair::generate().unwrap(),
+        KeyPair::generate().unwrap(),
+    );
     let hardware = HardwareIdentity::registered(&[mac(next())], "", "").unwrap();
     let register = Command::Register(Register {
         domain: "test".parse().unwrap(),
@@ -109,7 +113,9 @@ async fn plant() -> Planted {
         labels: Labels::default(),
         macs: Default::default(),
     });
-    let Decision::Record(registered) = decide(&node, &State::Unknown, register).unwrap() else { unreachable!() };
+    let Decision::Record(registered) = decide(&node, &State::Unknown, register).unwrap() else {
+        unreachable!()
+    };
     append(&log, of(&node, registered.clone())).await;
 
     let state = registered.iter().fold(State::Unknown, |state, event| evolve(state, event, now(), None));
@@ -135,7 +141,8 @@ fn authority() -> EphemeralAuthority {
     let id = AuthorityId::new(now(), u128::from_be_bytes(random()));
     let identity =
         Identity { domain: "test".parse().unwrap(), journal_id: "j1".parse().unwrap(), generation: 2, id };
-    EphemeralAuthority::create(identity, Serial::from_random(random()), now(), Duration::from_secs(86_400)).unwrap()
+    EphemeralAuthority::create(identity, Serial::from_random(random()), now(), Duration::from_secs(86_400))
+        .unwrap()
 }
 
 fn issue(

@@ -84,7 +84,11 @@ async fn only_tls_1_3_is_spoken() {
     let openssl = Openssl::new();
     for address in [journal.agents_address(), journal.operators_address()] {
         let connect = |version: &str| {
-            openssl.run(&format!("s_client -connect {}:{} {version} -alpn h2", address.host(), address.port()))
+            openssl.run(&format!(
+                "s_client -connect {}:{} {version} -alpn h2",
+                address.host(),
+                address.port()
+            ))
         };
         let (succeeded, told) = connect("-tls1_3");
         assert!(succeeded && told.contains("TLSv1.3"), "{told}");
