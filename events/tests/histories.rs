@@ -110,7 +110,10 @@ fn type_of(record: &Record) -> String {
                 at = inner;
             }
             serde_json::Value::Array(items) => at = items.last().expect("an id and an event"),
-            other => panic!("a fact is no {other}"),
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::String(_) => panic!("a fact is no {at}"),
         }
     }
 }

@@ -29,11 +29,10 @@ pub fn wants_json(args: &Args) -> bool {
 }
 
 async fn run_init(options: &Init) -> Result<(), Failure> {
+    hardening::apply();
     let made = init(options.plan()).await.map_err(|error| {
-        let reason = match &error {
-            InitError::Exists { .. } => "DATA_DIR_EXISTS",
-            _ => "INIT_FAILED",
-        };
+        let exists = matches!(error, InitError::Exists { .. });
+        let reason = if exists { "DATA_DIR_EXISTS" } else { "INIT_FAILED" };
         Failure::named(reason, chain(&error))
     })?;
     let text = match options.output {

@@ -134,8 +134,10 @@ impl DataDir {
     /// Which journal it belongs to.
     pub fn identity(&self) -> Result<Identity, DataDirError> {
         let path = self.path.join("identity.json");
-        let text = std::fs::read(&path).map_err(|source| DataDirError::Read { path: path.clone(), source })?;
-        serde_json::from_slice(&text).map_err(|error| DataDirError::Damaged { path, message: error.to_string() })
+        let text =
+            std::fs::read(&path).map_err(|source| DataDirError::Read { path: path.clone(), source })?;
+        serde_json::from_slice(&text)
+            .map_err(|error| DataDirError::Damaged { path, message: error.to_string() })
     }
 
     /// Tells where the journal listens, in one step, so that no reader sees half of it.

@@ -175,7 +175,8 @@ async fn make(plan: &Plan, dir: &Path) -> Result<(), InitError> {
     let ca = DomainCa::create(&plan.domain_id, now, random::serial()?)?;
     let server = ca.server_certificate(&plan.journal_id, &plan.config.advertise, now, random::serial()?)?;
     if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent).map_err(|source| InitError::Directory { path: parent.to_owned(), source })?;
+        fs::create_dir_all(parent)
+            .map_err(|source| InitError::Directory { path: parent.to_owned(), source })?;
     }
     make_private_dir(dir)?;
     make_private_dir(&dir.join("bootstrap"))?;

@@ -28,7 +28,8 @@ pub fn own_append(
     reads: &[StreamName],
     now: Timestamp,
 ) -> Result<Append, OwnAppendError> {
-    let mut names: Vec<StreamName> = facts.iter().flat_map(Fact::streams).chain(reads.iter().cloned()).collect();
+    let mut names: Vec<StreamName> =
+        facts.iter().flat_map(Fact::streams).chain(reads.iter().cloned()).collect();
     names.sort();
     names.dedup();
     let expects = names

@@ -88,9 +88,9 @@ fn check(
         Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             Err(ServerCredentialError::OtherDomain)
         }
-        Err(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
-            Err(ServerCredentialError::Expired)
-        }
+        Err(Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        )) => Err(ServerCredentialError::Expired),
         Err(Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => Err(ServerCredentialError::Name { name: name.to_owned() }),

@@ -61,7 +61,8 @@ impl Succession {
         let (domain, journal_id) = (self.domain_id.clone(), self.journal_id.clone());
         let identity = Identity { domain, journal_id, generation, id };
         let authority = EphemeralAuthority::create(identity, random::serial()?, now, self.lifetime)?;
-        let state = self.log.views().authorities.get(&id).map(|known| known.state.clone()).unwrap_or_default();
+        let state =
+            self.log.views().authorities.get(&id).map(|known| known.state.clone()).unwrap_or_default();
         let events = decide(&state, Command::Announce(authority.announced()))?;
         self.record(id, events).await?;
         tracing::info!(authority = %id, generation, not_after = %authority.not_after(), "authority announced");

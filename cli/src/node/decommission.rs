@@ -8,7 +8,7 @@ use crate::{answer::Answer, connection::Journals};
 const EXAMPLES: &str = "\
 Examples:
   pact node decommission compute-042
-  pact node decommission compute-042 --force --reason \"row 3 is sold\"";
+  pact node decommission compute-042 --reason \"row 3 is sold\"";
 
 /// Takes a node out of service.
 #[derive(Debug, Args)]
@@ -18,8 +18,8 @@ pub struct Decommission {
     #[arg(value_name = "NODE_ID")]
     node_id: String,
 
-    /// Also while sessions run on the node
-    #[arg(long)]
+    /// Also while sessions run on the node: a journal of this release counts none, so that nothing hinders it
+    #[arg(long, hide = true)]
     force: bool,
 
     /// Why, for those who read the log; may be personal, it can be erased later

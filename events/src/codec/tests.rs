@@ -124,7 +124,7 @@ fn rule_04_an_erased_remark_leaves_chain_and_body() {
     let erased = StoredValue::parse(&value).unwrap().without(reason.hash()).unwrap();
     let parsed = StoredValue::parse(&erased).unwrap();
     assert_eq!((parsed.chain, parsed.body), (chain, body.as_slice()));
-    assert_eq!(parsed.remarks().unwrap(), [source.clone()]);
+    assert_eq!(parsed.remarks().unwrap(), std::slice::from_ref(&source));
     assert!(!erased.windows(6).any(|bytes| bytes == b"stolen"), "nothing of the text is left");
     let empty = parsed.without(source.hash()).unwrap();
     assert_eq!(StoredValue::parse(&empty).unwrap().remarks().unwrap(), []);

@@ -4,12 +4,12 @@
 use crate::append::MAX_FACTS;
 use crate::fact::Record;
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "append_is_whole";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let id = &record.append_id;
     match past.last_append().filter(|last| last.append_id == *id) {
         None => ensure(!past.knows_append(id), || format!("the append {id} came before, and was over")),

@@ -5,12 +5,12 @@ use crate::authority::{Event, State};
 use crate::fact::{Fact, Record};
 use crate::vocabulary::AuthorityId;
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "authority_fact_fits_its_state";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let Fact::Authority(id, event) = &record.fact else { return Ok(()) };
     let authority = past.views.authorities.get(id);
     let state = authority.map_or(&State::Unknown, |authority| &authority.state);

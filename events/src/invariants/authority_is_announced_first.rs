@@ -3,12 +3,12 @@
 
 use crate::fact::Record;
 
-use super::{Past, ensure, issued};
+use super::{Before, ensure, issued};
 
 /// The invariant's name.
 pub const NAME: &str = "authority_is_announced_first";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let Some((certificate, _)) = issued(&record.fact) else { return Ok(()) };
     let id = &certificate.authority;
     let authority = past.views.authorities.get(id);

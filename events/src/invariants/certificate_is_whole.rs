@@ -7,12 +7,12 @@ use crate::authority;
 use crate::fact::{Fact, Record};
 use crate::vocabulary::{CertificateHash, Der};
 
-use super::{Past, ensure, issued};
+use super::{Before, ensure, issued};
 
 /// The invariant's name.
 pub const NAME: &str = "certificate_is_whole";
 
-pub(super) fn check(_: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(_: &Before<'_>, record: &Record) -> Result<(), String> {
     match &record.fact {
         Fact::Authority(_, authority::Event::Announced(announced)) => {
             same_bytes(&announced.der, announced.sha256)?;
@@ -65,13 +65,13 @@ mod tests {
     fn rule_08_a_validity_that_makes_no_sense_is_found() {
         let good = certificate(7, 0);
         let (from, until) = (good.not_before, good.not_after);
-        assert_eq!(breaks(Certificate { not_after: from, renew_after: from, ..good.clone() }), [super::NAME]);
-        assert_eq!(breaks(Certificate { not_before: until, ..good.clone() }), [super::NAME]);
+        assert_eq!(breaks(Certificate { not_after: from, renew_after: from, ..good }), [super::NAME]);
+        assert_eq!(breaks(Certificate { not_before: until, ..certificate(7, 0) }), [super::NAME]);
         for wrong in [at(0).minus(std::time::Duration::from_secs(301)), at(3 * 24 * 3600 + 1)] {
-            assert_eq!(breaks(Certificate { renew_after: wrong, ..good.clone() }), [super::NAME]);
+            assert_eq!(breaks(Certificate { renew_after: wrong, ..certificate(7, 0) }), [super::NAME]);
         }
         for right in [from, until] {
-            assert_eq!(breaks(Certificate { renew_after: right, ..good.clone() }), [""; 0]);
+            assert_eq!(breaks(Certificate { renew_after: right, ..certificate(7, 0) }), [""; 0]);
         }
     }
 
@@ -91,7 +91,7 @@ mod tests {
         let authority::Event::Announced(good) = announced(2, 0) else { unreachable!("it is announced") };
         let planted = [
             authority::Announced { der: der(1), ..good.clone() },
-            authority::Announced { not_before: good.not_after, ..good.clone() },
+            authority::Announced { not_before: good.not_after, ..good },
         ];
         for announced in planted {
             let fact = Fact::Authority(authority_id(2), authority::Event::Announced(announced));

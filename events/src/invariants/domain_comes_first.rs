@@ -3,12 +3,12 @@
 use crate::domain;
 use crate::fact::{Fact, Record};
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "domain_comes_first";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let begins = matches!(record.fact, Fact::Domain(domain::Event::Created(_)));
     let first = past.views.seq == 0;
     ensure(begins == first, || {

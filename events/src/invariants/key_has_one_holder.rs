@@ -4,12 +4,12 @@
 use crate::fact::{Fact, Record};
 use crate::node::{Event, KeyHolder};
 
-use super::{Past, ensure, issued};
+use super::{Before, ensure, issued};
 
 /// The invariant's name.
 pub const NAME: &str = "key_has_one_holder";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let Some((certificate, _)) = issued(&record.fact) else { return Ok(()) };
     let Some(holder) = past.views.keys.holder(&certificate.spki_sha256) else { return Ok(()) };
     let own = match (&record.fact, holder) {

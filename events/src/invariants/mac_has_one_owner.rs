@@ -5,12 +5,12 @@ use crate::fact::{Fact, Record};
 use crate::node::Event;
 use crate::vocabulary::{Mac, NodeId};
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "mac_has_one_owner";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let Fact::Node(id, event) = &record.fact else { return Ok(()) };
     match event {
         Event::Registered { hardware, .. } => hardware.macs.iter().try_for_each(|mac| free(past, id, mac)),
@@ -18,7 +18,7 @@ pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
             presented.iter().flat_map(|hardware| &hardware.macs).try_for_each(|mac| free(past, id, mac))
         }
         Event::Revoked { macs, .. } => {
-            let held = past.node(id).enrollment().map(|enrollment| &enrollment.hardware.macs);
+            let held = past.node().enrollment().map(|enrollment| &enrollment.hardware.macs);
             ensure(held.is_none_or(|held| macs.iter().eq(held)), || {
                 "it does not release exactly the node's addresses".to_owned()
             })
@@ -27,7 +27,7 @@ pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
     }
 }
 
-fn free(past: &Past, id: &NodeId, mac: &Mac) -> Result<(), String> {
+fn free(past: &Before<'_>, id: &NodeId, mac: &Mac) -> Result<(), String> {
     let owner = past.views.registry.mac_owner(mac).filter(|owner| *owner != id);
     owner.map_or(Ok(()), |owner| Err(format!("the address {mac} belongs to {owner}")))
 }

@@ -8,6 +8,7 @@
 mod append_is_whole;
 mod authority_fact_fits_its_state;
 mod authority_is_announced_first;
+mod before;
 mod certificate_is_whole;
 mod domain_comes_first;
 mod key_has_one_holder;
@@ -17,6 +18,7 @@ mod one_current_certificate;
 mod operator_fact_fits_its_state;
 mod past;
 mod revoked_is_final;
+mod seen;
 mod seq_has_no_gaps;
 mod serial_is_unique;
 mod stream_versions_follow;
@@ -31,6 +33,7 @@ use crate::views::Views;
 use crate::vocabulary::Der;
 use crate::{node, operator};
 
+use before::Before;
 pub use past::Past;
 
 /// A fact that breaks an invariant.
@@ -45,7 +48,7 @@ pub struct Violation {
     pub message: String,
 }
 
-type Check = fn(&Past, &Record) -> Result<(), String>;
+type Check = fn(&Before<'_>, &Record) -> Result<(), String>;
 
 /// All invariants, the envelope's first.
 const ALL: [(&str, Check); 16] = [
@@ -77,8 +80,9 @@ impl Auditor {
     /// Checks every invariant against the next fact, then folds it in, whatever it is.
     pub fn check(&mut self, record: &Record) -> Vec<Violation> {
         let mut violations = vec![];
+        let before = Before::new(&self.past, record);
         for (invariant, check) in ALL {
-            if let Err(message) = check(&self.past, record) {
+            if let Err(message) = check(&before, record) {
                 violations.push(Violation { seq: record.seq, invariant, message });
             }
         }

@@ -6,14 +6,14 @@ use crate::fact::{Fact, Record};
 use crate::node::{Cause, DeactivationCause, Event, Held, State};
 use crate::vocabulary::{HardwareIdentity, MAX_MACS, Serial, Timestamp};
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "node_fact_fits_its_state";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
-    let Fact::Node(id, event) = &record.fact else { return Ok(()) };
-    let state = past.node(id);
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
+    let Fact::Node(_, event) = &record.fact else { return Ok(()) };
+    let state = past.node();
     match event {
         Event::Registered { epoch, hardware, .. } => registered(state, *epoch, hardware),
         Event::CertificateIssued { cause, epoch, presented, .. } => {

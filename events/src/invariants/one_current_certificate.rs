@@ -4,16 +4,16 @@
 use crate::fact::{Fact, Record};
 use crate::node::{Cause, Event, Held, OVERLAP, State, Supersession};
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "one_current_certificate";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
-    let Fact::Node(id, Event::CertificateIssued { cause, supersedes, .. }) = &record.fact else {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
+    let Fact::Node(_, Event::CertificateIssued { cause, supersedes, .. }) = &record.fact else {
         return Ok(());
     };
-    let state = past.node(id);
+    let state = past.node();
     let held = || {
         let overlap = match state {
             State::Active { overlap, .. } => overlap.as_ref(),

@@ -6,14 +6,14 @@
 use crate::fact::{Fact, Record};
 use crate::operator::{Event, State};
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "operator_fact_fits_its_state";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let Fact::Operator(id, event) = &record.fact else { return Ok(()) };
-    let fits = match (past.operator(id), event) {
+    let fits = match (past.operator(), event) {
         (State::Unknown, Event::Created { .. }) | (State::Revoked { .. }, _) => true,
         (State::Active { current, .. }, Event::Renewed { supersedes: serial, .. })
         | (State::Active { current, .. }, Event::Revoked { serial, .. }) => current.serial == *serial,

@@ -2,24 +2,24 @@
 //!
 //! **Invariant:** nothing in here is ever dropped: an auditor must notice what comes again after years.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::authority;
 use crate::fact::{Fact, Record};
-use crate::node;
-use crate::operator;
 use crate::stream::StreamName;
 use crate::views::Views;
-use crate::vocabulary::{AppendId, KeyHash, SecretHash, Serial, Timestamp};
+use crate::vocabulary::{AppendId, SecretHash, Serial, Timestamp};
+
+use super::seen::Seen;
 
 /// Everything before the fact in question.
 #[derive(Debug, Clone, Default)]
 pub struct Past {
     /// The views, folded up to the fact before.
     pub views: Views,
-    serials: BTreeSet<Serial>,
-    appends: BTreeSet<AppendId>,
-    keys: BTreeMap<KeyHash, u64>,
+    serials: Seen<16, ()>,
+    appends: Seen<16, ()>,
+    keys: Seen<32, u64>,
     joins: BTreeMap<SecretHash, u64>,
     last_append: Option<LastAppend>,
 }
@@ -36,12 +36,12 @@ pub(super) struct LastAppend {
 impl Past {
     /// Whether a certificate has had this serial number, a node's, an operator's or an authority's.
     pub(super) fn knows_serial(&self, serial: &Serial) -> bool {
-        self.serials.contains(serial)
+        self.serials.get(serial.as_bytes()).is_some()
     }
 
     /// Whether an append has had this id.
     pub(super) fn knows_append(&self, id: &AppendId) -> bool {
-        self.appends.contains(id)
+        self.appends.get(id.as_bytes()).is_some()
     }
 
     /// The append of the fact before.
@@ -49,34 +49,24 @@ impl Past {
         self.last_append
     }
 
-    /// The version of any stream; 0: it is empty.
-    pub(super) fn version(&self, stream: &StreamName) -> u64 {
+    /// The version of a claim to a key or join token, released or not; none for the streams that views remember.
+    pub(super) fn claim(&self, stream: &StreamName) -> Option<u64> {
         match stream {
-            StreamName::Key(key) => self.keys.get(key).copied().unwrap_or(0),
-            StreamName::Join(hash) => self.joins.get(hash).copied().unwrap_or(0),
+            StreamName::Key(key) => Some(self.keys.get(key.as_bytes()).unwrap_or(0)),
+            StreamName::Join(hash) => Some(self.joins.get(hash).copied().unwrap_or(0)),
             StreamName::Domain
             | StreamName::Node(_)
             | StreamName::Authority(_)
             | StreamName::Operator(_)
-            | StreamName::Mac(_) => self.views.version(stream).unwrap_or(0),
+            | StreamName::Mac(_) => None,
         }
-    }
-
-    /// The state of a node.
-    pub(super) fn node(&self, id: &crate::vocabulary::NodeId) -> &node::State {
-        self.views.registry.node(id).map_or(&node::State::Unknown, |node| &node.state)
-    }
-
-    /// The state of an operator.
-    pub(super) fn operator(&self, id: &crate::vocabulary::OperatorId) -> &operator::State {
-        self.views.operators.get(id).map_or(&operator::State::Unknown, |operator| &operator.state)
     }
 
     pub(super) fn fold(&mut self, record: &Record) {
         for at in &record.streams {
             match &at.name {
                 StreamName::Key(key) => {
-                    self.keys.insert(*key, at.version);
+                    self.keys.insert(*key.as_bytes(), at.version);
                 }
                 StreamName::Join(hash) => {
                     self.joins.insert(*hash, at.version);
@@ -88,7 +78,9 @@ impl Past {
                 | StreamName::Mac(_) => {}
             }
         }
-        self.serials.extend(serial(&record.fact));
+        if let Some(serial) = serial(&record.fact) {
+            self.serials.insert(*serial.as_bytes(), ());
+        }
         self.note_append(record);
         self.views.fold(record);
     }
@@ -97,7 +89,7 @@ impl Past {
         let Record { append_id, decided_at, recorded_at, .. } = *record;
         let same = self.last_append.filter(|last| last.append_id == append_id);
         if same.is_none() {
-            self.appends.insert(append_id);
+            self.appends.insert(*append_id.as_bytes(), ());
         }
         let facts = same.map_or(0, |last| last.facts) + 1;
         self.last_append = Some(LastAppend { append_id, decided_at, recorded_at, facts });

@@ -6,15 +6,15 @@ use crate::node::{Event, State};
 use crate::operator;
 use crate::vocabulary::{NodeId, Serial};
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "revoked_is_final";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     match &record.fact {
         Fact::Node(id, event) => node(past, record, id, event),
-        Fact::Operator(id, _) => match past.operator(id) {
+        Fact::Operator(id, _) => match past.operator() {
             operator::State::Revoked { .. } => Err(format!("the operator {id} was revoked")),
             operator::State::Unknown | operator::State::Active { .. } => Ok(()),
         },
@@ -22,8 +22,8 @@ pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
     }
 }
 
-fn node(past: &Past, record: &Record, id: &NodeId, event: &Event) -> Result<(), String> {
-    let state = past.node(id);
+fn node(past: &Before<'_>, record: &Record, id: &NodeId, event: &Event) -> Result<(), String> {
+    let state = past.node();
     match event {
         Event::Registered { .. } => Ok(()),
         Event::CertificateIssued { .. }

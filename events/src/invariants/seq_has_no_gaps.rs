@@ -2,12 +2,12 @@
 
 use crate::fact::Record;
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "seq_has_no_gaps";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let before = past.views.seq;
     ensure(before.checked_add(1) == Some(record.seq), || format!("it follows fact {before}"))
 }

@@ -2,12 +2,12 @@
 
 use crate::fact::Record;
 
-use super::{Past, ensure, past};
+use super::{Before, ensure, past};
 
 /// The invariant's name.
 pub const NAME: &str = "serial_is_unique";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let Some(serial) = past::serial(&record.fact) else { return Ok(()) };
     ensure(!past.knows_serial(&serial), || format!("another certificate has had the serial {serial}"))
 }

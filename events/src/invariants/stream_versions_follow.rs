@@ -2,12 +2,12 @@
 
 use crate::fact::Record;
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "stream_versions_follow";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     for at in &record.streams {
         let before = past.version(&at.name);
         ensure(before.checked_add(1) == Some(at.version), || {

@@ -4,12 +4,12 @@
 use crate::fact::Record;
 use crate::stream::MAX_STREAMS;
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "streams_are_complete";
 
-pub(super) fn check(_: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(_: &Before<'_>, record: &Record) -> Result<(), String> {
     let count = record.streams.len();
     ensure((1..=MAX_STREAMS).contains(&count), || format!("it lies in {count} streams"))?;
     let shall = record.fact.streams();
@@ -34,7 +34,7 @@ mod tests {
         fewer.streams.pop();
         let mut more = good.clone();
         more.streams.push(StreamVersion { name: StreamName::Node(node("n2")), version: 1 });
-        let mut turned = good.clone();
+        let mut turned = good;
         turned.streams.reverse();
         for planted in [fewer, more] {
             assert_eq!(log.broken_by(planted), [super::NAME]);

@@ -6,12 +6,12 @@
 use crate::append::MAX_SKEW;
 use crate::fact::Record;
 
-use super::{Past, ensure};
+use super::{Before, ensure};
 
 /// The invariant's name.
 pub const NAME: &str = "time_never_runs_back";
 
-pub(super) fn check(past: &Past, record: &Record) -> Result<(), String> {
+pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let before = past.views.recorded_at;
     ensure(record.recorded_at >= before, || {
         format!("it was recorded at {}, the fact before at {before}", record.recorded_at)

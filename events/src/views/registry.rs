@@ -123,6 +123,7 @@ impl Registry {
         }
         node.state = evolve(std::mem::take(&mut node.state), event, record.recorded_at, record.assurance);
         node.version = record.subject_version();
+        let after = usable(&node.state);
         match event {
             Event::Registered { hardware, .. } => {
                 node.registered_at = record.recorded_at;
@@ -133,8 +134,8 @@ impl Registry {
             Event::CertificateIssued { .. } => node.issued_seq = record.seq,
             Event::EnrollmentConfirmed { .. } | Event::Deactivated { .. } | Event::Reactivated { .. } => {}
         }
-        let after = self.nodes.get(id).map(|node| usable(&node.state)).unwrap_or_default();
-        before.into_iter().filter(|old| !after.contains(old)).map(|(hash, _)| hash).collect()
+        let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
+        ended.map(|(hash, _)| hash).collect()
     }
 
     fn claim(&mut self, id: &NodeId, hardware: &HardwareIdentity, record: &Record) {
@@ -180,12 +181,14 @@ fn unindex(
     }
 }
 
-/// The node's certificates that open something, and until when.
-fn usable(state: &State) -> Vec<(CertificateHash, Option<Timestamp>)> {
+/// The node's certificates that open something, and until when: the current one and the one in overlap.
+fn usable(state: &State) -> [Option<(CertificateHash, Option<Timestamp>)>; 2] {
     let overlap = match state {
         State::Active { overlap, .. } => overlap.as_ref(),
         State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => None,
     };
-    let held = state.current().into_iter().chain(overlap).map(|held| &held.certificate);
-    held.map(|certificate| (certificate.sha256, state.usable_until(certificate.serial))).collect()
+    [state.current(), overlap].map(|held| {
+        let certificate = &held?.certificate;
+        Some((certificate.sha256, state.usable_until(certificate.serial)))
+    })
 }

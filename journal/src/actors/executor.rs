@@ -110,7 +110,12 @@ impl Executor {
     }
 
     /// The certificate that the node has already, once the caller has proved the key (R14 a, R15).
-    async fn repeat(&self, node: &NodeId, order: &Order, certificate: Certificate) -> Result<Answer, AskError> {
+    async fn repeat(
+        &self,
+        node: &NodeId,
+        order: &Order,
+        certificate: Certificate,
+    ) -> Result<Answer, AskError> {
         let csr = readable(order, clock::now())?;
         self.pool.verify(csr).await.map_err(refused_or_failed)?;
         let seq = self.log.views().certificates.by_serial(&certificate.serial).map_or(0, |known| known.seq);
@@ -196,8 +201,5 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
 }
 
 fn refused_or_failed(error: IssueError) -> AskError {
-    match error {
-        IssueError::Csr(error) => AskError::Csr(error),
-        failure => AskError::Sign(failure),
-    }
+    if let IssueError::Csr(refused) = error { AskError::Csr(refused) } else { AskError::Sign(error) }
 }

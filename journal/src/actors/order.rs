@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use events::certificate::Certificate;
 use events::node::{Rejection, RevocationCause};
-use events::vocabulary::{BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Serial, Timestamp};
+use events::vocabulary::{
+    BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Serial, Timestamp,
+};
 
 use crate::authority::{Csr, CsrError, IssueError};
 use crate::log::{AppendError, ReadError};

@@ -61,7 +61,8 @@ pub fn propose(
         Decision::Nothing | Decision::Issue(_) | Decision::Repeat(_) => {}
     }
     let expect = |name: StreamName| {
-        let version = if matches!(name, StreamName::Key(_)) { Some(key_version) } else { views.version(&name) };
+        let version =
+            if matches!(name, StreamName::Key(_)) { Some(key_version) } else { views.version(&name) };
         version.map(|version| StreamVersion { name, version })
     };
     Ok(Proposal { decision, expects: reads.into_iter().filter_map(expect).collect() })
@@ -107,8 +108,10 @@ fn command(views: &Views, domain: &DomainId, order: &Order, terms: Terms) -> Com
         }
         Order::Confirm { serial } => Command::Confirm { serial: *serial, now: terms.now },
         Order::Goodbye { serial } => Command::Goodbye { serial: *serial },
-        Order::Revoke { cause, reason } => {
-            Command::Revoke { cause: *cause, reason: reason.as_ref().map(|remark| remark.hash()), now: terms.now }
-        }
+        Order::Revoke { cause, reason } => Command::Revoke {
+            cause: *cause,
+            reason: reason.as_ref().map(|remark| remark.hash()),
+            now: terms.now,
+        },
     }
 }

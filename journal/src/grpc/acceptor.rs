@@ -49,7 +49,11 @@ pub struct AcceptorError(#[source] rustls::Error);
 
 impl Acceptor {
     /// An acceptor that proves itself with the journal's credential.
-    pub fn new(credential: &Credential, log: Log, connections: Arc<Connections>) -> Result<Self, AcceptorError> {
+    pub fn new(
+        credential: &Credential,
+        log: Log,
+        connections: Arc<Connections>,
+    ) -> Result<Self, AcceptorError> {
         let provider = proto::tls::provider();
         let verifier = Arc::new(Verifier::new(log.clone(), Arc::clone(&provider)));
         let mut config = ServerConfig::builder_with_provider(provider)

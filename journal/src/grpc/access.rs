@@ -72,7 +72,9 @@ impl Access {
     fn caller(&self, peer: Option<&Peer>) -> Result<Caller, Refusal> {
         let Some(certificate) = peer.and_then(|peer| peer.certificate) else { return Ok(Caller::Anonymous) };
         match self.log.views().standing(&certificate, clock::now()) {
-            Standing::Valid { identity: Identity::Node { node_id, serial }, .. } => Ok(Caller::Node(node_id, serial)),
+            Standing::Valid { identity: Identity::Node { node_id, serial }, .. } => {
+                Ok(Caller::Node(node_id, serial))
+            }
             Standing::Valid { identity: Identity::Operator { operator_id, role, .. }, .. } => {
                 Ok(Caller::Operator(operator_id, role))
             }
@@ -124,9 +126,10 @@ fn permits(call: Call, caller: &Caller) -> bool {
 
 fn refusal(call: Call, caller: &Caller) -> Refusal {
     match (call, caller) {
-        (_, Caller::Anonymous) => {
-            Refusal::new(Reason::CertificateRequired, "this call needs a client certificate; none was presented")
-        }
+        (_, Caller::Anonymous) => Refusal::new(
+            Reason::CertificateRequired,
+            "this call needs a client certificate; none was presented",
+        ),
         (Call::Operate(_), Caller::Node(..)) => {
             Refusal::new(Reason::RoleNotAllowed, "a node's certificate opens nothing for operators")
         }

@@ -100,7 +100,11 @@ fn ended() -> io::Error {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.hold.as_mut().is_some_and(|hold| hold.poll_end(context).is_ready()) {
             return Poll::Ready(Err(ended()));

@@ -41,12 +41,16 @@ pub struct EnrollmentEdge {
 
 #[tonic::async_trait]
 impl EnrollmentService for EnrollmentEdge {
-    async fn enroll(&self, request: Request<pb::EnrollRequest>) -> Result<Response<pb::EnrollResponse>, Status> {
+    async fn enroll(
+        &self,
+        request: Request<pb::EnrollRequest>,
+    ) -> Result<Response<pb::EnrollResponse>, Status> {
         let admitted = self.access.admit(&request, Call::Enroll)?;
         let wire = request.into_inner();
         check_protocol(&wire)?;
         let presented = hardware::presented(wire.hardware_identity.as_ref())?;
-        let boot_id = (!wire.boot_id.is_empty()).then(|| field::parsed("boot_id", &wire.boot_id)).transpose()?;
+        let boot_id =
+            (!wire.boot_id.is_empty()).then(|| field::parsed("boot_id", &wire.boot_id)).transpose()?;
         let node = gate::pass(&self.log.views().registry, &presented)
             .map_err(|rejection| proto::convert::rejection::refusal(&rejection, clock::now()))?;
         let csr = Arc::new(Csr::parse(&wire.csr));
@@ -102,7 +106,8 @@ impl EnrollmentEdge {
 /// Refuses what this release cannot honour: better than to ignore a field that the caller relies on.
 fn check_protocol(wire: &pb::EnrollRequest) -> Result<(), Refusal> {
     if wire.protocol > PROTOCOL {
-        let message = format!("protocol: {} is newer than {PROTOCOL}; upgrade the journals first", wire.protocol);
+        let message =
+            format!("protocol: {} is newer than {PROTOCOL}; upgrade the journals first", wire.protocol);
         return Err(Refusal::new(Reason::FieldInvalid, message));
     }
     let unsupported = [
@@ -112,9 +117,10 @@ fn check_protocol(wire: &pb::EnrollRequest) -> Result<(), Refusal> {
         ("underlay_endpoint", &wire.underlay_endpoint),
     ];
     match unsupported.iter().find(|(_, value)| !value.is_empty()) {
-        Some((name, _)) => {
-            Err(Refusal::new(Reason::FieldInvalid, format!("{name}: this release enrolls by hardware identity only")))
-        }
+        Some((name, _)) => Err(Refusal::new(
+            Reason::FieldInvalid,
+            format!("{name}: this release enrolls by hardware identity only"),
+        )),
         None => Ok(()),
     }
 }

@@ -109,10 +109,8 @@ impl Listeners {
                 stopping.wait_for(|stopping| *stopping).await.ok();
             }))
         };
-        let servers = vec![
-            serve(agents_router, acceptor.0, agents),
-            serve(operators_router, acceptor.1, operators),
-        ];
+        let servers =
+            vec![serve(agents_router, acceptor.0, agents), serve(operators_router, acceptor.1, operators)];
         Ok(Self { stop, connections, servers })
     }
 
@@ -173,9 +171,8 @@ async fn operator_services(edge: &Edge) -> Result<Router, EdgeError> {
     });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<NodeServiceServer<NodeEdge>>().await;
-    let router = server()
-        .add_service(nodes.max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(health_service);
+    let router =
+        server().add_service(nodes.max_decoding_message_size(LARGEST_REQUEST)).add_service(health_service);
     with_reflection(router, edge.reflection)
 }
 
@@ -184,8 +181,10 @@ fn with_reflection(router: Router, offered: bool) -> Result<Router, EdgeError> {
     if !offered {
         return Ok(router);
     }
-    let described = || tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET);
+    let described = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+    };
     Ok(router
         .add_service(described().build_v1().map_err(EdgeError::Reflection)?)
         .add_service(described().build_v1alpha().map_err(EdgeError::Reflection)?))

@@ -32,7 +32,10 @@ type Answered<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl NodeService for NodeEdge {
-    async fn register_node(&self, request: Request<pb::RegisterNodeRequest>) -> Answered<pb::RegisterNodeResponse> {
+    async fn register_node(
+        &self,
+        request: Request<pb::RegisterNodeRequest>,
+    ) -> Answered<pb::RegisterNodeResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
@@ -55,7 +58,10 @@ impl NodeService for NodeEdge {
         Ok(Response::new(pb::ListNodesResponse { nodes, seq: views.seq }))
     }
 
-    async fn inspect_node(&self, request: Request<pb::InspectNodeRequest>) -> Answered<pb::InspectNodeResponse> {
+    async fn inspect_node(
+        &self,
+        request: Request<pb::InspectNodeRequest>,
+    ) -> Answered<pb::InspectNodeResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
@@ -72,7 +78,8 @@ impl NodeService for NodeEdge {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
-        let order = Order::Revoke { cause: RevocationCause::Revoked, reason: remark("reason", &wire.reason)? };
+        let order =
+            Order::Revoke { cause: RevocationCause::Revoked, reason: remark("reason", &wire.reason)? };
         let seq = self.order(&id, order, admitted).await?;
         Ok(Response::new(pb::RevokeNodeResponse { node: self.show(&id), seq }))
     }

@@ -151,8 +151,7 @@ pub enum OpenError {
 }
 
 /// R27: a member never returns with restored data under its old Raft id.
-const WHAT_TO_DO: &str = "evict this journal and let it join again with an empty data directory, or, if it is the \
-                          only one, restore the domain from a backup";
+const WHAT_TO_DO: &str = "keep the directory as it is, for it is evidence, and go back to a whole copy of it";
 
 /// What does not fit together in a log.
 #[derive(Debug, thiserror::Error)]

@@ -165,7 +165,11 @@ impl Log {
     }
 
     /// [`Log::open`] with other settings.
-    pub async fn open_with(data_dir: &Path, journal: JournalId, settings: Settings) -> Result<Self, OpenError> {
+    pub async fn open_with(
+        data_dir: &Path,
+        journal: JournalId,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
         Self::inspect(data_dir, &journal)?.open_with(settings).await
     }
 
