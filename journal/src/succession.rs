@@ -69,17 +69,17 @@ impl Succession {
         Ok(authority)
     }
 
-    /// Retires this journal's authorities whose last certificate has expired.
+    /// Retires this journal's authorities whose last certificate has expired. Not those whose key is still here: an
+    /// issuance that was decided just before a replacement may be under way.
     pub async fn retire(&self, pool: &Pool) -> Result<(), SuccessionError> {
         let now = clock::now();
-        let current = pool.current().map(|(id, _)| id);
         let over: Vec<(AuthorityId, Vec<Event>)> = {
             let views = self.log.views();
             let own = views.authorities.iter().filter(|(_, known)| {
                 known.state.announced().is_some_and(|announced| announced.journal_id == self.journal_id)
             });
             let decided = own.filter_map(|(id, known)| {
-                let (last_not_after, in_use) = (known.last_not_after, current == Some(*id));
+                let (last_not_after, in_use) = (known.last_not_after, pool.holds(*id));
                 // Still needed: nothing to do yet.
                 let events = decide(&known.state, Command::Retire { last_not_after, in_use, now }).ok()?;
                 (!events.is_empty()).then_some((*id, events))

@@ -66,6 +66,11 @@ impl Pool {
         installed.current.as_ref().map(|authority| (authority.id(), authority.not_after()))
     }
 
+    /// Whether the key of an authority is still here and may sign.
+    pub fn holds(&self, id: AuthorityId) -> bool {
+        self.authorities.named(id).is_some()
+    }
+
     /// Checks the request's proof of possession and signs a certificate as decided.
     pub async fn sign(&self, profile: Profile, csr: Csr) -> Result<Der, IssueError> {
         self.ask(|place| Sign { profile, csr, place }).await

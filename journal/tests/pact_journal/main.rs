@@ -1,16 +1,27 @@
 //! The real `pact-journal` over loopback: what it promises to agents, operators and the people who run it.
 //!
-//! One binary for all of it, so that RocksDB is linked once. [`journal_process`] starts journals, [`calls`] and
+//! One binary for all of it, so that RocksDB is linked once; all of it is test code, as `cfg(test)` says to the lints. [`journal_process`] starts journals, [`calls`] and
 //! [`request`] speak to them, [`openssl`] is the independent other side.
 
+#[cfg(test)]
 mod bad_requests;
+#[cfg(test)]
 mod calls;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod data_directory;
+#[cfg(test)]
 mod issued;
+#[cfg(test)]
 mod journal_process;
+#[cfg(test)]
 mod judges;
+#[cfg(test)]
 mod openssl;
+#[cfg(test)]
 mod request;
+#[cfg(test)]
 mod secrets;
+#[cfg(test)]
 mod who_may_call;

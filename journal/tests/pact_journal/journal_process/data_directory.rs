@@ -25,10 +25,18 @@ pub type Snapshot = BTreeMap<PathBuf, (u32, Digest)>;
 impl DataDirectory {
     /// Makes a domain on free ports of loopback.
     pub fn init(domain: &str) -> Self {
+        Self::init_with(domain, &[])
+    }
+
+    /// [`DataDirectory::init`] with environment variables. What it prints lies in files beside the data directory.
+    pub fn init_with(domain: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let output = init_command(&folder.path().join("j1"), domain).output().expect("pact-journal starts");
+        let mut command = init_command(&folder.path().join("j1"), domain);
+        let output = command.envs(environment.iter().copied()).output().expect("pact-journal starts");
         assert!(output.status.success(), "{output:?}");
-        fs::write(folder.path().join("init.log"), &output.stderr).expect("it can be written");
+        for (name, printed) in [("init.log", &output.stderr), ("init.out", &output.stdout)] {
+            fs::write(folder.path().join(name), printed).expect("it can be written");
+        }
         let made = serde_json::from_slice(&output.stdout).expect("init prints one JSON document");
         Self { folder, made }
     }

@@ -22,7 +22,7 @@ const TOKEN: &str = "enroll_7Zq0kX1yVb3mPd5tRf8wLs2gHj4nCu6aEi9oQxTzYvB";
 
 #[tokio::test]
 async fn rule_23_no_secret_is_written_but_into_the_files_that_init_names() {
-    let dir = DataDirectory::init("test");
+    let dir = DataDirectory::init_with("test", &[("RUST_LOG", "trace")]);
     let mut needles = Needles::default();
     let named = secrets_of_init(&dir, &mut needles);
     let mut journal = Journal::serve_with(dir, vec![("RUST_LOG", "trace")]);
