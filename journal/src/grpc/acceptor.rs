@@ -14,6 +14,7 @@ use proto::pem_file::Credential;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -30,6 +31,10 @@ use super::verifier::Verifier;
 const HANDSHAKES: usize = 32;
 /// A handshake that is not done by then is given up (R21): its place belongs to somebody else.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// A refused client closes as soon as it has read its alert; one that does not has had its chance.
+const LINGER: Duration = Duration::from_secs(1);
+/// Reads of what it still sends, 4 KB each.
+const LINGER_READS: usize = 64;
 /// Accepted connections that tonic has not taken yet.
 const READY: usize = 64;
 
@@ -99,12 +104,15 @@ impl Acceptor {
         accepted
     }
 
+    /// Its place is taken until it returns: also while a refused client is told why.
     async fn handshake(&self, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
         stream.set_nodelay(true).ok();
-        let stream = match tokio::time::timeout(HANDSHAKE_DEADLINE, self.tls.accept(stream)).await {
+        let handshake = self.tls.accept(stream).into_fallible();
+        let stream = match tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
+            Ok(Err((error, stream))) => {
                 tracing::debug!(%address, %error, "the handshake failed");
+                linger(stream).await;
                 return None;
             }
             Err(_) => {
@@ -128,4 +136,19 @@ impl Acceptor {
         }
         Some(Connection::held(stream, address, certificate, leash, Arc::clone(&self.connections)))
     }
+}
+
+/// Lets a refused client read its alert. A TLS 1.3 client has sent its first request by then; to close with that
+/// unread would make the kernel throw away the alert on its way.
+async fn linger(mut stream: TcpStream) {
+    let drain = async {
+        stream.shutdown().await?;
+        let (mut unread, mut left) = ([0; 4096], LINGER_READS);
+        while left > 0 && stream.read(&mut unread).await? > 0 {
+            left -= 1;
+        }
+        Ok::<_, io::Error>(())
+    };
+    // Told or not: there is nobody to report to.
+    tokio::time::timeout(LINGER, drain).await.ok();
 }
