@@ -1,6 +1,6 @@
 //! The life of one node's enrollment: registered, active, inactive, revoked (design §5).
 //!
-//! [`decide`] turns a [`Command`] into a [`Decision`] or a [`Rejection`]; [`evolve`] folds [`Event`]s into a [`State`].
+//! [`decide()`] turns a [`Command`] into a [`Decision`] or a [`Rejection`]; [`evolve()`] folds [`Event`]s into a [`State`].
 //! Both are pure. The journal's node actors call them to enroll a node, `replay` to check that a log is sound.
 //!
 //! Not here, on purpose: keys and signatures (`journal::authority`), time (it comes inside commands), who may ask

@@ -2,7 +2,7 @@
 //! certificates and nothing else.
 //!
 //! `pact-journal init` makes one and writes its bytes to files; whoever renews a server certificate reads them back.
-//! init also makes the operator's request here ([`operator_request`]); its certificate is a fact like any other.
+//! init also makes the operator's request here ([`operator_request()`]); its certificate is a fact like any other.
 //!
 //! Not here, on purpose: files and their modes (init), and certificates of nodes and operators
 //! ([`crate::authority`]). The key never enters the log and never travels (R18).

@@ -3,7 +3,7 @@
 //! The journal's actors append to it ([`Log::append`]) and look into its views ([`Log::views`]); the edge cuts
 //! connections when it hears of a change ([`Log::on_change`]). An append takes this way: [`writer`] (many become one Raft
 //! entry) → [`store::raft_log`] (synced) → [`store::state_machine`] (versions compared, chain linked, facts written) →
-//! [`folded`] (views) → the answer. [`check`] reads everything before anything is opened to write.
+//! [`folded`] (views) → the answer. [`mod@check`] reads everything before anything is opened to write.
 //!
 //! RocksDB and openraft appear here and nowhere else in the journal. Not here: decisions (`events`), the lock on the
 //! data directory, and who may append.

@@ -14,11 +14,14 @@ use proto::refusal::Refusal;
 use rcgen::KeyPair;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::journal_process::ANSWERED;
 
 /// What came of a call.
 pub type Answer<T> = Result<T, Failure>;
@@ -125,7 +128,7 @@ impl Subscription {
         use pb::agent_message::{Goodbye, Message};
         let message = pb::AgentMessage { message: Some(Message::Goodbye(Goodbye {})) };
         self.to.send(message).await.expect("the stream is open");
-        self.ended().await;
+        timeout(ANSWERED, self.ended()).await.expect("the end of the stream is the answer");
     }
 }
 

@@ -4,7 +4,7 @@
 //! synced. Both go through one write-ahead log, which keeps their order on disk: whatever is synced, all that was written
 //! before is on disk too, and what is lost of the facts at a power cut is applied again from the Raft log.
 //!
-//! Not here: what is right and what is not ([`super::check`]).
+//! Not here: what is right and what is not ([`mod@super::check`]).
 
 mod draft;
 mod options;

@@ -118,7 +118,8 @@ async fn what_identifies_no_machine_cannot_be_registered() {
 
 #[tokio::test]
 async fn a_mac_that_no_machine_has_cannot_be_presented() {
-    let agent = shared().agent(None).await.unwrap();
+    let journal = shared();
+    let agent = journal.agent(None).await.unwrap();
     let machine = Machine::new();
     for text in ["01:00:5e:00:00:01", "nonsense", "", "02:00:00:00:00:00:00"] {
         let presented = hardware(&[text.to_owned()], "", "");

@@ -113,7 +113,8 @@ async fn rule_16_a_revoked_node_is_told_so_until_an_operator_begins_a_new_epoch(
 
 #[tokio::test]
 async fn what_does_not_exist_is_node_not_found() {
-    let operator = shared().operator().await;
+    let journal = shared();
+    let operator = journal.operator().await;
     assert_eq!(reason(operator.inspect("nobody").await), Reason::NodeNotFound);
     assert_eq!(reason(operator.revoke("nobody").await), Reason::NodeNotFound);
     assert_eq!(reason(operator.decommission("nobody").await), Reason::NodeNotFound);

@@ -57,7 +57,8 @@ impl Drop for Process {
     }
 }
 
-/// The journal of all tests that run at the moment, in the domain `test`.
+/// The journal of all tests that run at the moment, in the domain `test`. It lives as long as somebody holds it.
+#[must_use]
 pub fn shared() -> Arc<Journal> {
     static SHARED: Mutex<Weak<Journal>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
