@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::certificate::{Certificate, Profile, Subject, Terms};
 use crate::node::{KeyClaim, KeyHolder};
 use crate::vocabulary::{
-    CertificateHash, Der, DomainId, OperatorId, RemarkHash, Role, Serial, Timestamp, names_fit_together,
+    CertificateHash, Der, DomainId, MAX_COMMON_NAME, OperatorId, RemarkHash, Role, Serial, Timestamp,
+    operator_common_name,
 };
 
 /// A fact about one operator. **Stored** (R6).
@@ -153,7 +154,7 @@ pub enum Rejection {
     #[error("the certificate is not the operator's current one")]
     SerialSuperseded,
     /// The common name would not fit.
-    #[error("the operator id and the domain have more than 44 characters together")]
+    #[error("the operator id and the domain have more than 49 characters together")]
     NameTooLong,
 }
 
@@ -162,7 +163,9 @@ pub fn decide(operator: &OperatorId, state: &State, command: Command) -> Result<
     match command {
         Command::Create { domain, role, key, name, terms } => match state {
             State::Active { .. } | State::Revoked { .. } => Err(Rejection::AlreadyExists),
-            State::Unknown if !names_fit_together(operator.as_str(), &domain) => Err(Rejection::NameTooLong),
+            State::Unknown if operator_common_name(operator, &domain).len() > MAX_COMMON_NAME => {
+                Err(Rejection::NameTooLong)
+            }
             State::Unknown => issue(operator, key, &terms, Occasion::Creation { role, name }),
         },
         Command::Renew { presented, key, terms } => match state {

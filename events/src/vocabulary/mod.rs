@@ -36,5 +36,5 @@ pub use principal::{InvalidPrincipal, Principal};
 pub use remark::{InvalidRemark, Remark};
 pub use role::{InvalidRole, Role, Verb};
 pub use serial::{InvalidSerial, Serial};
-pub use spiffe::{common_name, operator_common_name, spiffe_uri};
+pub use spiffe::{MAX_COMMON_NAME, common_name, operator_common_name, spiffe_uri};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A node's (or operator's, or journal's) name and its domain's may have this many characters together: with
+/// A node's (or journal's) name and its domain's may have this many characters together: with
 /// `pact-service-agent/` and `@` they fill the 64 of a common name.
 pub const MAX_NAMES_TOGETHER: usize = 44;
 

@@ -2,6 +2,9 @@
 
 use super::{DomainId, NodeId, OperatorId};
 
+/// A common name has at most this many characters (RFC 5280, ub-common-name).
+pub const MAX_COMMON_NAME: usize = 64;
+
 /// The common name of a node's certificate: `pact-service-agent/{node}@{domain}`, at most 64 characters.
 pub fn common_name(node: &NodeId, domain: &DomainId) -> String {
     format!("pact-service-agent/{node}@{domain}")
