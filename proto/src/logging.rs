@@ -66,9 +66,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_absent_or_empty_filter_means_info() {
-        assert_eq!(filter(None).unwrap().to_string(), DEFAULT_FILTER);
-        assert_eq!(filter(Some(String::new())).unwrap().to_string(), DEFAULT_FILTER);
+    fn an_absent_or_empty_filter_means_info_and_of_openraft_warnings() {
+        for asked in [None, Some(String::new()), Some(" ".to_owned())] {
+            let shown = filter(asked).unwrap().to_string();
+            let mut directives: Vec<&str> = shown.split(',').collect();
+            directives.sort_unstable();
+            assert_eq!(directives, ["info", "openraft=warn"]);
+        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Whole histories, good and bad, before the auditor.
+
 use super::*;
 use crate::samples::{Log, goodbye};
 
