@@ -3,13 +3,13 @@
 //! Not here, on purpose: any rule of a journal. The tests in `agent/tests` run the real one.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     io,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use events::vocabulary::{Serial, Timestamp};
@@ -140,6 +140,9 @@ pub(crate) enum Scripted {
     HangUp,
 }
 
+/// What TLS says to certificates, by their DER. To all others: welcome.
+type Verdicts = Arc<Mutex<HashMap<Vec<u8>, CertificateError>>>;
+
 /// What a test sees and changes while the fake runs.
 #[derive(Debug)]
 struct Stage {
@@ -148,7 +151,11 @@ struct Stage {
     enroll_requests: Mutex<Vec<EnrollRequest>>,
     renew_requests: Mutex<Vec<RenewCertRequest>>,
     subscriptions: Mutex<Vec<mpsc::Sender<Result<JournalMessage, Status>>>>,
-    verdict: Arc<Mutex<Option<CertificateError>>>,
+    issued: Mutex<Vec<Vec<u8>>>,
+    verdicts: Verdicts,
+    away_until: Mutex<Option<Instant>>,
+    ignores_subscriptions: AtomicBool,
+    goodbye_refusal: Mutex<Option<Refusal>>,
     goodbyes: AtomicUsize,
     cut: watch::Sender<usize>,
 }
@@ -171,15 +178,19 @@ impl FakeJournal {
 
     pub(crate) async fn with_authority(authority: FakeAuthority, script: Vec<Scripted>) -> Self {
         let (listener, address) = listen().await;
-        let verdict = Arc::new(Mutex::new(None));
-        let config = authority.server_config(Judge { verdict: Arc::clone(&verdict) });
+        let verdicts = Verdicts::default();
+        let config = authority.server_config(Judge { verdicts: Arc::clone(&verdicts) });
         let stage = Arc::new(Stage {
             authority,
             script: Mutex::new(script.into()),
             enroll_requests: Mutex::default(),
             renew_requests: Mutex::default(),
             subscriptions: Mutex::default(),
-            verdict,
+            issued: Mutex::default(),
+            verdicts,
+            away_until: Mutex::default(),
+            ignores_subscriptions: AtomicBool::new(false),
+            goodbye_refusal: Mutex::default(),
             goodbyes: AtomicUsize::new(0),
             cut: watch::channel(0).0,
         });
@@ -193,6 +204,9 @@ impl FakeJournal {
         let stage = Arc::clone(&journal.stage);
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
+                if locked(&stage.away_until).is_some_and(|until| Instant::now() < until) {
+                    continue;
+                }
                 let cut = stage.cut.subscribe();
                 tokio::spawn(carry(tcp, acceptor.clone(), connections.clone(), cut));
             }
@@ -225,9 +239,26 @@ impl FakeJournal {
         locked(&self.stage.renew_requests).clone()
     }
 
-    /// From now on, what TLS says to every client certificate.
-    pub(crate) fn judge(&self, verdict: Option<CertificateError>) {
-        *locked(&self.stage.verdict) = verdict;
+    /// From now on, what TLS says to the certificates that were issued so far.
+    pub(crate) fn judge(&self, verdict: &CertificateError) {
+        let issued = locked(&self.stage.issued).clone();
+        locked(&self.stage.verdicts).extend(issued.into_iter().map(|leaf| (leaf, verdict.clone())));
+    }
+
+    /// Ends all connections, and for a while every new one before TLS.
+    pub(crate) fn leave_for(&self, span: Duration) {
+        *locked(&self.stage.away_until) = Some(Instant::now() + span);
+        self.cut();
+    }
+
+    /// From now on, no new subscription gets an answer.
+    pub(crate) fn ignore_subscriptions(&self) {
+        self.stage.ignores_subscriptions.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on, a goodbye is answered by this.
+    pub(crate) fn refuse_goodbyes(&self, refusal: Refusal) {
+        *locked(&self.stage.goodbye_refusal) = Some(refusal);
     }
 
     /// Ends all connections without a word.
@@ -247,13 +278,19 @@ impl FakeJournal {
         self.stage.goodbyes.load(Ordering::SeqCst)
     }
 
+    fn issue(&self, csr: &[u8]) -> Response<EnrollResponse> {
+        let answer = self.stage.authority.answer(csr);
+        locked(&self.stage.issued).push(answer.certificate.clone());
+        Response::new(answer)
+    }
+
     async fn play(&self, csr: &[u8]) -> Result<Response<EnrollResponse>, Status> {
         let next = locked(&self.stage.script).pop_front().unwrap_or(Scripted::Issue);
         match next {
-            Scripted::Issue => Ok(Response::new(self.stage.authority.answer(csr))),
+            Scripted::Issue => Ok(self.issue(csr)),
             Scripted::IssueForAnotherKey => {
                 let other = NodeKey::generate().unwrap();
-                Ok(Response::new(self.stage.authority.answer(other.csr())))
+                Ok(self.issue(other.csr()))
             }
             Scripted::Refuse(refusal) => Err(refusal.into()),
             Scripted::HangUp => {
@@ -317,6 +354,9 @@ impl BootConfigService for FakeJournal {
         let Some(agent_message::Message::Hello(_)) = hello else {
             return Err(Status::invalid_argument("the first message must be a hello"));
         };
+        if self.stage.ignores_subscriptions.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let (outgoing, answers) = mpsc::channel(8);
         locked(&self.stage.subscriptions).push(outgoing.clone());
         let stage = Arc::clone(&self.stage);
@@ -324,6 +364,10 @@ impl BootConfigService for FakeJournal {
             while let Ok(Some(said)) = messages.message().await {
                 if matches!(said.message, Some(agent_message::Message::Goodbye(_))) {
                     stage.goodbyes.fetch_add(1, Ordering::SeqCst);
+                    let refusal = locked(&stage.goodbye_refusal).clone();
+                    if let Some(refusal) = refusal {
+                        outgoing.send(Err(refusal.into())).await.ok();
+                    }
                     locked(&stage.subscriptions).retain(|other| !other.same_channel(&outgoing));
                     return;
                 }
@@ -336,7 +380,7 @@ impl BootConfigService for FakeJournal {
 /// Thinks of every client certificate what the test says.
 #[derive(Debug)]
 struct Judge {
-    verdict: Arc<Mutex<Option<CertificateError>>>,
+    verdicts: Verdicts,
 }
 
 impl ClientCertVerifier for Judge {
@@ -350,11 +394,11 @@ impl ClientCertVerifier for Judge {
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
+        certificate: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        match &*locked(&self.verdict) {
+        match locked(&self.verdicts).get(certificate.as_ref()) {
             Some(error) => Err(rustls::Error::InvalidCertificate(error.clone())),
             None => Ok(ClientCertVerified::assertion()),
         }

@@ -273,5 +273,9 @@ fn told_by_the_next_attempt(lost: Failure) -> Failure {
     }
 }
 
+fn asks_for_a_new_enrollment(failure: &Failure, _over: bool) -> bool {
+    *failure == Failure::ConnectionRefused(ConnectionRefusal::Expired)
+}
+
 #[cfg(test)]
 mod tests;

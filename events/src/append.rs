@@ -12,7 +12,7 @@ use crate::fact::{Fact, Record};
 use crate::stream::{MAX_STREAMS, StreamName, StreamVersion};
 use crate::vocabulary::{AppendId, Assurance, JournalId, Principal, Remark, RemarkHash, Timestamp};
 
-/// An append decided longer than this before or after the leader's stamp is rejected (R24).
+/// An append decided longer than this before or after the time that its facts would get is rejected (R24).
 pub const MAX_SKEW: Duration = Duration::from_secs(60);
 
 /// Facts of one append, at most: a decision about one subject never has more.
@@ -112,7 +112,8 @@ pub enum Outcome {
         /// What it is.
         found: u64,
     },
-    /// It was decided more than [`MAX_SKEW`] from the leader's stamp; nothing was recorded (R24).
+    /// It was decided more than [`MAX_SKEW`] from the leader's stamp, or from the last fact if that is later; nothing
+    /// was recorded (R24).
     Skewed,
     /// It is malformed ([`Append::check`]); nothing was recorded.
     Malformed,
@@ -131,7 +132,11 @@ pub fn settle<E>(
     if append.check().is_err() {
         return Ok(Err(Outcome::Malformed));
     }
-    if append.decided_at.distance(stamp) > MAX_SKEW {
+    // Against the time that the facts would get: after a fact from the future, and until then, nothing is recorded.
+    // Otherwise its views would forget at once what they learn.
+    let recorded_at = stamp.max(last.1);
+    let away = |from| append.decided_at.distance(from) > MAX_SKEW;
+    if away(stamp) || away(recorded_at) {
         return Ok(Err(Outcome::Skewed));
     }
     let mut versions = BTreeMap::new();
@@ -142,7 +147,6 @@ pub fn settle<E>(
         }
         versions.insert(name, found);
     }
-    let recorded_at = stamp.max(last.1);
     let mut records = Vec::with_capacity(append.facts.len());
     for (seq, fact) in (last.0 + 1..).zip(&append.facts) {
         let place = |name: StreamName| {

@@ -11,6 +11,7 @@ use crate::data_dir::DataDirError;
 use crate::hardening;
 use crate::init::{InitError, Made, init};
 use crate::journal::{Journal, StartError};
+use crate::log::OpenError;
 
 /// Runs the command. `Ok`: done.
 pub async fn run(args: &Args) -> Result<(), Failure> {
@@ -97,7 +98,9 @@ fn not_started(error: &StartError) -> Failure {
     let reason = match error {
         StartError::DataDir(DataDirError::InUse { .. }) => "DATA_DIR_IN_USE",
         StartError::DataDir(_) => "DATA_DIR_INVALID",
+        StartError::Log(OpenError::Unwritable { .. }) => "LOG_UNWRITABLE",
         StartError::Log(_) => "LOG_UNUSABLE",
+        StartError::Clock { .. } => "CLOCK_SKEW",
         StartError::NoDomain | StartError::OtherDomain { .. } => "OTHER_DOMAIN",
         StartError::Server(_) | StartError::Tls(_) => "SERVER_CERTIFICATE_INVALID",
         StartError::Listen { .. } => "LISTEN_FAILED",

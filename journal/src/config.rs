@@ -114,6 +114,9 @@ impl Config {
         if self.authority_ttl_secs > 315_360_000 {
             return limit("authority_ttl_secs", self.authority_ttl_secs, "at most 315360000 seconds");
         }
+        if self.advertise.is_empty() {
+            return limit("advertise", 0, "at least one name or address of the server certificate");
+        }
         Ok(())
     }
 }
@@ -129,13 +132,20 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_the_default() {
-        assert_eq!(read(""), Ok(Config::default()));
+    fn what_is_left_out_is_the_default() {
+        let advertise = vec!["localhost".to_owned()];
+        assert_eq!(read("advertise = [\"localhost\"]"), Ok(Config { advertise, ..Config::default() }));
+    }
+
+    #[test]
+    fn a_journal_without_a_name_is_refused() {
+        assert!(read("").unwrap_err().contains("advertise"));
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        let config = Config { certificate_ttl_secs: 60, ..Config::default() };
+        let advertise = vec!["::1".to_owned()];
+        let config = Config { certificate_ttl_secs: 60, advertise, ..Config::default() };
         assert_eq!(read(&toml::to_string(&config).unwrap()), Ok(config));
     }
 

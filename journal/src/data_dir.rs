@@ -119,8 +119,10 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// Says in the lock whose it is: for people who find the directory in use. Only after all checks have passed.
+    /// Says in the lock whose it is, for people who find the directory in use, and removes what a killed journal said
+    /// of where it listened. Only after all checks have passed.
     pub fn sign_lock(&self) -> Result<(), DataDirError> {
+        self.remove_endpoints();
         let path = self.path.join("lock");
         std::fs::write(&path, format!("{}\n", std::process::id()))
             .map_err(|source| DataDirError::Write { path, source })

@@ -12,7 +12,7 @@ pub fn pass(registry: &Registry, presented: &HardwareIdentity) -> Result<NodeId,
         Identified::Node(id) => Ok(id),
         Identified::Nobody => Err(Rejection::NotEnrolled),
         Identified::Mismatch { candidate } => {
-            tracing::warn!(node = %candidate, "a machine resembles the node but does not match it");
+            tracing::debug!(node = %candidate, "a machine resembles the node but does not match it");
             Err(Rejection::HardwareMismatch)
         }
     }

@@ -90,6 +90,12 @@ pub enum InitError {
         /// The path.
         path: PathBuf,
     },
+    /// No directory of this name can be made.
+    #[error("{} is no name for a data directory", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
     /// A name does not fit.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -147,14 +153,21 @@ pub enum InitError {
 
 /// Makes the domain.
 pub async fn init(plan: Plan) -> Result<Made, InitError> {
+    let plan = Plan { data_dir: named(&plan.data_dir)?, ..plan };
     let path = &plan.data_dir;
     if fs::symlink_metadata(path).is_ok() {
         return Err(InitError::Exists { path: path.clone() });
     }
-    let draft = draft_of(path);
-    let made = make(&plan, &draft).await.and_then(|()| {
-        fs::rename(&draft, path).map_err(|source| InitError::Directory { path: path.clone(), source })
-    });
+    let draft = draft_of(path)?;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)
+            .map_err(|source| InitError::Directory { path: parent.to_owned(), source })?;
+    }
+    make_private_dir(&draft)?;
+    let made = match make(&plan, &draft).await {
+        Ok(()) => settle(&draft, path),
+        Err(error) => Err(error),
+    };
     if let Err(error) = made {
         // What cannot be removed either is named by the error that comes first.
         fs::remove_dir_all(&draft).ok();
@@ -163,22 +176,37 @@ pub async fn init(plan: Plan) -> Result<Made, InitError> {
     Ok(describe(&plan))
 }
 
+/// The directory asked for, absolute and with a name of its own: what is printed must hold elsewhere too.
+fn named(path: &Path) -> Result<PathBuf, InitError> {
+    let unusable = || InitError::Path { path: path.to_owned() };
+    let absolute = std::path::absolute(path).map_err(|_| unusable())?;
+    let plain = absolute.file_name().is_some() && absolute.to_str().is_some();
+    if plain { Ok(absolute) } else { Err(unusable()) }
+}
+
+/// Makes it last, then moves it: after that it is there, whatever happens to the machine.
+fn settle(draft: &Path, path: &Path) -> Result<(), InitError> {
+    let sync = |dir: &Path| fs::File::open(dir).and_then(|dir| dir.sync_all());
+    let settle = || {
+        sync(&draft.join("bootstrap"))?;
+        sync(draft)?;
+        fs::rename(draft, path)?;
+        path.parent().map_or(Ok(()), sync)
+    };
+    settle().map_err(|source| InitError::Directory { path: path.to_owned(), source })
+}
+
 /// Beside the directory asked for, so that moving it is one step.
-fn draft_of(path: &Path) -> PathBuf {
+fn draft_of(path: &Path) -> Result<PathBuf, RandomError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".init-{}", std::process::id()));
-    path.with_file_name(name)
+    name.push(format!(".init-{}", hex::encode(random::bytes::<6>()?)));
+    Ok(path.with_file_name(name))
 }
 
 async fn make(plan: &Plan, dir: &Path) -> Result<(), InitError> {
     let now = clock::now();
     let ca = DomainCa::create(&plan.domain_id, now, random::serial()?)?;
     let server = ca.server_certificate(&plan.journal_id, &plan.config.advertise, now, random::serial()?)?;
-    if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent)
-            .map_err(|source| InitError::Directory { path: parent.to_owned(), source })?;
-    }
-    make_private_dir(dir)?;
     make_private_dir(&dir.join("bootstrap"))?;
     let log_id = LogId::new(random::bytes()?);
     write_files(plan, dir, &ca, &server, log_id)?;

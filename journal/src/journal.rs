@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use events::append::MAX_SKEW;
 use events::domain::Created;
-use events::vocabulary::{DomainId, LogId};
+use events::vocabulary::{DomainId, LogId, Timestamp};
 use proto::pem_file::Credential;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
@@ -18,7 +19,8 @@ use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
-use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Listeners};
+use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
+use crate::hardening;
 use crate::log::{Log, OpenError};
 use crate::server_credential::{self, ServerCredentialError};
 use crate::succession::{Succession, SuccessionError};
@@ -26,6 +28,11 @@ use crate::succession::{Succession, SuccessionError};
 /// Connections that wait in the kernel while handshakes are under way (R21). A storm overflowed 1,024: clients then
 /// waited seconds for a retransmission. The kernel takes the smaller of this and `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
+
+/// A clock so far ahead of the last fact is wrong, or the domain was asleep: certificates of nodes have ended.
+const LONG_SILENCE: Duration = Duration::from_secs(4 * 24 * 3600);
+/// Files that are not connections: the database keeps at most 256 open.
+const OWN_FILES: usize = 400;
 
 /// See the module.
 pub struct Journal {
@@ -49,6 +56,17 @@ pub enum StartError {
     /// The log has no domain.
     #[error("the log has no domain; it was not made by `pact-journal init`")]
     NoDomain,
+    /// The clock is behind the log.
+    #[error(
+        "this machine's clock says {now}, but the log's last fact is of {last_fact}: set the clock; if the clock was \
+         ahead then, wait or go back to a copy of the data directory"
+    )]
+    Clock {
+        /// The clock.
+        now: Timestamp,
+        /// The last fact.
+        last_fact: Timestamp,
+    },
     /// Directory and log do not belong together.
     #[error("the data directory belongs to {expected}, but the log in it to {found}")]
     OtherDomain {
@@ -91,6 +109,7 @@ impl Journal {
         let created = inspected.views().domain.created().ok_or(StartError::NoDomain)?;
         check_domain(&identity, created)?;
         let now = clock::now();
+        check_clock(now, inspected.views().recorded_at)?;
         let credential = server_credential::read(path, &created.domain_ca, &config.advertise, now)?;
         let listeners = (bind(config.agent_listen)?, bind(config.operator_listen)?);
         // From here on the directory is changed.
@@ -141,8 +160,9 @@ impl Journal {
             endpoints: Arc::from([agent_endpoint]),
             reflection: config.reflection,
         };
-        let acceptor = || Acceptor::new(credential, log.clone(), Arc::clone(&connections));
-        let acceptors = (acceptor()?, acceptor()?);
+        let (for_agents, for_operators) = limits(hardening::raise_open_files());
+        let acceptor = |limits| Acceptor::new(credential, log.clone(), Arc::clone(&connections), limits);
+        let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
         data_dir.write_endpoints(&endpoints)?;
@@ -167,6 +187,27 @@ impl Journal {
         self.system.stop();
         self.log.stop().await;
     }
+}
+
+/// The log's time never runs back: behind its last fact nothing can be recorded (R24).
+fn check_clock(now: Timestamp, last_fact: Timestamp) -> Result<(), StartError> {
+    if now.plus(MAX_SKEW) < last_fact {
+        return Err(StartError::Clock { now, last_fact });
+    }
+    if now.since(last_fact) > LONG_SILENCE {
+        tracing::warn!(%now, %last_fact, "the clock is far ahead of the last fact: is it right?");
+    }
+    Ok(())
+}
+
+/// Shares the open files: the log, threads and listeners first, then operators, who must get in when agents are too
+/// many.
+fn limits(open_files: u64) -> (Limits, Limits) {
+    let files = usize::try_from(open_files).unwrap_or(usize::MAX).min(1 << 20);
+    let operators = (files / 16).clamp(8, 256);
+    let agents = files.saturating_sub(OWN_FILES + operators).max(8);
+    let agents = Limits { open: agents, anonymous: (agents / 2).min(2048) };
+    (agents, Limits { open: operators, anonymous: operators / 4 })
 }
 
 /// Directory and log must be halves of one journal.

@@ -11,6 +11,8 @@ use tokio::{
 use super::*;
 use crate::fake_journal::{FakeAuthority, FakeJournal, Scripted};
 
+/// How long a certificate lives in tests that wait for its end. The fake tells whole seconds.
+const SHORT_LIFE: Duration = Duration::from_secs(3);
 /// Far beyond what loopback needs, so that a slow machine does not fail a test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -54,6 +56,20 @@ impl Running {
     async fn stop(self) -> Result<(), Failure> {
         self.stop.send(()).unwrap();
         self.agent.await.unwrap()
+    }
+
+    /// Stops it. Answers the last change that it told.
+    async fn last_words(mut self) -> String {
+        self.stop.send(()).unwrap();
+        let mut last = String::new();
+        let drained = async {
+            while let Some(told) = self.told.recv().await {
+                last = told;
+            }
+        };
+        time::timeout(PATIENCE, drained).await.unwrap();
+        assert_eq!(self.agent.await.unwrap(), Ok(()));
+        last
     }
 
     async fn end(self) -> Failure {
@@ -114,7 +130,7 @@ async fn rule_17_a_revoked_certificate_ends_the_agent_with_4() {
     let mut agent = start(&journal);
     agent.tells("subscribed").await;
 
-    journal.judge(Some(CertificateError::Revoked));
+    journal.judge(&CertificateError::Revoked);
     journal.cut();
 
     let failure = agent.end().await;
@@ -127,19 +143,153 @@ async fn rule_14_an_expired_certificate_is_replaced_by_a_new_enrollment_with_a_n
     let mut agent = start(&journal);
     agent.tells("subscribed").await;
 
-    journal.judge(Some(CertificateError::Expired));
+    journal.judge(&CertificateError::Expired);
     journal.cut();
-    let deadline = Instant::now() + PATIENCE;
-    while journal.enroll_requests().len() < 2 && Instant::now() < deadline {
-        time::sleep(Duration::from_millis(5)).await;
-    }
-    journal.judge(None);
 
     agent.tells("subscribed").await;
     assert_eq!(agent.stop().await, Ok(()));
     let asked = journal.enroll_requests();
     assert_ne!(asked[0].csr, asked[1].csr);
     assert_eq!(asked[0].boot_id, asked[1].boot_id);
+}
+
+#[tokio::test]
+async fn a_certificate_that_no_journal_knows_ends_the_agent_while_it_is_valid() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let mut agent = start(&journal);
+    agent.tells("subscribed").await;
+
+    journal.judge(&CertificateError::UnknownIssuer);
+    journal.cut();
+
+    let failure = agent.end().await;
+    assert_eq!((failure.reason_text(), failure.exit() as u8), ("CERTIFICATE_UNKNOWN", 4));
+    assert_eq!(journal.enroll_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn rule_14_a_certificate_that_was_forgotten_after_its_end_is_replaced_by_a_new_enrollment() {
+    let authority = FakeAuthority::with_lifetime(SHORT_LIFE);
+    let journal = FakeJournal::with_authority(authority, Vec::new()).await;
+    let mut agent = start(&journal);
+    agent.tells("subscribed").await;
+
+    journal.judge(&CertificateError::UnknownIssuer);
+    journal.leave_for(SHORT_LIFE);
+
+    agent.tells("enrolled").await;
+    agent.tells("subscribed").await;
+    assert_eq!(agent.stop().await, Ok(()));
+    let asked = journal.enroll_requests();
+    assert_ne!(asked[0].csr, asked[1].csr);
+}
+
+#[tokio::test]
+async fn rule_16_a_certificate_revoked_and_over_leads_to_an_enrollment_whose_answer_is_final() {
+    let revoked = Refusal::new(Reason::NodeRevoked, "revoked by an operator");
+    let script = vec![Scripted::Issue, Scripted::Refuse(revoked.clone())];
+    let journal = FakeJournal::with_authority(FakeAuthority::with_lifetime(SHORT_LIFE), script).await;
+    let mut agent = start(&journal);
+    agent.tells("subscribed").await;
+
+    journal.judge(&CertificateError::Revoked);
+    journal.leave_for(SHORT_LIFE);
+
+    assert_eq!(agent.end().await, Failure::Refused(revoked));
+    assert_eq!(journal.enroll_requests().len(), 2);
+}
+
+#[test]
+fn a_refused_certificate_is_replaced_if_it_has_expired_or_its_time_is_over() {
+    let connection = Failure::ConnectionRefused;
+    let refused = |reason| Failure::from(Refusal::new(reason, ""));
+    for (failure, while_valid, afterwards) in [
+        (connection(ConnectionRefusal::Expired), true, true),
+        (connection(ConnectionRefusal::Unknown), false, true),
+        (connection(ConnectionRefusal::Required), false, true),
+        (connection(ConnectionRefusal::Revoked), false, true),
+        (refused(Reason::CertificateRequired), false, true),
+        (refused(Reason::NodeRevoked), false, true),
+        (Failure::Usage(String::new()), false, false),
+        (Failure::named("ANSWER_INVALID", ""), false, false),
+    ] {
+        assert_eq!(asks_for_a_new_enrollment(&failure, false), while_valid, "{failure:?}");
+        assert_eq!(asks_for_a_new_enrollment(&failure, true), afterwards, "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn rule_14_a_daemon_outlasts_what_an_operator_or_time_mends_with_the_same_key() {
+    let told = Duration::from_millis(300);
+    let refusals = [
+        Refusal::new(Reason::NodeNotEnrolled, "nobody registered this hardware"),
+        Refusal::new(Reason::HardwareMismatch, "the hardware differs"),
+        Refusal::new(Reason::AlreadyActive, "it is active").retry_after(told),
+    ];
+    let journal = FakeJournal::start(refusals.map(Scripted::Refuse).into()).await;
+    let began = Instant::now();
+    let mut agent = start(&journal);
+
+    agent.tells("subscribed").await;
+
+    assert!(began.elapsed() >= told);
+    assert_eq!(agent.stop().await, Ok(()));
+    let asked = journal.enroll_requests();
+    assert_eq!(asked.len(), 4);
+    assert!(asked.iter().all(|request| *request == asked[0]));
+}
+
+#[tokio::test]
+async fn a_daemon_ends_with_a_refusal_that_neither_an_operator_nor_time_mends() {
+    for reason in [Reason::NodeRevoked, Reason::CsrInvalid, Reason::HardwareInvalid] {
+        let refusal = Refusal::new(reason, "for good");
+        let journal = FakeJournal::start(vec![Scripted::Refuse(refusal.clone())]).await;
+        assert_eq!(start(&journal).end().await, Failure::Refused(refusal));
+    }
+}
+
+#[tokio::test]
+async fn rule_14_once_ends_with_already_active() {
+    let active = Refusal::new(Reason::AlreadyActive, "it is active").retry_after(Duration::from_millis(1));
+    let journal = FakeJournal::start(vec![Scripted::Refuse(active.clone())]).await;
+    let failure = once(&agent_of(&journal), PATIENCE, &Report::to_test().0).await.unwrap_err();
+    assert_eq!(failure.exit() as u8, 1);
+    assert_eq!(failure, Failure::Refused(active));
+}
+
+/// An agent that has renewed, and whose next subscription no journal answers.
+async fn between_two_subscriptions(journal: &FakeJournal) -> Running {
+    let mut agent = start(journal);
+    agent.tells("subscribed").await;
+    journal.ignore_subscriptions();
+    journal.tell(Message::RenewNow(RenewNow {})).await;
+    agent.tells("renewed").await;
+    agent
+}
+
+#[tokio::test]
+async fn rule_19_stopping_between_a_renewal_and_its_subscription_says_goodbye_on_the_old_stream() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let agent = between_two_subscriptions(&journal).await;
+    assert_eq!(agent.last_words().await, "stopped after a goodbye");
+    assert_eq!(journal.goodbyes(), 1);
+}
+
+#[tokio::test]
+async fn rule_19_a_goodbye_whose_stream_ends_with_an_error_was_not_taken() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    journal.refuse_goodbyes(Refusal::new(Reason::SerialSuperseded, "a newer certificate is in use"));
+    let agent = between_two_subscriptions(&journal).await;
+    assert_eq!(agent.last_words().await, "stopped without a goodbye");
+    assert_eq!(journal.goodbyes(), 1);
+}
+
+#[tokio::test]
+async fn rule_19_a_goodbye_on_a_stream_that_is_lost_was_not_taken() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let agent = between_two_subscriptions(&journal).await;
+    journal.cut();
+    assert_eq!(agent.last_words().await, "stopped without a goodbye");
 }
 
 #[tokio::test]

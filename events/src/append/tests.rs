@@ -127,6 +127,13 @@ fn rule_24_a_decision_more_than_60_seconds_from_the_stamp_is_skewed() {
 }
 
 #[test]
+fn rule_24_after_a_fact_from_the_future_nothing_is_recorded_until_then() {
+    let decided = |secs| Append { decided_at: at(secs), ..append(vec![of_n1(goodbye())], &[(n1(), 0)]) };
+    assert_eq!(settled_at(&decided(939), &Versions::new(), at(939)), Err(Outcome::Skewed));
+    assert!(settled_at(&decided(940), &Versions::new(), at(940)).is_ok());
+}
+
+#[test]
 fn rule_24_recorded_at_never_runs_back() {
     let append = append(vec![of_n1(goodbye())], &[(n1(), 0)]);
     let recorded = |secs| settled_at(&append, &Versions::new(), at(secs)).unwrap()[0].recorded_at;

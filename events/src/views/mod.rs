@@ -129,8 +129,10 @@ impl Views {
         changed
     }
 
-    /// What a certificate opens at a moment (R10, R15).
+    /// What a certificate opens at a moment (R10, R15). A clock that was set back behind the last fact brings nothing
+    /// back to life.
     pub fn standing(&self, certificate: &CertificateHash, now: Timestamp) -> Standing {
+        let now = now.max(self.recorded_at);
         let Some(known) = self.certificates.get(certificate) else { return Standing::Unknown };
         if known.not_after <= now {
             return Standing::Expired;

@@ -315,12 +315,17 @@ impl World {
         match outcome {
             Ok(()) => self.note("committed"),
             Err(Outcome::Conflict { .. }) if stale => self.note("conflict on an old view"),
-            Err(Outcome::Skewed) if desk.now.distance(self.stamp()) > Duration::from_secs(60) => {
-                self.note("skewed");
-            }
+            Err(Outcome::Skewed) if self.is_skewed(desk.now) => self.note("skewed"),
             Err(outcome) => panic!("{outcome:?} for {append:#?}"),
         }
         self.last = Some(append);
+    }
+
+    /// Away from the stamp, or from the last fact if that is later (R24).
+    fn is_skewed(&self, decided_at: Timestamp) -> bool {
+        let last = self.records.last().map(|record| record.recorded_at).unwrap_or_default();
+        let away = |from: Timestamp| decided_at.distance(from) > Duration::from_secs(60);
+        away(self.stamp()) || away(self.stamp().max(last))
     }
 
     fn repeat(&mut self) {

@@ -46,7 +46,12 @@ impl Executor {
         for _ in 0..ATTEMPTS {
             let terms = self.terms()?;
             let now = terms.now;
-            let proposal = self.propose(node, &request.order, terms)?;
+            let proposal = loop {
+                match self.propose(node, &request.order, terms.clone())? {
+                    Some(proposal) => break proposal,
+                    None => tokio::task::yield_now().await,
+                }
+            };
             match self.record(node, request, proposal, now).await {
                 Err(AskError::Append(AppendError::Conflict { stream, .. })) => {
                     tracing::debug!(%node, %stream, "the order is decided again");
@@ -57,19 +62,21 @@ impl Executor {
         Err(AskError::Contended)
     }
 
-    fn propose(&self, node: &NodeId, order: &Order, terms: Terms) -> Result<Proposal, AskError> {
+    /// None: the views are about to change; ask again.
+    fn propose(&self, node: &NodeId, order: &Order, terms: Terms) -> Result<Option<Proposal>, AskError> {
         let now = terms.now;
-        // Before the views: a claim made in between must make the append conflict.
-        let key_version = match key_of(order) {
-            Some(key) => self.log.version(&StreamName::Key(key)).map_err(AskError::Read)?,
-            None => 0,
-        };
         let views = self.log.views();
-        propose(&views, &self.domain_id, node, order, key_version, terms).map_err(|rejection| {
-            match (&rejection, unreadable(order)) {
-                (Rejection::CsrInvalid, Some(error)) => AskError::Csr(error.clone()),
-                _ => AskError::Rejected { rejection, at: now },
-            }
+        // The views forget who had a key; how often it was claimed stands in the log. Both must be of one moment, or a
+        // claim that is stored and not folded yet would look like a key that was released.
+        let key_version = match key_of(order) {
+            Some(key) => self.log.version_seen(&StreamName::Key(key), &views).map_err(AskError::Read)?,
+            None => Some(0),
+        };
+        let Some(key_version) = key_version else { return Ok(None) };
+        let proposed = propose(&views, &self.domain_id, node, order, key_version, terms);
+        proposed.map(Some).map_err(|rejection| match (&rejection, unreadable(order)) {
+            (Rejection::CsrInvalid, Some(error)) => AskError::Csr(error.clone()),
+            _ => AskError::Rejected { rejection, at: now },
         })
     }
 

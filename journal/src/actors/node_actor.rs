@@ -9,9 +9,8 @@ use tokio::sync::oneshot;
 use super::executor::Executor;
 use super::order::{Answer, AskError, Request};
 
-/// A node has one machine and, now and then, an operator: more orders than this at once are somebody's mistake, and
-/// each would be decided on a state that the one before changed.
-const MAILBOX: usize = 8;
+/// Orders that wait. [`super::Nodes`] bounds what nodes send; this leaves room for operators beside.
+const MAILBOX: usize = 16;
 
 /// See the module. Holds no state of the node: that is in the views.
 pub struct NodeActor {

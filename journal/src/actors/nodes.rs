@@ -4,24 +4,35 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use actix::dev::ToEnvelope;
 use actix::prelude::SendError;
 use actix::{Actor, Addr, ArbiterHandle};
-use events::vocabulary::NodeId;
+use events::vocabulary::{NodeId, Principal};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::executor::Executor;
 use super::node_actor::{Ask, NodeActor};
 use super::order::{Answer, AskError, Request};
+
+/// A node has one machine: more of its requests than this at once are somebody's mistake, and each would be decided on a
+/// state that the one before changed. Counted here, because the bound of an actix mailbox holds for each clone of an
+/// address alone.
+const PLACES: usize = 8;
 
 /// Asks nodes' actors. Cheap to clone.
 #[derive(Clone)]
 pub struct Nodes {
     executor: Arc<Executor>,
     arbiters: Arc<[ArbiterHandle]>,
-    actors: Arc<Mutex<HashMap<NodeId, Addr<NodeActor>>>>,
+    actors: Arc<Mutex<HashMap<NodeId, Known>>>,
     spread: RandomState,
+}
+
+/// A node's actor and the places in front of it.
+#[derive(Clone)]
+struct Known {
+    address: Addr<NodeActor>,
+    places: Arc<Semaphore>,
 }
 
 impl Nodes {
@@ -35,34 +46,40 @@ impl Nodes {
         }
     }
 
-    /// Has a node's actor carry out an order. A full mailbox answers at once ([`AskError::Overloaded`]).
+    /// Has a node's actor carry out an order. Without a free place it answers at once ([`AskError::Overloaded`]).
     pub async fn ask(&self, node: &NodeId, request: Request) -> Result<Answer, AskError> {
         let (reply, answer) = oneshot::channel();
-        self.send(node, Ask { request, reply })?;
+        let _place = self.send(node, Ask { request, reply })?;
         let answer = answer.await.unwrap_or(Err(AskError::Interrupted));
         self.forget_stranger(node);
         answer
     }
 
-    fn send(&self, node: &NodeId, ask: Ask) -> Result<(), AskError>
-    where
-        NodeActor: Actor,
-        <NodeActor as Actor>::Context: ToEnvelope<NodeActor, Ask>,
-    {
-        let ask = match self.address(node).try_send(ask) {
-            Ok(()) => return Ok(()),
+    /// Answers the place that the order takes; none for an operator's, which must not wait behind a node's.
+    fn send(&self, node: &NodeId, ask: Ask) -> Result<Option<OwnedSemaphorePermit>, AskError> {
+        let known = self.known(node);
+        let place = match &ask.request.principal {
+            Principal::Operator(_) | Principal::Journal(_) => None,
+            Principal::Anonymous | Principal::Node(_) => {
+                Some(known.places.try_acquire_owned().map_err(|_| AskError::Overloaded)?)
+            }
+        };
+        let ask = match known.address.try_send(ask) {
+            Ok(()) => return Ok(place),
             Err(SendError::Full(_)) => return Err(AskError::Overloaded),
             Err(SendError::Closed(ask)) => ask,
         };
         // The actor panicked over an earlier order; a new one takes this.
         self.actors.lock().remove(node);
-        self.address(node).try_send(ask).map_err(|_| AskError::Overloaded)
+        self.known(node).address.try_send(ask).map(|()| place).map_err(|_| AskError::Overloaded)
     }
 
-    fn address(&self, node: &NodeId) -> Addr<NodeActor> {
+    fn known(&self, node: &NodeId) -> Known {
         let start = || {
             let (name, executor) = (node.clone(), Arc::clone(&self.executor));
-            NodeActor::start_in_arbiter(self.arbiter(node), move |_| NodeActor::new(name, executor))
+            let address =
+                NodeActor::start_in_arbiter(self.arbiter(node), move |_| NodeActor::new(name, executor));
+            Known { address, places: Arc::new(Semaphore::new(PLACES)) }
         };
         self.actors.lock().entry(node.clone()).or_insert_with(start).clone()
     }

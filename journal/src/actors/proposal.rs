@@ -1,7 +1,7 @@
 //! From an order to a decision: what the views say is put beside the order, `events` decides.
 //!
-//! **Invariant:** the versions in a proposal are those of the very views that the decision saw, or older: whatever
-//! changes in between makes the append conflict, never pass (R1).
+//! **Invariant:** the versions in a proposal are those of the very views that the decision saw: whatever changes
+//! afterwards makes the append conflict, never pass (R1).
 
 use std::collections::BTreeSet;
 
@@ -40,8 +40,8 @@ pub fn unreadable(order: &Order) -> Option<&CsrError> {
     }
 }
 
-/// Decides an order about a node. `key_version` is the version of the claim to the order's key, read from the log
-/// *before* these views were looked at.
+/// Decides an order about a node. `key_version` is the version of the claim to the order's key, of the moment of these
+/// views.
 pub fn propose(
     views: &Views,
     domain: &DomainId,

@@ -18,25 +18,42 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::clock;
 use crate::log::Log;
 
-use super::connection::Connection;
+use super::connection::{Connection, Hold};
 use super::connections::Connections;
 use super::verifier::Verifier;
 
-/// Handshakes under way at once; the rest waits in the kernel's backlog. More only adds memory: two cores finish
-/// fewer than this in a millisecond (R21).
+/// Handshakes under way at once; the rest waits (R21). More only adds memory: two cores finish fewer than this in a
+/// millisecond.
 const HANDSHAKES: usize = 32;
 /// A handshake that is not done by then is given up (R21): its place belongs to somebody else.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// Connections that were accepted and are not served yet; the rest waits in the kernel's backlog. Whoever says nothing
+/// at all holds one of these places, not one of the handshakes.
+const PENDING: usize = 512;
+/// A client speaks first, and at once.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+/// A connection without a certificate serves one enrollment or some probes; whoever wants more connects again.
+const ANONYMOUS_LIFE: Duration = Duration::from_secs(60);
 /// A refused client closes as soon as it has read its alert; one that does not has had its chance.
 const LINGER: Duration = Duration::from_secs(1);
 /// Reads of what it still sends, 4 KB each.
 const LINGER_READS: usize = 64;
 /// Accepted connections that tonic has not taken yet.
 const READY: usize = 64;
+
+/// How many connections a listener has open at most: each is a file, and the log needs files too.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// All of them.
+    pub open: usize,
+    /// Those without a certificate among them: anybody can make them.
+    pub anonymous: usize,
+}
 
 /// One listener's TLS and its connections. Cheap to clone.
 #[derive(Clone)]
@@ -45,6 +62,9 @@ pub struct Acceptor {
     log: Log,
     connections: Arc<Connections>,
     handshakes: Arc<Semaphore>,
+    pending: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+    anonymous: Arc<Semaphore>,
 }
 
 /// Why a listener has no TLS.
@@ -58,6 +78,7 @@ impl Acceptor {
         credential: &Credential,
         log: Log,
         connections: Arc<Connections>,
+        limits: Limits,
     ) -> Result<Self, AcceptorError> {
         let provider = proto::tls::provider();
         let verifier = Arc::new(Verifier::new(log.clone(), Arc::clone(&provider)));
@@ -69,8 +90,16 @@ impl Acceptor {
         config.alpn_protocols = vec![proto::tls::ALPN_H2.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-        Ok(Self { tls: TlsAcceptor::from(Arc::new(config)), log, connections, handshakes })
+        let places = |count| Arc::new(Semaphore::new(count));
+        Ok(Self {
+            tls: TlsAcceptor::from(Arc::new(config)),
+            log,
+            connections,
+            handshakes: places(HANDSHAKES),
+            pending: places(PENDING),
+            open: places(limits.open),
+            anonymous: places(limits.anonymous),
+        })
     }
 
     /// Accepts on the listener until the receiver is dropped.
@@ -78,7 +107,8 @@ impl Acceptor {
         let (ready, accepted) = mpsc::channel(READY);
         tokio::spawn(async move {
             while !ready.is_closed() {
-                let Ok(place) = Arc::clone(&self.handshakes).acquire_owned().await else { return };
+                let Ok(open) = Arc::clone(&self.open).acquire_owned().await else { return };
+                let Ok(pending) = Arc::clone(&self.pending).acquire_owned().await else { return };
                 let (stream, address) = tokio::select! {
                     () = ready.closed() => return,
                     accepted = listener.accept() => match accepted {
@@ -93,48 +123,57 @@ impl Acceptor {
                 };
                 let (acceptor, ready) = (self.clone(), ready.clone());
                 tokio::spawn(async move {
-                    if let Some(connection) = acceptor.handshake(stream, address).await {
+                    if let Some(mut connection) = acceptor.admit(stream, address).await {
+                        connection.keep(open);
                         ready.send(Ok(connection)).await.ok();
                     }
                     // Only now: connections that tonic does not take hold back new ones.
-                    drop(place);
+                    drop(pending);
                 });
             }
         });
         accepted
     }
 
-    /// Its place is taken until it returns: also while a refused client is told why.
-    async fn handshake(&self, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+    async fn admit(&self, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
         stream.set_nodelay(true).ok();
+        match tokio::time::timeout(FIRST_WORD, stream.readable()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return None,
+        }
+        let place = self.handshakes.acquire().await.ok()?;
+        let stream = self.handshake(stream, address).await?;
+        drop(place);
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let certificate = certificate.map(|der| CertificateHash::of(der));
+        // First register, then look up: a revocation in between finds the connection, or is found.
+        let mut hold = Hold::register(&self.connections, certificate);
+        let now = clock::now();
+        match certificate.map(|certificate| self.log.views().standing(&certificate, now)) {
+            Some(Standing::Valid { until, .. }) => hold.end_at(until),
+            Some(Standing::Unknown | Standing::Expired | Standing::Revoked) => return None,
+            None => {
+                hold.keep(Arc::clone(&self.anonymous).try_acquire_owned().ok()?);
+                hold.end_at(now.plus(ANONYMOUS_LIFE));
+            }
+        }
+        Some(Connection::new(stream, address, hold))
+    }
+
+    async fn handshake(&self, stream: TcpStream, address: SocketAddr) -> Option<TlsStream<TcpStream>> {
         let handshake = self.tls.accept(stream).into_fallible();
-        let stream = match tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await {
-            Ok(Ok(stream)) => stream,
+        match tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await {
+            Ok(Ok(stream)) => Some(stream),
             Ok(Err((error, stream))) => {
                 tracing::debug!(%address, %error, "the handshake failed");
                 linger(stream).await;
-                return None;
+                None
             }
             Err(_) => {
                 tracing::debug!(%address, "the handshake took too long");
-                return None;
-            }
-        };
-        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let Some(certificate) = certificate.map(|der| CertificateHash::of(der)) else {
-            return Some(Connection::anonymous(stream, address));
-        };
-        // First register, then look up: a revocation in between finds the connection, or is found.
-        let leash = self.connections.register(certificate);
-        match self.log.views().standing(&certificate, clock::now()) {
-            Standing::Valid { until, .. } => leash.end_at(until),
-            Standing::Unknown | Standing::Expired | Standing::Revoked => {
-                drop(leash);
-                self.connections.release(&certificate);
-                return None;
+                None
             }
         }
-        Some(Connection::held(stream, address, certificate, leash, Arc::clone(&self.connections)))
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use events::vocabulary::{CertificateHash, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
@@ -35,39 +36,56 @@ pub struct Peer {
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
-    hold: Option<Hold>,
+    hold: Hold,
 }
 
-/// What holds a connection with a client certificate.
-struct Hold {
+/// What holds a connection.
+pub struct Hold {
     leash: Arc<Leash>,
+    connections: Arc<Connections>,
+    certificate: Option<CertificateHash>,
     timer: Pin<Box<Sleep>>,
     armed_for: Option<Timestamp>,
-    connections: Arc<Connections>,
-    certificate: CertificateHash,
+    /// Its places among the open connections, given back when it closes.
+    places: Vec<OwnedSemaphorePermit>,
 }
 
 impl Connection {
-    /// A connection without a client certificate: nothing can be revoked.
-    pub fn anonymous(stream: TlsStream<TcpStream>, address: SocketAddr) -> Self {
-        Self { stream, peer: Peer { address, certificate: None }, hold: None }
+    /// A connection of a peer with this certificate, or none.
+    pub fn new(stream: TlsStream<TcpStream>, address: SocketAddr, hold: Hold) -> Self {
+        let peer = Peer { address, certificate: hold.certificate };
+        Self { stream, peer, hold }
     }
 
-    /// A connection that ends with its certificate.
-    pub fn held(
-        stream: TlsStream<TcpStream>,
-        address: SocketAddr,
-        certificate: CertificateHash,
-        leash: Arc<Leash>,
-        connections: Arc<Connections>,
-    ) -> Self {
-        let timer = Box::pin(tokio::time::sleep(Duration::ZERO));
-        let hold = Hold { leash, timer, armed_for: None, connections, certificate };
-        Self { stream, peer: Peer { address, certificate: Some(certificate) }, hold: Some(hold) }
+    /// Keeps a place until it closes.
+    pub fn keep(&mut self, place: OwnedSemaphorePermit) {
+        self.hold.keep(place);
     }
 }
 
 impl Hold {
+    /// Registers a connection, before its certificate is looked up.
+    pub fn register(connections: &Arc<Connections>, certificate: Option<CertificateHash>) -> Self {
+        Self {
+            leash: connections.register(certificate),
+            connections: Arc::clone(connections),
+            certificate,
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            armed_for: None,
+            places: vec![],
+        }
+    }
+
+    /// When it ends by itself.
+    pub fn end_at(&self, moment: Timestamp) {
+        self.leash.end_at(moment);
+    }
+
+    /// Keeps a place until it closes.
+    pub fn keep(&mut self, place: OwnedSemaphorePermit) {
+        self.places.push(place);
+    }
+
     /// Ready once the connection must end. The clock on the wall decides, not the timer: certificates end by it.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.leash.register(context.waker());
@@ -89,14 +107,12 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // The registry counts living leashes: this one's life ends first.
-        self.leash = Arc::default();
-        self.connections.release(&self.certificate);
+        self.connections.release(self.certificate, &self.leash);
     }
 }
 
 fn ended() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionAborted, "the client certificate opens nothing any more")
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the connection opens nothing any more")
 }
 
 impl AsyncRead for Connection {
@@ -106,7 +122,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.hold.as_mut().is_some_and(|hold| hold.poll_end(context).is_ready()) {
+        if this.hold.poll_end(context).is_ready() {
             return Poll::Ready(Err(ended()));
         }
         Pin::new(&mut this.stream).poll_read(context, buffer)
@@ -116,7 +132,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.hold.as_ref().is_some_and(|hold| hold.leash.is_cut()) {
+        if this.hold.leash.is_cut() {
             return Poll::Ready(Err(ended()));
         }
         Pin::new(&mut this.stream).poll_write(context, bytes)
@@ -136,7 +152,7 @@ impl AsyncWrite for Connection {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.hold.as_ref().is_some_and(|hold| hold.leash.is_cut()) {
+        if this.hold.leash.is_cut() {
             return Poll::Ready(Err(ended()));
         }
         Pin::new(&mut this.stream).poll_write_vectored(context, bytes)

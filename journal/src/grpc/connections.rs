@@ -12,15 +12,20 @@ use events::vocabulary::{CertificateHash, Timestamp};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-/// All open connections with a client certificate.
+/// Those of one certificate, by their numbers.
+type Leashes = HashMap<u64, Weak<Leash>>;
+
+/// All open connections: by certificate, and those without one together.
 #[derive(Debug, Default)]
 pub struct Connections {
-    open: Mutex<HashMap<CertificateHash, Vec<Weak<Leash>>>>,
+    open: Mutex<HashMap<Option<CertificateHash>, Leashes>>,
+    next: AtomicU64,
 }
 
 /// By what an open connection is held: it can be cut, and ends at a moment by itself.
 #[derive(Debug, Default)]
 pub struct Leash {
+    id: u64,
     cut: AtomicBool,
     /// Milliseconds since 1970; 0: no end.
     ends_at: AtomicU64,
@@ -57,23 +62,21 @@ impl Leash {
 }
 
 impl Connections {
-    /// Holds a connection that presented this certificate.
-    pub fn register(&self, certificate: CertificateHash) -> Arc<Leash> {
-        let leash = Arc::new(Leash::default());
-        let mut open = self.open.lock();
-        let of_certificate = open.entry(certificate).or_default();
-        of_certificate.retain(|leash| leash.strong_count() > 0);
-        of_certificate.push(Arc::downgrade(&leash));
+    /// Holds a connection that presented this certificate, or none.
+    pub fn register(&self, certificate: Option<CertificateHash>) -> Arc<Leash> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let leash = Arc::new(Leash { id, ..Leash::default() });
+        self.open.lock().entry(certificate).or_default().insert(id, Arc::downgrade(&leash));
         leash
     }
 
-    /// Forgets the connections of a certificate that are closed.
-    pub fn release(&self, certificate: &CertificateHash) {
+    /// Forgets a connection that is closed.
+    pub fn release(&self, certificate: Option<CertificateHash>, leash: &Leash) {
         let mut open = self.open.lock();
-        if let Some(of_certificate) = open.get_mut(certificate) {
-            of_certificate.retain(|leash| leash.strong_count() > 0);
+        if let Some(of_certificate) = open.get_mut(&certificate) {
+            of_certificate.remove(&leash.id);
             if of_certificate.is_empty() {
-                open.remove(certificate);
+                open.remove(&certificate);
             }
         }
     }
@@ -83,7 +86,11 @@ impl Connections {
         for certificate in certificates {
             let held: Vec<Arc<Leash>> = {
                 let open = self.open.lock();
-                open.get(certificate).into_iter().flatten().filter_map(Weak::upgrade).collect()
+                open.get(&Some(*certificate))
+                    .into_iter()
+                    .flat_map(HashMap::values)
+                    .filter_map(Weak::upgrade)
+                    .collect()
             };
             for leash in held {
                 match views.standing(certificate, now) {
@@ -97,7 +104,7 @@ impl Connections {
     /// Cuts everything: the journal stops.
     pub fn cut_all(&self) {
         let open = self.open.lock();
-        open.values().flatten().filter_map(Weak::upgrade).for_each(|leash| leash.cut());
+        open.values().flat_map(HashMap::values).filter_map(Weak::upgrade).for_each(|leash| leash.cut());
     }
 }
 
@@ -108,17 +115,21 @@ mod tests {
     #[test]
     fn rule_17_a_certificate_without_standing_is_cut_everywhere() {
         let (connections, certificate) = (Connections::default(), CertificateHash::of(b"certificate"));
-        let (one, two) = (connections.register(certificate), connections.register(certificate));
-        let other = connections.register(CertificateHash::of(b"other"));
+        let (one, two) = (connections.register(Some(certificate)), connections.register(Some(certificate)));
+        let other = connections.register(Some(CertificateHash::of(b"other")));
         connections.review(&Views::default(), &[certificate], Timestamp::default());
         assert!(one.is_cut() && two.is_cut() && !other.is_cut());
     }
 
     #[test]
     fn a_closed_connection_is_forgotten() {
-        let (connections, certificate) = (Connections::default(), CertificateHash::of(b"certificate"));
-        drop(connections.register(certificate));
-        connections.release(&certificate);
-        assert!(connections.open.lock().is_empty());
+        let connections = Connections::default();
+        for certificate in [Some(CertificateHash::of(b"certificate")), None] {
+            let (one, two) = (connections.register(certificate), connections.register(certificate));
+            connections.release(certificate, &one);
+            assert_eq!(connections.open.lock().len(), 1);
+            connections.release(certificate, &two);
+            assert!(connections.open.lock().is_empty());
+        }
     }
 }

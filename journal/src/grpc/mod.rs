@@ -41,7 +41,7 @@ use tonic::transport::server::Router;
 use crate::actors::Nodes;
 use crate::log::Log;
 
-pub use acceptor::{Acceptor, AcceptorError};
+pub use acceptor::{Acceptor, AcceptorError, Limits};
 pub use connections::Connections;
 
 use access::Access;
@@ -51,13 +51,19 @@ use enrollment::EnrollmentEdge;
 use node::NodeEdge;
 
 /// The largest request; a CSR of 64 KB must get a clear refusal, more is cut off.
-const LARGEST_REQUEST: usize = 256 * 1024;
-/// HTTP/2 streams on one connection. An agent has two; an operator's tool some tens.
-const STREAMS_PER_CONNECTION: u32 = 128;
+const LARGEST_REQUEST: usize = 96 * 1024;
+/// HTTP/2 streams on one connection of an agent: it has two or three. Each may hold a request's memory.
+const STREAMS_OF_AGENT: u32 = 8;
+/// And on one connection of an operator's tool.
+const STREAMS_OF_OPERATOR: u32 = 128;
+/// A call must be read and answered by then; a stream must be opened. A body that never ends holds its memory so long.
+const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// A client that does not answer pings for so long is gone: its connection must not keep its memory.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Calls that are under way when the journal stops get so much time to end.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(3);
+/// And connections that are cut then so much to notice it.
+const CUT: Duration = Duration::from_secs(1);
 
 /// What the services need of the journal.
 #[derive(Clone)]
@@ -117,19 +123,21 @@ impl Listeners {
     /// Takes no new calls, lets those under way end, then cuts what is left.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        for server in self.servers {
-            let aborter = server.abort_handle();
-            if tokio::time::timeout(DRAIN, server).await.is_err() {
-                self.connections.cut_all();
-                aborter.abort();
+        let aborters: Vec<_> = self.servers.iter().map(JoinHandle::abort_handle).collect();
+        let mut ended = Box::pin(futures_util::future::join_all(self.servers));
+        if tokio::time::timeout(DRAIN, &mut ended).await.is_err() {
+            self.connections.cut_all();
+            if tokio::time::timeout(CUT, ended).await.is_err() {
+                aborters.iter().for_each(tokio::task::AbortHandle::abort);
             }
         }
     }
 }
 
-fn server() -> Server {
+fn server(streams: u32) -> Server {
     Server::builder()
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_concurrent_streams(streams)
+        .timeout(CALL_DEADLINE)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
 }
@@ -155,7 +163,7 @@ async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<EnrollmentServiceServer<EnrollmentEdge>>().await;
     health.set_serving::<BootConfigServiceServer<BootConfigEdge>>().await;
-    let router = server()
+    let router = server(STREAMS_OF_AGENT)
         .add_service(enrollment.max_decoding_message_size(LARGEST_REQUEST))
         .add_service(boot_config.max_decoding_message_size(LARGEST_REQUEST))
         .add_service(health_service);
@@ -171,8 +179,9 @@ async fn operator_services(edge: &Edge) -> Result<Router, EdgeError> {
     });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<NodeServiceServer<NodeEdge>>().await;
-    let router =
-        server().add_service(nodes.max_decoding_message_size(LARGEST_REQUEST)).add_service(health_service);
+    let router = server(STREAMS_OF_OPERATOR)
+        .add_service(nodes.max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(health_service);
     with_reflection(router, edge.reflection)
 }
 

@@ -129,6 +129,16 @@ pub enum OpenError {
         /// Why.
         source: StoreError,
     },
+    /// It is sound, but cannot be written: the disk is full, read-only or failing.
+    #[error(
+        "the log in {path:?} is sound but cannot be written; make room or mend the disk, then start again"
+    )]
+    Unwritable {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
     /// The mark of the last sync tells nothing.
     #[error("it cannot be told whether the log is whole; {WHAT_TO_DO}")]
     Mark(#[source] MarkError),

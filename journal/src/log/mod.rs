@@ -248,6 +248,13 @@ impl Log {
         self.read(|store| store.head(stream)).map(|head| head.version)
     }
 
+    /// The version of a stream, if `views` show all that lies in it. None: its last fact is stored and not folded yet,
+    /// so that views and version would not speak of the same moment; it is a matter of microseconds.
+    pub fn version_seen(&self, stream: &StreamName, views: &Views) -> Result<Option<u64>, ReadError> {
+        let head = self.read(|store| store.head(stream))?;
+        Ok((head.seq <= views.seq).then_some(head.version))
+    }
+
     /// A fact with the remarks that were not erased.
     pub fn record(&self, seq: u64) -> Result<Option<(Record, Vec<Remark>)>, ReadError> {
         self.read(|store| store.record(seq))
@@ -374,7 +381,8 @@ fn reopen(data_dir: &Path, checked: Checked, broken: Arc<Broken>) -> Result<Prep
     let store = match Store::open(&path, broken) {
         Ok(store) => Arc::new(store),
         Err(StoreError::Rocks(error)) if is_locked(&error) => return Err(OpenError::InUse { path }),
-        Err(source) => return Err(OpenError::Unreadable { path, source }),
+        // It was read whole a moment ago: what fails now is writing.
+        Err(source) => return Err(OpenError::Unwritable { path, source }),
     };
     let mark = Mark::open(data_dir).map_err(OpenError::Mark)?;
     let folded = Arc::new(Folded::new(views, tip.position.chain));

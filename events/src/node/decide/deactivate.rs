@@ -6,10 +6,16 @@ use crate::vocabulary::{Serial, Timestamp};
 
 use super::Decision;
 
-/// Only the stream of the current certificate can say goodbye: a late word on the former one means nothing.
+/// The stream of the current certificate says goodbye; that of the former one too while the new one was never used,
+/// for the node then stops between the two. Later a word on it means nothing.
 pub(super) fn goodbye(state: &State, serial: Serial) -> Decision {
     match state {
         State::Active { current, .. } if current.certificate.serial == serial => {
+            gone(DeactivationCause::Goodbye, None)
+        }
+        State::Active { current, overlap: Some(former), .. }
+            if former.certificate.serial == serial && current.confirmed_at.is_none() =>
+        {
             gone(DeactivationCause::Goodbye, None)
         }
         State::Unknown

@@ -128,9 +128,16 @@ fn a_call_with_a_certificate_that_was_never_the_nodes_is_refused() {
 }
 
 #[test]
-fn a_goodbye_of_the_former_certificates_stream_means_nothing() {
+fn a_goodbye_of_the_former_certificates_stream_means_nothing_once_the_new_one_was_used() {
     check(&is_renewed(), say_goodbye(1), NOTHING);
     check(&is_renewed(), say_goodbye(2), record(goodbye()));
+}
+
+#[test]
+fn a_node_that_stops_between_two_certificates_says_goodbye_with_the_former() {
+    let given = [is_active(), vec![(900, renewed(2, 900, &[supersedes(1, 300)]))]].concat();
+    check(&given, say_goodbye(1), record(goodbye()));
+    check(&given, say_goodbye(7), NOTHING);
 }
 
 #[test]

@@ -20,7 +20,7 @@ const BUFFERS: i32 = 4;
 /// When the oldest part is dropped by flushing what still needs it; bounds the time of a start.
 const WAL_BYTES: u64 = 256 << 20;
 /// A process has 20,000 here, and connections need them more.
-const OPEN_FILES: i32 = 512;
+const OPEN_FILES: i32 = 256;
 
 /// The options of the database.
 pub(super) fn database(create: bool) -> Options {

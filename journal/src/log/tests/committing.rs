@@ -42,6 +42,19 @@ async fn rule_03_what_was_answered_is_in_the_views_and_after_reopening() {
 }
 
 #[tokio::test]
+async fn rule_01_a_version_that_the_views_do_not_show_yet_is_not_told() {
+    let ground = Ground::new();
+    let log = ground.create().await;
+    let before = log.views().clone();
+    log.append(step(1, "n1", 0)).await.unwrap();
+    // As between the store's write and the fold: the log is ahead of the views in hand.
+    assert_eq!(log.version_seen(&node("n1"), &before).unwrap(), None);
+    assert_eq!(log.version_seen(&node("n2"), &before).unwrap(), Some(0));
+    assert_eq!(log.version_seen(&node("n1"), &log.views()).unwrap(), Some(1));
+    log.stop().await;
+}
+
+#[tokio::test]
 async fn rule_01_of_two_conflicting_appends_in_one_entry_the_first_wins() {
     let ground = Ground::new();
     let log = ground.create().await;
