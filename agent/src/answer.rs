@@ -42,6 +42,8 @@ pub struct Identity {
     pub renew_after: Timestamp,
     /// When to renew, counted from the answer: this machine's clock may be wrong (R25).
     pub renew_in: Duration,
+    /// When the certificate ends, counted from the answer: this machine's clock may be wrong (R25).
+    pub expires_in: Duration,
     /// Absent in maintenance mode.
     pub vcluster: Option<String>,
     /// Certificate and key, to connect with. Without the chain: journals know their authorities.
@@ -93,6 +95,7 @@ pub fn check(answer: pb::EnrollResponse, key: &NodeKey) -> Result<Identity, Answ
         not_after: times.not_after,
         renew_after: times.renew_after,
         renew_in: times.renew_after.since(times.journal_time).max(SOONEST_RENEWAL),
+        expires_in: times.not_after.since(times.journal_time),
         vcluster: answer.vcluster_id,
         credential,
     })
@@ -184,6 +187,7 @@ mod tests {
         assert_eq!(identity.certificate.as_ref(), answer.certificate);
         assert_eq!(identity.credential.chain(), std::slice::from_ref(&identity.certificate));
         assert!(identity.renew_in > SOONEST_RENEWAL);
+        assert!(identity.expires_in > identity.renew_in);
     }
 
     #[test]

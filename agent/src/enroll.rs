@@ -1,6 +1,7 @@
 //! Enrollment: asks journals until one answers with a certificate (design §3, steps 2 and 9).
 //!
-//! [`crate::run`] calls it once a boot, `loadtest` once a made-up machine.
+//! [`crate::run`] calls it once a boot, and again when the certificate's time is over; `loadtest` once a made-up
+//! machine.
 //!
 //! Every try is a connection of its own, without a client certificate, and goes to the journals in an order of its own.
 //!
@@ -23,7 +24,7 @@ use crate::{
     journals::{self, Journals},
     key::NodeKey,
     machine::Machine,
-    retry::{Patience, Tries, Verdict, most_telling, verdict},
+    retry::{Patience, Tries, Verdict, most_telling, remedy, verdict},
 };
 
 /// The version of the protocol that this agent speaks (R26).
@@ -43,7 +44,8 @@ pub struct Enrolled {
     pub journal: JournalAddress,
 }
 
-/// Enrolls a machine with this key.
+/// Enrolls a machine with this key. Endless patience also outlasts a refusal that has a [`remedy`] (R14): a node must
+/// not be lost because it booted before it was registered, or soon after a crash.
 ///
 /// # Errors
 /// With the refusal if it is final, with the last failure if patience is over.
@@ -64,7 +66,10 @@ pub async fn enroll(
     loop {
         match round(journals, &request, key, patience).await {
             Ok(enrolled) => return Ok(enrolled),
-            Err(failure) => tries.pause(failure).await?,
+            Err(failure) => match remedy(&failure) {
+                Some(mended) if !patience.is_bounded() => tries.outlast(&failure, mended).await,
+                Some(_) | None => tries.pause(failure).await?,
+            },
         }
     }
 }

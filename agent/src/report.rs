@@ -37,7 +37,7 @@ enum Reader {
 #[derive(Debug, Serialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum Change {
-    /// It was given its first certificate of this boot.
+    /// It was given a certificate by an enrollment: the first, or one after the time of the last.
     Enrolled(Enrollment),
     /// Its subscription is open.
     Subscribed {

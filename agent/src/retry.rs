@@ -3,13 +3,15 @@
 //! [`crate::enroll`] and [`crate::run`] ask it after every failed try. Waiting is spread by full jitter, so that the
 //! nodes of a cluster that lost their journal at one moment do not come back at one moment.
 //!
-//! Not here, on purpose: a clock in the rules. All but [`Tries::pause`] is arithmetic, and tested as such.
+//! Not here, on purpose: a clock in the rules. All but the waiting of [`Tries`] is arithmetic, and tested as such.
 //!
-//! **Invariant:** a wait that a journal asked for is never cut short, and no wait is without a bound.
+//! **Invariant:** a wait that a journal asked for is never cut short, and no wait is without a bound. One exception: a
+//! journal that says `ALREADY_ACTIVE` tells the end of a certificate, days away, and an operator may let the node in
+//! sooner.
 
 use std::time::Duration;
 
-use proto::outcome::Failure;
+use proto::{outcome::Failure, reason::Reason};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::{self, Instant};
 use tonic::Code;
@@ -20,6 +22,8 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(30);
 /// No wait that a journal asks for is believed beyond this; the drain of the largest queue is far shorter.
 const LONGEST_TOLD: Duration = Duration::from_secs(300);
+/// No wait for what an operator or time mends is longer, but for its spread.
+const LONGEST_OUTLASTED: Duration = Duration::from_secs(60);
 /// Nodes that were told one moment spread over this much.
 const SPREAD: Duration = Duration::from_millis(100);
 
@@ -54,6 +58,27 @@ pub fn verdict(failure: &Failure) -> Verdict {
     }
 }
 
+/// Refusals of an enrollment that the journal does not take back by itself, and what ends each of them.
+const REMEDIES: [(Reason, &str); 3] = [
+    (
+        Reason::AlreadyActive,
+        "this hardware is enrolled with another key; it is let in when that certificate or its activity ends, or after \
+         `pact node revoke` and `pact node enroll`",
+    ),
+    (Reason::NodeNotEnrolled, "register this hardware with `pact node enroll`"),
+    (
+        Reason::HardwareMismatch,
+        "correct the hardware file and start the agent again, or register the hardware that this machine has",
+    ),
+];
+
+/// What time or an operator must do before a refused enrollment succeeds, as a sentence for the operator. `None`: the
+/// journal alone decides (see [`verdict`]), or nothing helps.
+pub fn remedy(failure: &Failure) -> Option<&'static str> {
+    let Failure::Refused(refusal) = failure else { return None };
+    REMEDIES.iter().find(|(reason, _)| *reason == refusal.reason).map(|(_, mended)| *mended)
+}
+
 /// How long to wait before the next try.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Backoff {
@@ -68,12 +93,31 @@ impl Backoff {
     }
 
     fn drawn(&mut self, told: Option<Duration>, random: u64) -> Duration {
-        let doubled = FIRST.saturating_mul(2u32.saturating_pow(self.failed));
-        self.failed = self.failed.saturating_add(1);
+        let doubled = self.doubled();
         match told {
             Some(told) => told.min(LONGEST_TOLD) + part(SPREAD, random),
             None => part(doubled.min(LONGEST), random),
         }
+    }
+
+    /// The wait after one more refusal that has a [`remedy`]. Nodes that crashed together were told about the same: a
+    /// quarter more spreads them.
+    fn outlasting(&mut self, told: Option<Duration>, random: u64) -> Duration {
+        let doubled = self.doubled();
+        match told {
+            Some(told) => {
+                let least = told.clamp(FIRST, LONGEST_OUTLASTED);
+                least + part(least / 4, random)
+            }
+            None => part(doubled.min(LONGEST_OUTLASTED), random),
+        }
+    }
+
+    /// The bound of this try, without its limit.
+    fn doubled(&mut self) -> Duration {
+        let doubled = FIRST.saturating_mul(2u32.saturating_pow(self.failed));
+        self.failed = self.failed.saturating_add(1);
+        doubled
     }
 }
 
@@ -120,6 +164,24 @@ impl Tries {
         tracing::warn!(reason, message = %failure, wait_ms = wait.as_millis(), "no journal serves this node yet");
         time::sleep(wait).await;
         Ok(())
+    }
+
+    /// Waits before the next try after a refusal that has a [`remedy`], and tells the operator which.
+    pub async fn outlast(&mut self, failure: &Failure, remedy: &str) {
+        let told = match failure {
+            Failure::Refused(refusal) => refusal.retry_after,
+            Failure::ConnectionRefused(_)
+            | Failure::Unreachable(_)
+            | Failure::NotTrusted(_)
+            | Failure::Deadline(_)
+            | Failure::Usage(_)
+            | Failure::Violation(_)
+            | Failure::Failed { .. } => None,
+        };
+        let wait = self.backoff.outlasting(told, random());
+        let (reason, wait_ms) = (failure.reason_text(), wait.as_millis());
+        tracing::warn!(reason, message = %failure, wait_ms, remedy, "this node is not let in yet");
+        time::sleep(wait).await;
     }
 }
 
@@ -220,6 +282,35 @@ mod tests {
         let mut backoff = Backoff::default();
         let waits: Vec<u128> = (0..10).map(|_| backoff.drawn(None, u64::MAX).as_millis()).collect();
         assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
+    }
+
+    #[test]
+    fn only_what_time_or_an_operator_mends_is_outlasted() {
+        let mended: Vec<Reason> = Reason::ALL
+            .iter()
+            .copied()
+            .filter(|reason| remedy(&Failure::from(Refusal::new(*reason, ""))).is_some())
+            .collect();
+        assert_eq!(mended, [Reason::NodeNotEnrolled, Reason::AlreadyActive, Reason::HardwareMismatch]);
+        assert_eq!(remedy(&Failure::ConnectionRefused(ConnectionRefusal::Revoked)), None);
+    }
+
+    #[test]
+    fn rule_14_the_end_of_another_certificate_is_awaited_a_minute_at_a_time() {
+        let mut backoff = Backoff::default();
+        for (told, least, most) in [(259_200_000, 60_000, 75_000), (8_000, 8_000, 10_000), (0, 200, 250)] {
+            let told = Some(Duration::from_millis(told));
+            assert_eq!(backoff.outlasting(told, 0), Duration::from_millis(least));
+            assert_eq!(backoff.outlasting(told, u64::MAX), Duration::from_millis(most));
+        }
+    }
+
+    #[test]
+    fn waits_for_an_operator_double_up_to_a_minute() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u128> = (0..11).map(|_| backoff.outlasting(None, u64::MAX).as_millis()).collect();
+        let expected = [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000];
+        assert_eq!(waits, expected);
     }
 
     #[test]

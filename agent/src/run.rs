@@ -3,8 +3,12 @@
 //! `main` calls [`once`] or [`until`].
 //!
 //! When the subscription is lost, the agent connects again with the same certificate, at any journal. What that attempt
-//! is told decides: a revoked certificate ends the agent (exit code 4), one that has expired is replaced by a new
-//! enrollment with a new key.
+//! is told decides: a certificate that is refused while it is valid ends the agent (exit code 4). One that has expired
+//! is replaced by a new enrollment with a new key, and so is one that is refused for whatever reason after its time:
+//! journals forget a certificate a day after its end, and then do not know it. What that enrollment is told decides.
+//!
+//! [`until`] outlasts a refused enrollment that an operator or time may mend ([`remedy`](crate::retry::remedy));
+//! [`once`] ends.
 //!
 //! Not here, on purpose: any decision that a journal takes.
 //!
@@ -116,7 +120,8 @@ pub async fn once(agent: &Agent, timeout: Duration, report: &Report) -> Result<(
     Ok(())
 }
 
-/// Enrolls and stays enrolled until `stop` ends, then says goodbye.
+/// Enrolls and stays enrolled until `stop` ends, then says goodbye. A node that is not registered yet, or active with
+/// another key, is asked for until it is let in (R14).
 ///
 /// # Errors
 /// With what ended it instead: a refusal that is final.
@@ -133,7 +138,8 @@ pub async fn until(stop: impl Future<Output = ()>, agent: &Agent, report: &Repor
     ended.map(|never| match never {})
 }
 
-/// Whether a journal has taken the goodbye. If none has, the grace period ends the node's activity.
+/// Whether a journal has taken the goodbye: it has ended the stream, and without an error. Between a renewal and its
+/// subscription this is the old stream. If none has, the grace period ends the node's activity.
 async fn leave(open: Option<Subscription>) -> bool {
     let Some(subscription) = open else { return false };
     match subscription.goodbye(GOODBYE_WITHIN).await {
@@ -155,11 +161,28 @@ async fn live(
         let key = NodeKey::generate()?;
         let enrolled = enroll::enroll(&agent.journals, &agent.machine, &key, Patience::ENDLESS).await?;
         report.change(&Change::Enrolled(Enrollment::new(&enrolled.identity, &enrolled.journal)));
-        let failure = Enrollments::new(agent, report, enrolled).hold(open).await;
-        if failure != Failure::ConnectionRefused(ConnectionRefusal::Expired) {
+        let mut enrollments = Enrollments::new(agent, report, enrolled);
+        let failure = enrollments.hold(open).await;
+        if !asks_for_a_new_enrollment(&failure, enrollments.are_over()) {
             return Err(failure);
         }
-        tracing::warn!("the certificate has expired while no journal was reached: enrolling again");
+        let reason = failure.reason_text();
+        tracing::warn!(reason, message = %failure, "the certificate's time is over: enrolling again");
+    }
+}
+
+/// Whether a refusal of the certificate means that another is needed. After its time any does: journals have forgotten
+/// it, and a refusal does not speak of a later enrollment. Before, only a journal that calls it expired does.
+fn asks_for_a_new_enrollment(failure: &Failure, over: bool) -> bool {
+    match failure {
+        Failure::ConnectionRefused(ConnectionRefusal::Expired) => true,
+        Failure::ConnectionRefused(_) | Failure::Refused(_) => over,
+        Failure::Unreachable(_)
+        | Failure::NotTrusted(_)
+        | Failure::Deadline(_)
+        | Failure::Usage(_)
+        | Failure::Violation(_)
+        | Failure::Failed { .. } => false,
     }
 }
 
@@ -179,6 +202,8 @@ struct Enrollments<'a> {
     /// The journal that answered last.
     journal: JournalAddress,
     renew_at: Instant,
+    /// When the certificate's time is over. Never too early: it counts from the answer's arrival.
+    expires_at: Instant,
     /// The key of a renewal that is under way.
     next_key: Option<NodeKey>,
 }
@@ -186,12 +211,18 @@ struct Enrollments<'a> {
 impl<'a> Enrollments<'a> {
     fn new(agent: &'a Agent, report: &'a Report, enrolled: Enrolled) -> Self {
         let Enrolled { identity, journal } = enrolled;
-        let renew_at = Instant::now() + identity.renew_in;
-        Self { agent, report, identity, journal, renew_at, next_key: None }
+        let now = Instant::now();
+        let (renew_at, expires_at) = (now + identity.renew_in, now + identity.expires_in);
+        Self { agent, report, identity, journal, renew_at, expires_at, next_key: None }
     }
 
-    /// Stays subscribed until a failure that is final.
-    async fn hold(mut self, open: &mut Option<Subscription>) -> Failure {
+    /// Whether the time of the last certificate is over.
+    fn are_over(&self) -> bool {
+        Instant::now() >= self.expires_at
+    }
+
+    /// Stays subscribed until a failure that is final for the present certificate.
+    async fn hold(&mut self, open: &mut Option<Subscription>) -> Failure {
         let mut tries = Tries::new(Patience::ENDLESS);
         loop {
             let subscribed =
@@ -259,7 +290,9 @@ impl<'a> Enrollments<'a> {
                 return Err(failure);
             }
         }
-        self.renew_at = Instant::now() + self.identity.renew_in;
+        let now = Instant::now();
+        self.renew_at = now + self.identity.renew_in;
+        self.expires_at = now + self.identity.expires_in;
         self.report.change(&Change::Renewed(Enrollment::new(&self.identity, &self.journal)));
         Ok(())
     }
@@ -271,10 +304,6 @@ fn told_by_the_next_attempt(lost: Failure) -> Failure {
         Verdict::Again(_) => lost,
         Verdict::Final => Failure::Unreachable(lost.to_string()),
     }
-}
-
-fn asks_for_a_new_enrollment(failure: &Failure, _over: bool) -> bool {
-    *failure == Failure::ConnectionRefused(ConnectionRefusal::Expired)
 }
 
 #[cfg(test)]

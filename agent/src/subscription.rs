@@ -101,10 +101,10 @@ impl Subscription {
         }
     }
 
-    /// Says goodbye and waits until the journal has ended the stream: the node is inactive.
+    /// Says goodbye and waits until the journal has ended the stream without an error: the node is inactive.
     ///
     /// # Errors
-    /// If the stream was lost before, or the journal did not end it in time.
+    /// If the journal refused the goodbye, the stream was lost before, or the journal did not end it in time.
     pub async fn goodbye(mut self, within: Duration) -> Result<(), Failure> {
         match time::timeout(within, self.say_goodbye()).await {
             Ok(done) => done,
@@ -122,6 +122,7 @@ impl Subscription {
         loop {
             match self.incoming.message().await {
                 Ok(Some(_)) => {}
+                // With the status OK: an end without any status is an error (gRPC over HTTP/2).
                 Ok(None) => return Ok(()),
                 Err(status) => return Err(journals::failure(&self.connection, &status)),
             }

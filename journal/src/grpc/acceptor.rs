@@ -137,9 +137,10 @@ impl Acceptor {
 
     async fn admit(&self, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
         stream.set_nodelay(true).ok();
-        match tokio::time::timeout(FIRST_WORD, stream.readable()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return None,
+        // Not `readable`, which may be wrong.
+        match tokio::time::timeout(FIRST_WORD, stream.peek(&mut [0])).await {
+            Ok(Ok(1..)) => {}
+            Ok(Ok(0) | Err(_)) | Err(_) => return None,
         }
         let place = self.handshakes.acquire().await.ok()?;
         let stream = self.handshake(stream, address).await?;
