@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::data_dir::DataDirError;
 use crate::hardening;
 use crate::init::{InitError, Made, init};
-use crate::journal::{Journal, StartError};
+use crate::journal::{Broken, Journal, StartError};
 use crate::log::OpenError;
 
 /// Runs the command. `Ok`: done.
@@ -78,7 +78,13 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         return Err(Failure::other("the system gives no signals"));
     };
-    let journal = Journal::start(&options.data_dir, &config).await.map_err(|error| not_started(&error))?;
+    let started = tokio::select! {
+        started = Journal::start(&options.data_dir, &config) => started,
+        // Nothing was answered yet; what is half open is left as by a crash, from which a journal starts.
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let mut journal = started.map_err(|error| not_started(&error))?;
     let endpoints = journal.endpoints();
     tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, "ready");
     let broken = tokio::select! {
@@ -90,7 +96,11 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     journal.stop().await;
     match broken {
         None => Ok(()),
-        Some(message) => Err(Failure::named("LOG_UNWRITABLE", message)),
+        Some(Broken::Log(message)) => Err(Failure::named("LOG_UNWRITABLE", message)),
+        Some(Broken::Succession) => Err(Failure::named(
+            "AUTHORITY_STUCK",
+            "nobody replaces the authority any more; start the journal again",
+        )),
     }
 }
 

@@ -44,6 +44,15 @@ pub struct Journal {
     endpoints: Endpoints,
 }
 
+/// Why a journal cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// The log cannot be written any more; what happened.
+    Log(String),
+    /// Nobody replaces the authority any more; certificates would get shorter and shorter.
+    Succession,
+}
+
 /// Why a journal did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -174,9 +183,12 @@ impl Journal {
         &self.endpoints
     }
 
-    /// Resolves when the log cannot be written any more, with what happened: the process must end (R3).
-    pub async fn broken(&self) -> String {
-        self.log.broken().await
+    /// Resolves when the journal cannot go on: the process must end (R3).
+    pub async fn broken(&mut self) -> Broken {
+        tokio::select! {
+            message = self.log.broken() => Broken::Log(message),
+            _ = &mut self.succession => Broken::Succession,
+        }
     }
 
     /// Stops: no new calls, those under way end, the log is closed.

@@ -12,6 +12,9 @@ use events::vocabulary::{CertificateHash, Timestamp};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
+/// Later than any moment.
+const NEVER: u64 = u64::MAX;
+
 /// Those of one certificate, by their numbers.
 type Leashes = HashMap<u64, Weak<Leash>>;
 
@@ -23,11 +26,11 @@ pub struct Connections {
 }
 
 /// By what an open connection is held: it can be cut, and ends at a moment by itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Leash {
     id: u64,
     cut: AtomicBool,
-    /// Milliseconds since 1970; 0: no end.
+    /// Milliseconds since 1970; `NEVER`: no end.
     ends_at: AtomicU64,
     waker: AtomicWaker,
 }
@@ -46,12 +49,15 @@ impl Leash {
 
     /// When the connection ends by itself.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        Some(self.ends_at.load(Ordering::Acquire)).filter(|millis| *millis > 0).map(Timestamp::from_millis)
+        Some(self.ends_at.load(Ordering::Acquire))
+            .filter(|millis| *millis < NEVER)
+            .map(Timestamp::from_millis)
     }
 
-    /// Sets that moment: the certificate's notAfter, or the end of its overlap (R15).
+    /// Sets that moment: the certificate's notAfter, or the end of its overlap (R15). It only ever comes nearer, so
+    /// that an older look-up does not undo a newer one.
     pub fn end_at(&self, moment: Timestamp) {
-        self.ends_at.store(moment.as_millis(), Ordering::Release);
+        self.ends_at.fetch_min(moment.as_millis(), Ordering::AcqRel);
         self.waker.wake();
     }
 
@@ -65,7 +71,12 @@ impl Connections {
     /// Holds a connection that presented this certificate, or none.
     pub fn register(&self, certificate: Option<CertificateHash>) -> Arc<Leash> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let leash = Arc::new(Leash { id, ..Leash::default() });
+        let leash = Arc::new(Leash {
+            id,
+            cut: AtomicBool::new(false),
+            ends_at: AtomicU64::new(NEVER),
+            waker: AtomicWaker::new(),
+        });
         self.open.lock().entry(certificate).or_default().insert(id, Arc::downgrade(&leash));
         leash
     }
@@ -119,6 +130,16 @@ mod tests {
         let other = connections.register(Some(CertificateHash::of(b"other")));
         connections.review(&Views::default(), &[certificate], Timestamp::default());
         assert!(one.is_cut() && two.is_cut() && !other.is_cut());
+    }
+
+    #[test]
+    fn rule_15_the_end_of_a_connection_only_comes_nearer() {
+        let leash = Connections::default().register(None);
+        assert_eq!(leash.ends_at(), None);
+        for (told, held) in [(300, 300), (900, 300), (200, 200)] {
+            leash.end_at(Timestamp::from_millis(told));
+            assert_eq!(leash.ends_at(), Some(Timestamp::from_millis(held)));
+        }
     }
 
     #[test]
