@@ -27,7 +27,7 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// `RUST_LOG` is not a filter.
-    #[error("RUST_LOG is `{text}`, which is no filter; `info` or `pact_journal=debug,info` would be")]
+    #[error("RUST_LOG is `{text}`, which is no filter; `info` or `journal=debug,info` would be")]
     Filter {
         /// What the variable holds.
         text: String,

@@ -113,6 +113,10 @@ impl Failure {
             Self::Unreachable(message)
         } else if status.code() == Code::Unauthenticated {
             Self::Refused(Refusal::new(Reason::CertificateRequired, message))
+        } else if status.code() == Code::Unimplemented {
+            Self::other(
+                "this listener does not answer that call: agents and operators have listeners of their own",
+            )
         } else {
             Self::other(format!("the journal failed: {message}"))
         }

@@ -24,7 +24,7 @@ pub fn to_wire(domain: &DomainId, id: &NodeId, node: &views::Node, last_seen: Op
         node_id: id.to_string(),
         domain_id: domain.to_string(),
         state: state(&node.state).into(),
-        confirmed: current.is_some_and(|held| held.confirmed_at.is_some()),
+        confirmed: is_confirmed(&node.state),
         epoch: enrollment.map_or(0, |enrollment| enrollment.epoch),
         // No fact contests, drains or assigns a node yet.
         contested: false,
@@ -55,6 +55,15 @@ pub fn state(state: &State) -> pb::NodeState {
 /// Whether a node passes the filter of ListNodes, where `UNSPECIFIED` lets any pass.
 pub fn passes(filter: pb::NodeState, node: &State) -> bool {
     filter == pb::NodeState::Unspecified || filter == state(node)
+}
+
+/// The enrollment is confirmed by the first use of any of its certificates; one was renewed only over a used one.
+fn is_confirmed(state: &State) -> bool {
+    match state {
+        State::Active { current, overlap, .. } => current.confirmed_at.is_some() || overlap.is_some(),
+        State::Inactive { current, .. } => current.as_ref().is_some_and(|held| held.confirmed_at.is_some()),
+        State::Unknown | State::Registered { .. } | State::Revoked { .. } => false,
+    }
 }
 
 fn assurance(assurance: Option<Assurance>) -> pb::Assurance {
@@ -140,6 +149,16 @@ mod tests {
         assert_eq!(certificate.serial, Serial::from_random([7; 16]).to_string());
         assert_eq!(certificate.spki_sha256, KeyHash::of(b"key").to_string());
         assert_eq!(certificate.renew_after, Timestamp::from_millis(6_000_000));
+    }
+
+    #[test]
+    fn a_renewal_does_not_take_the_confirmation_back() {
+        let unused = Held { confirmed_at: None, ..held() };
+        let renewed =
+            State::Active { enrollment: enrollment(), current: unused.clone(), overlap: Some(held()) };
+        assert!(shown(renewed).confirmed);
+        let fresh = State::Active { enrollment: enrollment(), current: unused, overlap: None };
+        assert!(!shown(fresh).confirmed);
     }
 
     #[test]
