@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Actor, AtomicResponse, Context, Handler, Message, WrapFuture};
 use events::vocabulary::NodeId;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::executor::Executor;
 use super::order::{Answer, AskError, Request};
@@ -23,8 +23,13 @@ pub struct Ask {
     /// What is asked.
     pub request: Request,
     /// Who waits; gone, if the caller gave up.
-    pub reply: oneshot::Sender<Result<Answer, AskError>>,
+    pub reply: Reply,
+    /// Its place among the node's orders, given back when it is carried out.
+    pub place: Option<OwnedSemaphorePermit>,
 }
+
+/// Where an answer goes.
+pub type Reply = oneshot::Sender<Result<Answer, AskError>>;
 
 impl Message for Ask {
     type Result = ();
@@ -55,6 +60,7 @@ impl Handler<Ask> for NodeActor {
             let answer = executor.carry_out(&node, &ask.request).await;
             // A caller that gave up asks again and gets the same answer (R14 a).
             ask.reply.send(answer).ok();
+            drop(ask.place);
         };
         AtomicResponse::new(Box::pin(work.into_actor(self)))
     }

@@ -8,10 +8,10 @@ use actix::prelude::SendError;
 use actix::{Actor, Addr, ArbiterHandle};
 use events::vocabulary::{NodeId, Principal};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::executor::Executor;
-use super::node_actor::{Ask, NodeActor};
+use super::node_actor::{Ask, NodeActor, Reply};
 use super::order::{Answer, AskError, Request};
 
 /// A node has one machine: more of its requests than this at once are somebody's mistake, and each would be decided on a
@@ -49,29 +49,30 @@ impl Nodes {
     /// Has a node's actor carry out an order. Without a free place it answers at once ([`AskError::Overloaded`]).
     pub async fn ask(&self, node: &NodeId, request: Request) -> Result<Answer, AskError> {
         let (reply, answer) = oneshot::channel();
-        let _place = self.send(node, Ask { request, reply })?;
+        self.send(node, request, reply)?;
         let answer = answer.await.unwrap_or(Err(AskError::Interrupted));
         self.forget_stranger(node);
         answer
     }
 
-    /// Answers the place that the order takes; none for an operator's, which must not wait behind a node's.
-    fn send(&self, node: &NodeId, ask: Ask) -> Result<Option<OwnedSemaphorePermit>, AskError> {
+    /// The order takes its place with it, until it is carried out: a caller that gives up does not make room for the
+    /// next one. An operator's takes none, for it must not wait behind a node's.
+    fn send(&self, node: &NodeId, request: Request, reply: Reply) -> Result<(), AskError> {
         let known = self.known(node);
-        let place = match &ask.request.principal {
+        let place = match &request.principal {
             Principal::Operator(_) | Principal::Journal(_) => None,
             Principal::Anonymous | Principal::Node(_) => {
                 Some(known.places.try_acquire_owned().map_err(|_| AskError::Overloaded)?)
             }
         };
-        let ask = match known.address.try_send(ask) {
-            Ok(()) => return Ok(place),
+        let ask = match known.address.try_send(Ask { request, reply, place }) {
+            Ok(()) => return Ok(()),
             Err(SendError::Full(_)) => return Err(AskError::Overloaded),
             Err(SendError::Closed(ask)) => ask,
         };
         // The actor panicked over an earlier order; a new one takes this.
         self.actors.lock().remove(node);
-        self.known(node).address.try_send(ask).map(|()| place).map_err(|_| AskError::Overloaded)
+        self.known(node).address.try_send(ask).map_err(|_| AskError::Overloaded)
     }
 
     fn known(&self, node: &NodeId) -> Known {
