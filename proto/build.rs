@@ -11,8 +11,12 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 3] =
-    ["proto/pact/v1/boot_config.proto", "proto/pact/v1/enrollment.proto", "proto/pact/v1/node.proto"];
+const FILES: [&str; 4] = [
+    "proto/pact/v1/boot_config.proto",
+    "proto/pact/v1/enrollment.proto",
+    "proto/pact/v1/node.proto",
+    "proto/pact/v1/vcluster.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ROOT}");

@@ -343,7 +343,15 @@ impl EnrollmentService for FakeJournal {
 
 #[tonic::async_trait]
 impl BootConfigService for FakeJournal {
+    type StreamBootConfigStream = ReceiverStream<Result<proto::pb::ConfigChunk, Status>>;
     type SubscribeConfigUpdatesStream = ReceiverStream<Result<JournalMessage, Status>>;
+
+    async fn stream_boot_config(
+        &self,
+        _: Request<proto::pb::BootConfigRequest>,
+    ) -> Result<Response<Self::StreamBootConfigStream>, Status> {
+        Err(Status::unimplemented("under construction"))
+    }
 
     async fn subscribe_config_updates(
         &self,

@@ -78,6 +78,7 @@ impl Enroll {
                 system_uuid: self.uuid.unwrap_or_default(),
             }),
             labels,
+            vcluster_id: None,
         })
     }
 }

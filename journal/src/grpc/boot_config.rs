@@ -43,7 +43,15 @@ type Messages = Pin<Box<dyn Stream<Item = Result<pb::JournalMessage, Status>> + 
 
 #[tonic::async_trait]
 impl BootConfigService for BootConfigEdge {
+    type StreamBootConfigStream = Pin<Box<dyn Stream<Item = Result<pb::ConfigChunk, Status>> + Send>>;
     type SubscribeConfigUpdatesStream = Messages;
+
+    async fn stream_boot_config(
+        &self,
+        _: Request<pb::BootConfigRequest>,
+    ) -> Result<Response<Self::StreamBootConfigStream>, Status> {
+        Err(Status::unimplemented("under construction"))
+    }
 
     async fn subscribe_config_updates(
         &self,

@@ -45,6 +45,13 @@ impl NodeService for NodeEdge {
         Ok(Response::new(pb::RegisterNodeResponse { node: self.show(&id), seq }))
     }
 
+    async fn batch_register_nodes(
+        &self,
+        _: Request<pb::BatchRegisterNodesRequest>,
+    ) -> Answered<pb::BatchRegisterNodesResponse> {
+        Err(Status::unimplemented("under construction"))
+    }
+
     async fn list_nodes(&self, request: Request<pb::ListNodesRequest>) -> Answered<pb::ListNodesResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
         let wire = request.into_inner();

@@ -44,7 +44,7 @@ impl Operator {
         let request = pb::RegisterNodeRequest {
             node_id: node_id.to_owned(),
             hardware_identity: Some(hardware.clone()),
-            labels: Default::default(),
+            ..Default::default()
         };
         let answered = NodeServiceClient::new(self.0.channel()).register_node(request).await;
         Ok(answer(&self.0, answered)?.node.expect("every change answers with the node"))
