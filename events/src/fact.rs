@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::stream::{StreamName, StreamVersion};
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, JournalId, NodeId, OperatorId, Principal, RemarkHash, Timestamp,
+    AppendId, Assurance, AuthorityId, JournalId, NodeId, OperatorId, Overlay, Principal, RemarkHash,
+    Timestamp, VClusterId,
 };
-use crate::{authority, domain, node, operator};
+use crate::{authority, domain, node, operator, vcluster};
 
 /// What happened, to whom. **Stored** (R6): variants are only ever added, at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub enum Fact {
     Authority(AuthorityId, authority::Event),
     /// To an operator.
     Operator(OperatorId, operator::Event),
+    /// To a vCluster.
+    VCluster(VClusterId, vcluster::Event),
 }
 
 impl Fact {
@@ -26,7 +29,9 @@ impl Fact {
     pub fn streams(&self) -> Vec<StreamName> {
         match self {
             Self::Domain(event) => match event {
-                domain::Event::Created(_) | domain::Event::RemarkErased { .. } => vec![StreamName::Domain],
+                domain::Event::Created(_)
+                | domain::Event::RemarkErased { .. }
+                | domain::Event::DefaultSet { .. } => vec![StreamName::Domain],
                 domain::Event::JoinTokenCreated { secret_sha256, .. } => {
                     vec![StreamName::Domain, StreamName::Join(*secret_sha256)]
                 }
@@ -43,6 +48,7 @@ impl Fact {
                 }
             }
             Self::Node(id, event) => node_streams(id, event),
+            Self::VCluster(id, vcluster::Event::OverlaySet { .. }) => vec![StreamName::VCluster(id.clone())],
         }
     }
 
@@ -53,6 +59,23 @@ impl Fact {
             Self::Node(id, _) => StreamName::Node(id.clone()),
             Self::Authority(id, _) => StreamName::Authority(*id),
             Self::Operator(id, _) => StreamName::Operator(id.clone()),
+            Self::VCluster(id, _) => StreamName::VCluster(id.clone()),
+        }
+    }
+
+    /// The overlay that it sets, if it sets one.
+    pub fn overlay(&self) -> Option<Overlay> {
+        match self {
+            Self::Domain(domain::Event::DefaultSet { overlay })
+            | Self::VCluster(_, vcluster::Event::OverlaySet { overlay }) => Some(*overlay),
+            Self::Domain(
+                domain::Event::Created(_)
+                | domain::Event::JoinTokenCreated { .. }
+                | domain::Event::RemarkErased { .. },
+            )
+            | Self::Node(..)
+            | Self::Authority(..)
+            | Self::Operator(..) => None,
         }
     }
 
@@ -65,13 +88,15 @@ impl Fact {
             Self::Operator(_, operator::Event::Renewed { .. })
             | Self::Domain(_)
             | Self::Authority(..)
+            | Self::VCluster(..)
             | Self::Node(
                 _,
                 node::Event::Registered { .. }
                 | node::Event::CertificateIssued { .. }
                 | node::Event::EnrollmentConfirmed { .. }
                 | node::Event::Deactivated { .. }
-                | node::Event::Reactivated { .. },
+                | node::Event::Reactivated { .. }
+                | node::Event::Assigned { .. },
             ) => None,
         }
     }
@@ -89,7 +114,8 @@ fn node_streams(id: &NodeId, event: &node::Event) -> Vec<StreamName> {
         }
         node::Event::EnrollmentConfirmed { .. }
         | node::Event::Deactivated { .. }
-        | node::Event::Reactivated { .. } => {}
+        | node::Event::Reactivated { .. }
+        | node::Event::Assigned { .. } => {}
     }
     streams
 }
@@ -120,6 +146,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// The overlay that the fact sets, if it sets one: its bytes lie beside the facts (design §8).
+    pub fn overlay(&self) -> Option<Overlay> {
+        self.fact.overlay()
+    }
+
     /// The version that the fact gave to a stream.
     pub fn version_of(&self, name: &StreamName) -> Option<u64> {
         self.streams.iter().find(|at| at.name == *name).map(|at| at.version)

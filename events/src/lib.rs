@@ -19,5 +19,6 @@ pub mod operator;
 #[cfg(test)]
 mod samples;
 pub mod stream;
+pub mod vcluster;
 pub mod views;
 pub mod vocabulary;

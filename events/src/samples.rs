@@ -18,7 +18,7 @@ use crate::stream::{StreamName, StreamVersion};
 use crate::views::Views;
 use crate::vocabulary::{
     AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareIdentity, JoinTokenId, KeyHash, Labels,
-    LogId, Mac, NodeId, OperatorId, Principal, Remark, Role, SecretHash, Serial, Timestamp,
+    LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark, Role, SecretHash, Serial, Timestamp,
 };
 
 /// The day on which all sample histories begin.
@@ -147,6 +147,15 @@ pub(crate) fn revoked(serials: &[u8], macs: &[u8]) -> Event {
         macs: macs.iter().copied().map(mac).collect(),
         reason: Some(remark("stolen").hash()),
     }
+}
+
+pub(crate) fn assigned(vcluster: &str) -> Event {
+    Event::Assigned { vcluster: vcluster.parse().unwrap() }
+}
+
+pub(crate) fn overlay_set(vcluster: &str, bytes: &[u8]) -> Fact {
+    let overlay = Overlay::of(bytes).unwrap();
+    Fact::VCluster(vcluster.parse().unwrap(), crate::vcluster::Event::OverlaySet { overlay })
 }
 
 pub(crate) fn remark(text: &str) -> Remark {

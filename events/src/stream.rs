@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::vocabulary::{AuthorityId, KeyHash, Mac, NodeId, OperatorId, SecretHash};
+use crate::vocabulary::{AuthorityId, KeyHash, Mac, NodeId, OperatorId, SecretHash, VClusterId};
 
 /// A fact lies in at most this many streams (R2).
 pub const MAX_STREAMS: usize = 32;
@@ -29,6 +29,8 @@ pub enum StreamName {
     Key(KeyHash),
     /// The claim to a join token.
     Join(SecretHash),
+    /// A vCluster.
+    VCluster(VClusterId),
 }
 
 /// A text that names no stream.
@@ -46,6 +48,7 @@ impl fmt::Display for StreamName {
             Self::Mac(mac) => write!(f, "mac/{mac}"),
             Self::Key(key) => write!(f, "key/{key}"),
             Self::Join(hash) => write!(f, "join/{hash}"),
+            Self::VCluster(id) => write!(f, "vcluster/{id}"),
         }
     }
 }
@@ -65,6 +68,7 @@ impl FromStr for StreamName {
             Some(("mac", mac)) => part(mac, Self::Mac),
             Some(("key", key)) => part(key, Self::Key),
             Some(("join", hash)) => part(hash, Self::Join),
+            Some(("vcluster", id)) => part(id, Self::VCluster),
             None | Some(_) => Err(InvalidStreamName),
         }
     }

@@ -26,6 +26,8 @@ pub struct Config {
     pub certificate_ttl_secs: u64,
     /// Life of an authority's certificate, 45 days by default; at least three times a node's.
     pub authority_ttl_secs: u64,
+    /// How long a node may be away before it is believed gone, 5 minutes by default; 1 to 86400 (R19).
+    pub grace_period_secs: u64,
     /// Whether the listeners answer gRPC server reflection.
     pub reflection: bool,
 }
@@ -41,6 +43,7 @@ impl Default for Config {
             advertise: vec![],
             certificate_ttl_secs: 259_200,
             authority_ttl_secs: events::authority::DEFAULT_LIFETIME.as_secs(),
+            grace_period_secs: 300,
             reflection: false,
         }
     }
@@ -113,6 +116,9 @@ impl Config {
         }
         if self.authority_ttl_secs > 315_360_000 {
             return limit("authority_ttl_secs", self.authority_ttl_secs, "at most 315360000 seconds");
+        }
+        if !(1..=86_400).contains(&self.grace_period_secs) {
+            return limit("grace_period_secs", self.grace_period_secs, "from 1 to 86400 seconds");
         }
         if self.advertise.is_empty() {
             return limit("advertise", 0, "at least one name or address of the server certificate");

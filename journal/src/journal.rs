@@ -22,6 +22,8 @@ use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
 use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
 use crate::hardening;
 use crate::log::{Log, OpenError};
+use crate::overlays::Overlays;
+use crate::presence::{Streams, timers::Timers, updates::Updates};
 use crate::server_credential::{self, ServerCredentialError};
 use crate::succession::{Succession, SuccessionError};
 
@@ -41,6 +43,8 @@ pub struct Journal {
     system: ActorSystem,
     listeners: Listeners,
     succession: JoinHandle<()>,
+    /// The timers of nodes, and who tells them of changes.
+    presence: [JoinHandle<()>; 2],
     endpoints: Endpoints,
 }
 
@@ -157,14 +161,25 @@ impl Journal {
             certificate_ttl: Duration::from_secs(config.certificate_ttl_secs),
         };
         let connections = Arc::new(Connections::default());
-        let reviewed = Arc::clone(&connections);
-        let views_of = log.clone();
-        log.on_change(move |certificates| reviewed.review(&views_of.views(), certificates, clock::now()));
+        let streams = Streams::new(clock::now());
+        let updates = Updates::new(log.clone(), streams.clone());
+        tell_changes(log, &connections, &streams, &updates);
+        let nodes = Nodes::new(executor, system.arbiters());
+        let timers = Timers {
+            log: log.clone(),
+            streams: streams.clone(),
+            nodes: nodes.clone(),
+            journal_id: identity.journal_id.clone(),
+            grace: Duration::from_secs(config.grace_period_secs),
+        };
         let endpoints = endpoints(&agents, &operators)?;
         let agent_endpoint = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
         let edge = Edge {
             log: log.clone(),
-            nodes: Nodes::new(executor, system.arbiters()),
+            nodes,
+            streams,
+            updates: updates.clone(),
+            overlays: Overlays::new(log.clone(), identity.journal_id.clone()),
             domain_id: identity.domain_id.clone(),
             endpoints: Arc::from([agent_endpoint]),
             reflection: config.reflection,
@@ -174,8 +189,9 @@ impl Journal {
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
+        let presence = [tokio::spawn(timers.run()), tokio::spawn(updates.run())];
         data_dir.write_endpoints(&endpoints)?;
-        Ok(Self { data_dir, log: log.clone(), system, listeners, succession, endpoints })
+        Ok(Self { data_dir, log: log.clone(), system, listeners, succession, presence, endpoints })
     }
 
     /// Where it listens.
@@ -196,9 +212,25 @@ impl Journal {
         self.data_dir.remove_endpoints();
         self.listeners.stop().await;
         self.succession.abort();
+        self.presence.iter().for_each(JoinHandle::abort);
         self.system.stop();
         self.log.stop().await;
     }
+}
+
+/// Whom the log tells of what a fold changed. All of it is quick: it runs on the log's thread.
+fn tell_changes(log: &Log, connections: &Arc<Connections>, streams: &Streams, updates: &Updates) {
+    let (connections, streams, updates) = (Arc::clone(connections), streams.clone(), updates.clone());
+    let views_of = log.clone();
+    log.on_change(move |changed| {
+        if !changed.certificates.is_empty() {
+            connections.review(&views_of.views(), &changed.certificates, clock::now());
+        }
+        streams.look_at(&changed.nodes);
+        if changed.configurations {
+            updates.wake();
+        }
+    });
 }
 
 /// The log's time never runs back: behind its last fact nothing can be recorded (R24).

@@ -10,7 +10,9 @@
 //! log/         one Raft entry and one fsync for all that waits; applies; folds the views
 //! ```
 //!
-//! Beside them: [`init`] makes a domain, [`journal`] starts and stops, [`succession`] replaces authorities.
+//! Beside them: [`presence`] knows which nodes are here, gives up the absent and tells the others of changes; [`overlays`]
+//! sets and shows what they are configured by; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
+//! replaces authorities.
 //! Not here: any rule. Rules are in `events`.
 
 pub mod actors;
@@ -27,7 +29,9 @@ mod hardening;
 pub mod init;
 pub mod journal;
 pub mod log;
+mod overlays;
 mod own_append;
+mod presence;
 mod random;
 mod server_credential;
 mod succession;

@@ -13,3 +13,4 @@ pub mod hardware;
 pub mod moment;
 pub mod node;
 pub mod rejection;
+pub mod vcluster;

@@ -60,6 +60,7 @@ fn content(fact: &Fact) -> (String, Map<String, Value>) {
         Fact::Node(_, event) => plain(event),
         Fact::Authority(_, event) => plain(event),
         Fact::Operator(_, event) => plain(event),
+        Fact::VCluster(_, event) => plain(event),
     };
     let (kind, fields) = entries(event).into_iter().next().expect("an event is an object with one entry");
     let mut fields = entries(fields);
@@ -82,6 +83,7 @@ fn subject(fact: &Fact) -> Option<(&'static str, String)> {
         Fact::Node(id, _) => Some(("node_id", id.to_string())),
         Fact::Authority(id, _) => Some(("authority_id", id.to_string())),
         Fact::Operator(id, _) => Some(("operator_id", id.to_string())),
+        Fact::VCluster(id, _) => Some(("vcluster", id.to_string())),
     }
 }
 
@@ -95,9 +97,11 @@ fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
         Fact::Domain(
             domain::Event::Created(_)
             | domain::Event::JoinTokenCreated { .. }
-            | domain::Event::RemarkErased { .. },
+            | domain::Event::RemarkErased { .. }
+            | domain::Event::DefaultSet { .. },
         )
         | Fact::Authority(..)
+        | Fact::VCluster(..)
         | Fact::Operator(_, operator::Event::Renewed { .. })
         | Fact::Node(
             _,
@@ -105,7 +109,8 @@ fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
             | node::Event::CertificateIssued { .. }
             | node::Event::EnrollmentConfirmed { .. }
             | node::Event::Deactivated { .. }
-            | node::Event::Reactivated { .. },
+            | node::Event::Reactivated { .. }
+            | node::Event::Assigned { .. },
         ) => return None,
     };
     Some((field, fact.remark()))

@@ -2,8 +2,8 @@
 
 use events::certificate::Certificate;
 use events::fact::{Fact, Record};
-use events::vocabulary::Remark;
-use events::{authority, domain, node, operator};
+use events::vocabulary::{Overlay, Remark};
+use events::{authority, domain, node, operator, vcluster};
 
 use crate::fact_json::remark_text;
 
@@ -15,6 +15,7 @@ pub fn what(record: &Record, remarks: &[Remark]) -> String {
         Fact::Authority(_, event) => of_authority(event),
         Fact::Node(_, event) => of_node(event, said()),
         Fact::Operator(_, event) => of_operator(event, said()),
+        Fact::VCluster(_, vcluster::Event::OverlaySet { overlay }) => of_overlay(overlay),
     }
 }
 
@@ -25,6 +26,7 @@ fn of_domain(event: &domain::Event) -> String {
             format!("{token_id} until {expires_at}")
         }
         domain::Event::RemarkErased { seq, .. } => format!("of fact {seq}"),
+        domain::Event::DefaultSet { overlay } => of_overlay(overlay),
     }
 }
 
@@ -70,6 +72,7 @@ fn of_node(event: &node::Event, said: &str) -> String {
             };
             with_remark(cause, said)
         }
+        node::Event::Assigned { vcluster } => vcluster.to_string(),
     }
 }
 
@@ -81,6 +84,10 @@ fn of_operator(event: &operator::Event, said: &str) -> String {
         operator::Event::Renewed { certificate, .. } => of_certificate(certificate),
         operator::Event::Revoked { serial, .. } => with_remark(&format!("serial {serial}"), said),
     }
+}
+
+fn of_overlay(overlay: &Overlay) -> String {
+    format!("{} bytes, sha256 {}", overlay.size, overlay.sha256)
 }
 
 fn of_certificate(certificate: &Certificate) -> String {

@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::vocabulary::{Der, DomainId, JoinTokenId, JournalId, LogId, RemarkHash, SecretHash, Timestamp};
+use crate::vocabulary::{
+    Der, DomainId, JoinTokenId, JournalId, LogId, Overlay, RemarkHash, SecretHash, Timestamp,
+};
 
 /// A fact about the domain. **Stored** (R6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,12 @@ pub enum Event {
         seq: u64,
         /// The hash of what was erased.
         remark: RemarkHash,
+    },
+    /// Nodes in no vCluster are configured by this overlay from here on.
+    #[serde(rename = "DomainDefaultSet")]
+    DefaultSet {
+        /// Which.
+        overlay: Overlay,
     },
 }
 
@@ -124,11 +132,26 @@ pub fn decide(state: &State, command: Command) -> Result<Event, Rejection> {
     }
 }
 
+/// Decides an order to set the overlay of the nodes in no vCluster, over the one that stands. None: it is so already.
+///
+/// # Errors
+/// Before there is a domain.
+pub fn set_default(
+    state: &State,
+    present: Option<Overlay>,
+    overlay: Overlay,
+) -> Result<Option<Event>, Rejection> {
+    match state {
+        State::Unknown => Err(Rejection::NotCreated),
+        State::Created(_) => Ok((present != Some(overlay)).then_some(Event::DefaultSet { overlay })),
+    }
+}
+
 /// Folds a fact. Total.
 pub fn evolve(state: State, event: &Event) -> State {
     match event {
         Event::Created(created) => State::Created(created.clone()),
-        Event::JoinTokenCreated { .. } | Event::RemarkErased { .. } => state,
+        Event::JoinTokenCreated { .. } | Event::RemarkErased { .. } | Event::DefaultSet { .. } => state,
     }
 }
 

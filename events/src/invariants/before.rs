@@ -23,7 +23,7 @@ impl<'a> Before<'a> {
         let (node, operator) = match &record.fact {
             Fact::Node(id, _) => (Some((id, past.views.registry.node(id))), None),
             Fact::Operator(id, _) => (None, past.views.operators.get(id)),
-            Fact::Domain(_) | Fact::Authority(..) => (None, None),
+            Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..) => (None, None),
         };
         Self { past, node, operator }
     }
@@ -50,7 +50,8 @@ impl<'a> Before<'a> {
                 | StreamName::Operator(_)
                 | StreamName::Mac(_)
                 | StreamName::Key(_)
-                | StreamName::Join(_),
+                | StreamName::Join(_)
+                | StreamName::VCluster(_),
                 _,
             ) => self.past.claim(stream).or_else(|| self.past.views.version(stream)).unwrap_or(0),
         }

@@ -16,7 +16,10 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         (Fact::Node(id, Event::CertificateIssued { epoch, .. }), KeyHolder::Node(holder, held)) => {
             id == holder && epoch == held
         }
-        (Fact::Node(..) | Fact::Operator(..) | Fact::Domain(_) | Fact::Authority(..), _) => false,
+        (
+            Fact::Node(..) | Fact::Operator(..) | Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..),
+            _,
+        ) => false,
     };
     ensure(own, || match holder {
         KeyHolder::Node(holder, epoch) => format!("the key belongs to {holder} in its epoch {epoch}"),

@@ -23,7 +23,10 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
                 "it does not release exactly the node's addresses".to_owned()
             })
         }
-        Event::EnrollmentConfirmed { .. } | Event::Deactivated { .. } | Event::Reactivated { .. } => Ok(()),
+        Event::EnrollmentConfirmed { .. }
+        | Event::Deactivated { .. }
+        | Event::Reactivated { .. }
+        | Event::Assigned { .. } => Ok(()),
     }
 }
 

@@ -111,11 +111,13 @@ fn issued(fact: &Fact) -> Option<(&Certificate, &Der)> {
             | node::Event::EnrollmentConfirmed { .. }
             | node::Event::Deactivated { .. }
             | node::Event::Reactivated { .. }
-            | node::Event::Revoked { .. },
+            | node::Event::Revoked { .. }
+            | node::Event::Assigned { .. },
         )
         | Fact::Operator(_, operator::Event::Revoked { .. })
         | Fact::Domain(_)
-        | Fact::Authority(..) => None,
+        | Fact::Authority(..)
+        | Fact::VCluster(..) => None,
     }
 }
 

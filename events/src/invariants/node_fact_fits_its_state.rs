@@ -29,6 +29,11 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         Event::Revoked { .. } => {
             ensure(!matches!(state, State::Unknown), || "it was never registered".to_owned())
         }
+        Event::Assigned { vcluster } => {
+            ensure(!matches!(state, State::Unknown), || "it was never registered".to_owned())?;
+            let exists = past.views.vclusters.get(vcluster).is_some();
+            ensure(exists, || format!("there is no vCluster {vcluster}"))
+        }
     }
 }
 

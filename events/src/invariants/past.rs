@@ -58,7 +58,8 @@ impl Past {
             | StreamName::Node(_)
             | StreamName::Authority(_)
             | StreamName::Operator(_)
-            | StreamName::Mac(_) => None,
+            | StreamName::Mac(_)
+            | StreamName::VCluster(_) => None,
         }
     }
 
@@ -75,7 +76,8 @@ impl Past {
                 | StreamName::Node(_)
                 | StreamName::Authority(_)
                 | StreamName::Operator(_)
-                | StreamName::Mac(_) => {}
+                | StreamName::Mac(_)
+                | StreamName::VCluster(_) => {}
             }
         }
         if let Some(serial) = serial(&record.fact) {
@@ -100,7 +102,7 @@ impl Past {
 pub(super) fn serial(fact: &Fact) -> Option<Serial> {
     match fact {
         Fact::Authority(_, authority::Event::Announced(announced)) => Some(announced.serial),
-        Fact::Authority(_, authority::Event::Retired {}) | Fact::Domain(_) => None,
+        Fact::Authority(_, authority::Event::Retired {}) | Fact::Domain(_) | Fact::VCluster(..) => None,
         Fact::Node(..) | Fact::Operator(..) => super::issued(fact).map(|(certificate, _)| certificate.serial),
     }
 }

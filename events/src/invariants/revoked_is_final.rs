@@ -18,7 +18,7 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
             operator::State::Revoked { .. } => Err(format!("the operator {id} was revoked")),
             operator::State::Unknown | operator::State::Active { .. } => Ok(()),
         },
-        Fact::Domain(_) | Fact::Authority(..) => Ok(()),
+        Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..) => Ok(()),
     }
 }
 
@@ -29,7 +29,8 @@ fn node(past: &Before<'_>, record: &Record, id: &NodeId, event: &Event) -> Resul
         Event::CertificateIssued { .. }
         | Event::EnrollmentConfirmed { .. }
         | Event::Deactivated { .. }
-        | Event::Reactivated { .. } => alive(id, state),
+        | Event::Reactivated { .. }
+        | Event::Assigned { .. } => alive(id, state),
         Event::Revoked { serials, .. } => {
             alive(id, state)?;
             all_named(record, state, serials)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::certificate::Terms;
 use crate::vocabulary::{
     BootId, DomainId, HardwareIdentity, KeyHash, Labels, Mac, NodeId, RemarkHash, Serial, Timestamp,
+    VClusterId,
 };
 
 use super::event::{DeactivationCause, RevocationCause};
@@ -59,6 +60,17 @@ pub struct Register {
     pub labels: Labels,
     /// Who has the addresses now.
     pub macs: MacClaims,
+    /// The vCluster that it shall be in; none: maintenance mode.
+    pub vcluster: Option<Group>,
+}
+
+/// A vCluster that an order names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub id: VClusterId,
+    /// Whether it exists.
+    pub exists: bool,
 }
 
 /// See [`Command::Enroll`].

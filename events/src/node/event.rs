@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::Certificate;
-use crate::vocabulary::{BootId, Der, HardwareIdentity, Labels, Mac, RemarkHash, Serial};
+use crate::vocabulary::{BootId, Der, HardwareIdentity, Labels, Mac, RemarkHash, Serial, VClusterId};
 
 /// A fact about one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,12 @@ pub enum Event {
         macs: Vec<Mac>,
         /// What the operator said.
         reason: Option<RemarkHash>,
+    },
+    /// The node is in this vCluster from here on, and in no other.
+    #[serde(rename = "NodeAssigned")]
+    Assigned {
+        /// Which.
+        vcluster: VClusterId,
     },
 }
 

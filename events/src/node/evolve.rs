@@ -10,7 +10,12 @@ use super::state::{Enrollment, Held, State};
 pub fn evolve(state: State, event: &Event, recorded_at: Timestamp, assurance: Option<Assurance>) -> State {
     match event {
         Event::Registered { epoch, hardware, labels } => State::Registered {
-            enrollment: Enrollment { epoch: *epoch, hardware: hardware.clone(), labels: labels.clone() },
+            enrollment: Enrollment {
+                epoch: *epoch,
+                hardware: hardware.clone(),
+                labels: labels.clone(),
+                vcluster: None,
+            },
         },
         Event::CertificateIssued { certificate, supersedes, .. } => {
             let new = Held { certificate: certificate.clone(), assurance, confirmed_at: None };
@@ -57,6 +62,13 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp, assurance: Op
             | State::Revoked { enrollment } => State::Revoked { enrollment },
             State::Unknown => State::Unknown,
         },
+        Event::Assigned { vcluster } => {
+            let mut state = state;
+            if let Some(enrollment) = state.enrollment_mut() {
+                enrollment.vcluster = Some(vcluster.clone());
+            }
+            state
+        }
     }
 }
 

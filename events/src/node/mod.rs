@@ -10,6 +10,7 @@
 
 mod command;
 mod decide;
+mod due;
 mod event;
 mod evolve;
 mod rejection;
@@ -17,8 +18,9 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, Enroll, KeyClaim, KeyHolder, MacClaims, Register, Renew};
+pub use command::{Command, Enroll, Group, KeyClaim, KeyHolder, MacClaims, Register, Renew};
 pub use decide::{Decision, Issue, decide};
+pub use due::{Presence, due, next_due};
 pub use event::{Cause, DeactivationCause, Event, RevocationCause, Supersession};
 pub use evolve::evolve;
 pub use rejection::Rejection;

@@ -1,6 +1,6 @@
 //! Why the journal says no to an order about a node. Nothing is broken: the caller is told, nothing changes.
 
-use crate::vocabulary::{NodeId, Timestamp};
+use crate::vocabulary::{NodeId, Timestamp, VClusterId};
 
 /// A refusal; each is one reason of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,8 +12,17 @@ pub enum Rejection {
     #[error("no such node")]
     NotFound,
     /// `NODE_ALREADY_ENROLLED`
-    #[error("the node is enrolled already")]
-    AlreadyEnrolled,
+    #[error("the node is enrolled already{}", if *.equally { "" } else { ", with other hardware or another vCluster" })]
+    AlreadyEnrolled {
+        /// With the same hardware, vCluster and labels.
+        equally: bool,
+    },
+    /// `VCLUSTER_NOT_FOUND`
+    #[error("there is no vCluster {vcluster}; an operator makes one with `pact vcluster set`")]
+    VClusterNotFound {
+        /// The name.
+        vcluster: VClusterId,
+    },
     /// `HARDWARE_IDENTITY_CONFLICT`
     #[error("a MAC address belongs to the node {owner}")]
     HardwareConflict {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::certificate::Certificate;
-use crate::vocabulary::{Assurance, HardwareIdentity, Labels, Serial, Timestamp};
+use crate::vocabulary::{Assurance, HardwareIdentity, Labels, Serial, Timestamp, VClusterId};
 
 /// A renewed certificate's predecessor lives on this long after the first use of the new one (R15).
 pub const OVERLAP: Duration = Duration::from_secs(300);
@@ -51,6 +51,8 @@ pub struct Enrollment {
     pub hardware: HardwareIdentity,
     /// The operator's notes.
     pub labels: Labels,
+    /// The logical group that it is in; none: maintenance mode.
+    pub vcluster: Option<VClusterId>,
 }
 
 /// A certificate in the hands of a node.
@@ -74,6 +76,22 @@ impl State {
             | Self::Inactive { enrollment, .. }
             | Self::Revoked { enrollment } => Some(enrollment),
         }
+    }
+
+    /// The permission, to be changed by a fact.
+    pub(super) fn enrollment_mut(&mut self) -> Option<&mut Enrollment> {
+        match self {
+            Self::Unknown => None,
+            Self::Registered { enrollment }
+            | Self::Active { enrollment, .. }
+            | Self::Inactive { enrollment, .. }
+            | Self::Revoked { enrollment } => Some(enrollment),
+        }
+    }
+
+    /// The logical group of the node; none: maintenance mode.
+    pub fn vcluster(&self) -> Option<&VClusterId> {
+        self.enrollment().and_then(|enrollment| enrollment.vcluster.as_ref())
     }
 
     /// The current certificate, expired or not.

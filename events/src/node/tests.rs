@@ -67,7 +67,13 @@ fn terms(secs: u64) -> Terms {
 }
 
 fn register(hardware: HardwareIdentity, macs: MacClaims) -> Command {
-    Command::Register(Register { domain: "hpc".parse().unwrap(), hardware, labels: Labels::default(), macs })
+    Command::Register(Register {
+        domain: "hpc".parse().unwrap(),
+        hardware,
+        labels: Labels::default(),
+        macs,
+        vcluster: None,
+    })
 }
 
 /// A machine presents itself at this second; its request carries a free key of this number.

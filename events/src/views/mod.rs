@@ -11,19 +11,23 @@ mod registry;
 mod revocations;
 #[cfg(test)]
 mod tests;
+mod vclusters;
 
-use crate::domain;
 use crate::fact::{Fact, Record};
 use crate::node::{KeyClaim, KeyHolder};
 use crate::stream::StreamName;
-use crate::vocabulary::{CertificateHash, KeyHash, NodeId, OperatorId, Role, Serial, Timestamp};
+use crate::vocabulary::{
+    CertificateHash, KeyHash, NodeId, OperatorId, Overlay, Role, Serial, Timestamp, VClusterId,
+};
+use crate::{domain, node};
 
 pub use authorities::{Authorities, Authority};
 pub use certificates::{Certificates, Holder, Known};
 pub use keys::{Keys, RELEASED_AFTER};
 pub use operators::{Operator, Operators};
-pub use registry::{Identified, Node, Registry};
+pub use registry::{Census, Identified, Node, Registry};
 pub use revocations::{Revocation, Revocations};
+pub use vclusters::{Configured, VCluster, VClusters};
 
 /// All views, folded up to one fact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,13 +52,41 @@ pub struct Views {
     pub authorities: Authorities,
     /// The operators.
     pub operators: Operators,
+    /// The vClusters and their overlays.
+    pub vclusters: VClusters,
 }
 
-/// What a fold changed that open connections depend on.
+impl Changed {
+    /// Takes in what the next fold changed.
+    pub fn add(&mut self, next: Self) {
+        self.certificates.extend(next.certificates);
+        self.nodes.extend(next.nodes);
+        self.configurations |= next.configurations;
+    }
+}
+
+/// What a fold changed that open connections and timers depend on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changed {
     /// The certificates whose [`Standing`] may be another now.
     pub certificates: Vec<CertificateHash>,
+    /// The nodes that a fact told of.
+    pub nodes: Vec<NodeId>,
+    /// Whether an overlay was set or a node assigned: some nodes may have another boot configuration now.
+    pub configurations: bool,
+}
+
+/// What a node is configured by at its boot, and from then on (design §3 step 9).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootConfig {
+    /// None: maintenance mode, under the domain's default.
+    pub vcluster: Option<VClusterId>,
+    /// None: there is none.
+    pub overlay: Option<Overlay>,
+    /// The seq of the fact that set the overlay; 0: there is none.
+    pub revision: u64,
+    /// Since when the node has this configuration: the last fact that it comes from.
+    pub since: u64,
 }
 
 /// What a certificate opens, by the issuance fact alone (R10).
@@ -106,7 +138,9 @@ impl Views {
             Fact::Domain(event) => {
                 self.domain = domain::evolve(std::mem::take(&mut self.domain), event);
                 self.domain_version = record.subject_version();
+                changed.configurations = self.vclusters.fold(record);
             }
+            Fact::VCluster(..) => changed.configurations = self.vclusters.fold(record),
             Fact::Authority(id, event) => self.authorities.fold(*id, event, record),
             Fact::Operator(id, event) => {
                 self.keys.fold(record);
@@ -121,6 +155,8 @@ impl Views {
                 self.revocations.fold(record, &self.certificates);
                 self.authorities.note_issuance(record);
                 changed.certificates = self.registry.fold(id, event, record);
+                changed.nodes.push(id.clone());
+                changed.configurations = matches!(event, node::Event::Assigned { .. });
             }
         }
         self.certificates.forget(record.recorded_at);
@@ -158,6 +194,20 @@ impl Views {
         }
     }
 
+    /// What a node is configured by. None: there is no such node.
+    pub fn boot_config(&self, id: &NodeId) -> Option<BootConfig> {
+        let node = self.registry.node(id)?;
+        let vcluster = node.state.vcluster();
+        let configured = self.vclusters.configured(vcluster);
+        let revision = configured.map_or(0, |configured| configured.revision);
+        Some(BootConfig {
+            vcluster: vcluster.cloned(),
+            overlay: configured.map(|configured| configured.overlay),
+            revision,
+            since: revision.max(node.grouped_seq),
+        })
+    }
+
     /// Who has a public key (R8).
     pub fn key_claim(&self, key: KeyHash) -> KeyClaim {
         KeyClaim { key, holder: self.keys.holder(&key).cloned() }
@@ -174,6 +224,7 @@ impl Views {
             StreamName::Operator(id) => Some(self.operators.get(id).map_or(0, |operator| operator.version)),
             StreamName::Mac(mac) => Some(self.registry.mac_version(mac)),
             StreamName::Key(key) => self.keys.version(key),
+            StreamName::VCluster(id) => Some(self.vclusters.get(id).map_or(0, |vcluster| vcluster.version)),
             StreamName::Join(_) => None,
         }
     }
@@ -181,7 +232,7 @@ impl Views {
 
 /// The certificate that a fact tells of and its holder: of nodes and operators alike.
 fn issued(record: &Record) -> Option<(&crate::certificate::Certificate, Holder, KeyHolder)> {
-    use crate::{node, operator};
+    use crate::operator;
     match &record.fact {
         Fact::Node(id, node::Event::CertificateIssued { certificate, epoch, .. }) => {
             Some((certificate, Holder::Node(id.clone()), KeyHolder::Node(id.clone(), *epoch)))
@@ -197,9 +248,11 @@ fn issued(record: &Record) -> Option<(&crate::certificate::Certificate, Holder, 
             | node::Event::EnrollmentConfirmed { .. }
             | node::Event::Deactivated { .. }
             | node::Event::Reactivated { .. }
-            | node::Event::Revoked { .. },
+            | node::Event::Revoked { .. }
+            | node::Event::Assigned { .. },
         )
         | Fact::Domain(_)
+        | Fact::VCluster(..)
         | Fact::Authority(..) => None,
     }
 }

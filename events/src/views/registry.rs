@@ -16,6 +16,7 @@ pub struct Registry {
     macs: BTreeMap<Mac, MacHolder>,
     serials: BTreeMap<BmcSerial, BTreeSet<NodeId>>,
     uuids: BTreeMap<SystemUuid, BTreeSet<NodeId>>,
+    census: Census,
 }
 
 /// One node as the registry knows it.
@@ -31,6 +32,47 @@ pub struct Node {
     pub registered_by: Principal,
     /// The fact that carries its newest certificate; 0: none yet.
     pub issued_seq: u64,
+    /// When that was recorded: a node that never connects is missed from then on (R19).
+    pub issued_at: Timestamp,
+    /// The fact that put it into its present vCluster, or into none.
+    pub grouped_seq: u64,
+}
+
+/// How many nodes there are of each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// They may enroll.
+    pub registered: u64,
+    /// They have a certificate and are believed present.
+    pub active: u64,
+    /// They are believed gone.
+    pub inactive: u64,
+    /// Their enrollment is over.
+    pub revoked: u64,
+}
+
+impl Census {
+    fn of(&mut self, state: &State) -> Option<&mut u64> {
+        match state {
+            State::Unknown => None,
+            State::Registered { .. } => Some(&mut self.registered),
+            State::Active { .. } => Some(&mut self.active),
+            State::Inactive { .. } => Some(&mut self.inactive),
+            State::Revoked { .. } => Some(&mut self.revoked),
+        }
+    }
+
+    fn leave(&mut self, state: &State) {
+        if let Some(count) = self.of(state) {
+            *count -= 1;
+        }
+    }
+
+    fn enter(&mut self, state: &State) {
+        if let Some(count) = self.of(state) {
+            *count += 1;
+        }
+    }
 }
 
 /// Who has an address, or had it last.
@@ -64,6 +106,17 @@ impl Registry {
     /// All nodes, by name.
     pub fn nodes(&self) -> impl Iterator<Item = (&NodeId, &Node)> {
         self.nodes.iter()
+    }
+
+    /// The nodes behind a name, in their order: whoever looks at very many lets others in between.
+    pub fn nodes_after(&self, last: Option<&NodeId>) -> impl Iterator<Item = (&NodeId, &Node)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.nodes.range::<NodeId, _>((last.map_or(Unbounded, Excluded), Unbounded))
+    }
+
+    /// How many nodes there are of each state.
+    pub fn census(&self) -> Census {
+        self.census
     }
 
     /// How many nodes there are.
@@ -116,22 +169,32 @@ impl Registry {
             registered_at: record.recorded_at,
             registered_by: record.principal.clone(),
             issued_seq: 0,
+            issued_at: record.recorded_at,
+            grouped_seq: record.seq,
         });
         let before = usable(&node.state);
         if matches!(event, Event::Registered { .. }) {
             unindex(&mut self.serials, &mut self.uuids, id, &node.state);
         }
-        node.state = evolve(std::mem::take(&mut node.state), event, record.recorded_at, record.assurance);
+        let old = std::mem::take(&mut node.state);
+        self.census.leave(&old);
+        node.state = evolve(old, event, record.recorded_at, record.assurance);
+        self.census.enter(&node.state);
         node.version = record.subject_version();
         let after = usable(&node.state);
         match event {
             Event::Registered { hardware, .. } => {
                 node.registered_at = record.recorded_at;
                 node.registered_by = record.principal.clone();
+                node.grouped_seq = record.seq;
                 self.claim(id, hardware, record);
             }
             Event::Revoked { macs, .. } => self.release(id, macs, record),
-            Event::CertificateIssued { .. } => node.issued_seq = record.seq,
+            Event::CertificateIssued { .. } => {
+                node.issued_seq = record.seq;
+                node.issued_at = record.recorded_at;
+            }
+            Event::Assigned { .. } => node.grouped_seq = record.seq,
             Event::EnrollmentConfirmed { .. } | Event::Deactivated { .. } | Event::Reactivated { .. } => {}
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));

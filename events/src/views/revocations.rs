@@ -49,7 +49,11 @@ impl Revocations {
             Fact::Operator(_, operator::Event::Revoked { serial, .. }) => {
                 self.revoke(*serial, record, certificates);
             }
-            Fact::Node(..) | Fact::Operator(..) | Fact::Domain(_) | Fact::Authority(..) => {}
+            Fact::Node(..)
+            | Fact::Operator(..)
+            | Fact::Domain(_)
+            | Fact::Authority(..)
+            | Fact::VCluster(..) => {}
         }
     }
 

@@ -112,6 +112,10 @@ digest!(
     RemarkHash
 );
 digest!(
+    /// SHA-256 of a whole overlay: where it lies in the log's store, and what a node checks (design §8).
+    OverlayHash
+);
+digest!(
     /// SHA-256 of a token's or join token's secret (R23): the secret itself is never stored.
     SecretHash
 );

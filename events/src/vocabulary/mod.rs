@@ -14,6 +14,7 @@ mod identifier;
 mod labels;
 mod mac;
 mod name;
+mod overlay;
 mod principal;
 mod remark;
 mod role;
@@ -24,7 +25,9 @@ mod timestamp;
 pub use boot_id::{BootId, InvalidBootId};
 pub use der::Der;
 pub(crate) use digest::sha256;
-pub use digest::{AppendId, CertificateHash, Digest, InvalidHex, KeyHash, LogId, RemarkHash, SecretHash};
+pub use digest::{
+    AppendId, CertificateHash, Digest, InvalidHex, KeyHash, LogId, OverlayHash, RemarkHash, SecretHash,
+};
 pub use hardware::{Assurance, BmcSerial, HardwareIdentity, InvalidHardware, MAX_MACS, SystemUuid};
 pub use identifier::{AuthorityId, InvalidUlid, JoinTokenId};
 pub use labels::{InvalidLabel, Labels};
@@ -32,6 +35,7 @@ pub use mac::{InvalidMac, Mac};
 pub use name::{
     DomainId, InvalidName, JournalId, MAX_NAMES_TOGETHER, NodeId, OperatorId, VClusterId, names_fit_together,
 };
+pub use overlay::{MAX_OVERLAY_BYTES, Overlay, OverlayTooLarge};
 pub use principal::{InvalidPrincipal, Principal};
 pub use remark::{InvalidRemark, Remark};
 pub use role::{InvalidRole, Role, Verb};

@@ -25,8 +25,10 @@ pub enum Role {
 pub enum Verb {
     /// Change who may exist in the domain: enroll, decommission, revoke.
     Administer,
-    /// Look at nodes.
+    /// Look at nodes and vClusters.
     Read,
+    /// Change what the nodes of a vCluster are configured by.
+    Configure,
 }
 
 /// A text that is no role.
@@ -38,10 +40,16 @@ impl Role {
     /// Whether the role may use the verb at all. What a reader then sees is [`Role::sees`]'s matter.
     pub fn may(&self, verb: Verb) -> bool {
         match (self, verb) {
-            (Self::PlatformAdmin, Verb::Administer | Verb::Read) => true,
-            (Self::Ops(_) | Self::Viewer(_), Verb::Read) => true,
-            (Self::Ops(_) | Self::Viewer(_), Verb::Administer) => false,
+            (Self::PlatformAdmin, Verb::Administer | Verb::Read | Verb::Configure)
+            | (Self::Ops(_), Verb::Read | Verb::Configure)
+            | (Self::Viewer(_), Verb::Read) => true,
+            (Self::Ops(_), Verb::Administer) | (Self::Viewer(_), Verb::Administer | Verb::Configure) => false,
         }
+    }
+
+    /// Whether the role may set the overlay of this vCluster (`None`: the domain's default).
+    pub fn configures(&self, vcluster: Option<&VClusterId>) -> bool {
+        self.may(Verb::Configure) && self.sees(vcluster)
     }
 
     /// Whether nodes of this vCluster (`None`: unassigned) exist for the role. To whom a node is not visible it is
@@ -103,6 +111,16 @@ mod tests {
         assert!(Role::PlatformAdmin.may(Verb::Administer));
         assert!(!ops.may(Verb::Administer) && ops.may(Verb::Read));
         assert!(!viewer.may(Verb::Administer) && viewer.may(Verb::Read));
+    }
+
+    #[test]
+    fn ops_configure_their_own_vcluster_and_viewers_none() {
+        let ops: Role = "pact-ops-prod".parse().unwrap();
+        let viewer: Role = "pact-viewer-prod".parse().unwrap();
+        let (prod, test) = ("prod".parse().unwrap(), "test".parse().unwrap());
+        assert!(ops.configures(Some(&prod)) && !ops.configures(Some(&test)) && !ops.configures(None));
+        assert!(!viewer.configures(Some(&prod)));
+        assert!(Role::PlatformAdmin.configures(Some(&test)) && Role::PlatformAdmin.configures(None));
     }
 
     #[test]

@@ -166,7 +166,8 @@ impl World {
     fn register(&mut self, desk: &Desk, stale: bool, id: &NodeId, hardware: HardwareIdentity) {
         let macs = desk.views.registry.mac_claims(&hardware.macs);
         let labels = Labels::default();
-        let command = Command::Register(Register { domain: domain_id(), hardware, labels, macs });
+        let command =
+            Command::Register(Register { domain: domain_id(), hardware, labels, macs, vcluster: None });
         self.command(desk, stale, id, command, &[]);
     }
 

@@ -11,7 +11,7 @@ use events::fact::Fact;
 use events::node::{Decision, Event, Issue, Rejection};
 use events::stream::{StreamName, StreamVersion};
 use events::vocabulary::{
-    AppendId, Assurance, AuthorityId, Der, DomainId, JournalId, NodeId, Remark, Serial, Timestamp,
+    AppendId, Assurance, AuthorityId, Der, DomainId, JournalId, NodeId, Remark, Serial, Timestamp, VClusterId,
 };
 
 use crate::authority::{Csr, IssueError, Pool};
@@ -62,6 +62,12 @@ impl Executor {
         Err(AskError::Contended)
     }
 
+    /// Decides an order and does nothing.
+    pub fn rehearse(&self, node: &NodeId, request: &Request) -> Result<Answer, AskError> {
+        self.propose(node, &request.order, self.terms()?)?;
+        Ok(Answer::Settled { seq: self.log.views().seq })
+    }
+
     /// None: the views are about to change; ask again.
     fn propose(&self, node: &NodeId, order: &Order, terms: Terms) -> Result<Option<Proposal>, AskError> {
         let now = terms.now;
@@ -109,11 +115,17 @@ impl Executor {
     ) -> Result<Answer, AskError> {
         let csr = readable(&request.order, now)?;
         let der = self.pool.sign(issue.profile.clone(), csr).await.map_err(refused_or_failed)?;
-        let authority = self.authority(issue.profile.authority)?;
+        let (authority, vcluster) = self.surroundings(node, issue.profile.authority)?;
         let events = issue.complete(der.clone());
         let certificate = issued(&events).cloned().ok_or(AskError::Interrupted)?;
         self.append(node, request, expects, events, now).await?;
-        Ok(Answer::Issued(Box::new(IssuedCertificate { node_id: node.clone(), certificate, der, authority })))
+        Ok(Answer::Issued(Box::new(IssuedCertificate {
+            node_id: node.clone(),
+            certificate,
+            der,
+            authority,
+            vcluster,
+        })))
     }
 
     /// The certificate that the node has already, once the caller has proved the key (R14 a, R15).
@@ -130,8 +142,14 @@ impl Executor {
         let Fact::Node(_, Event::CertificateIssued { der, .. }) = record.fact else {
             return Err(AskError::Missing { seq });
         };
-        let authority = self.authority(certificate.authority)?;
-        Ok(Answer::Issued(Box::new(IssuedCertificate { node_id: node.clone(), certificate, der, authority })))
+        let (authority, vcluster) = self.surroundings(node, certificate.authority)?;
+        Ok(Answer::Issued(Box::new(IssuedCertificate {
+            node_id: node.clone(),
+            certificate,
+            der,
+            authority,
+            vcluster,
+        })))
     }
 
     async fn append(
@@ -164,10 +182,17 @@ impl Executor {
         Ok(Terms { now: clock::now(), serial, jitter, lifetime, authority, authority_not_after })
     }
 
-    fn authority(&self, id: AuthorityId) -> Result<Der, AskError> {
+    /// What an answer says beside the certificate: who signed it, and which vCluster the node is in.
+    fn surroundings(
+        &self,
+        node: &NodeId,
+        authority: AuthorityId,
+    ) -> Result<(Der, Option<VClusterId>), AskError> {
         let views = self.log.views();
-        let announced = views.authorities.get(&id).and_then(|authority| authority.state.announced());
-        announced.map(|announced| announced.der.clone()).ok_or(AskError::NoAuthority)
+        let announced = views.authorities.get(&authority).and_then(|authority| authority.state.announced());
+        let der = announced.map(|announced| announced.der.clone()).ok_or(AskError::NoAuthority)?;
+        let vcluster = views.registry.node(node).and_then(|node| node.state.vcluster()).cloned();
+        Ok((der, vcluster))
     }
 }
 
@@ -179,7 +204,8 @@ fn issued(events: &[Event]) -> Option<&Certificate> {
         | Event::EnrollmentConfirmed { .. }
         | Event::Deactivated { .. }
         | Event::Reactivated { .. }
-        | Event::Revoked { .. } => None,
+        | Event::Revoked { .. }
+        | Event::Assigned { .. } => None,
     })
 }
 
@@ -191,7 +217,8 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Enroll { .. }
         | Order::Renew { .. }
         | Order::Confirm { .. }
-        | Order::Goodbye { .. } => None,
+        | Order::Goodbye { .. }
+        | Order::Due { .. } => None,
     }
 }
 
@@ -201,9 +228,11 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         Order::Enroll { csr, .. } | Order::Renew { csr, .. } => {
             csr.as_ref().as_ref().cloned().map_err(|error| AskError::Csr(error.clone()))
         }
-        Order::Register { .. } | Order::Confirm { .. } | Order::Goodbye { .. } | Order::Revoke { .. } => {
-            Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at })
-        }
+        Order::Register { .. }
+        | Order::Confirm { .. }
+        | Order::Goodbye { .. }
+        | Order::Due { .. }
+        | Order::Revoke { .. } => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),
     }
 }
 

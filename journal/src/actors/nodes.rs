@@ -55,6 +55,16 @@ impl Nodes {
         answer
     }
 
+    /// What would become of an order now; nothing is recorded.
+    pub fn rehearse(&self, node: &NodeId, request: &Request) -> Result<Answer, AskError> {
+        self.executor.rehearse(node, request)
+    }
+
+    /// Has a node's actor carry out an order, when its turn comes; nobody waits for the answer.
+    pub fn tell(&self, node: &NodeId, request: Request) -> Result<(), AskError> {
+        self.send(node, request, oneshot::channel().0)
+    }
+
     /// The order takes its place with it, until it is carried out: a caller that gives up does not make room for the
     /// next one. An operator's takes none, for it must not wait behind a node's.
     fn send(&self, node: &NodeId, request: Request, reply: Reply) -> Result<(), AskError> {

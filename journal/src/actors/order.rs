@@ -1,18 +1,20 @@
 //! What can be asked of a node's actor, and what it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use events::certificate::Certificate;
 use events::node::{Rejection, RevocationCause};
 use events::vocabulary::{
-    BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Serial, Timestamp,
+    BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Serial, Timestamp, VClusterId,
 };
 
 use crate::authority::{Csr, CsrError, IssueError};
 use crate::log::{AppendError, ReadError};
+use crate::presence::Streams;
 
 /// An order with who asks, and from where.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     /// What is asked.
     pub order: Order,
@@ -23,7 +25,7 @@ pub struct Request {
 }
 
 /// What can be asked about one node. Parsed already; time and chance are added by the executor.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Order {
     /// Permit the node to exist.
     Register {
@@ -31,6 +33,8 @@ pub enum Order {
         hardware: HardwareIdentity,
         /// The operator's notes.
         labels: Labels,
+        /// The vCluster that it shall be in; none: maintenance mode.
+        vcluster: Option<VClusterId>,
     },
     /// Give a machine a certificate.
     Enroll {
@@ -59,6 +63,13 @@ pub enum Order {
     Goodbye {
         /// On the stream of this certificate.
         serial: Serial,
+    },
+    /// Do what time orders, if it orders anything when the node's turn comes.
+    Due {
+        /// Who is here then.
+        streams: Streams,
+        /// How long a node may be away.
+        grace: Duration,
     },
     /// End the enrollment.
     Revoke {
@@ -92,6 +103,8 @@ pub struct IssuedCertificate {
     pub der: Der,
     /// The certificate of the authority that signed it.
     pub authority: Der,
+    /// The vCluster of the node; none: maintenance mode.
+    pub vcluster: Option<VClusterId>,
 }
 
 /// Why an order got no answer.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use events::certificate::Terms;
 use events::fact::Fact;
-use events::node::{Command, Decision, Enroll, Register, Rejection, Renew, State, decide};
+use events::node::{Command, Decision, Enroll, Group, Register, Rejection, Renew, State, decide, due};
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
 use events::vocabulary::{DomainId, KeyHash, NodeId};
@@ -28,7 +28,11 @@ pub struct Proposal {
 pub fn key_of(order: &Order) -> Option<KeyHash> {
     match order {
         Order::Enroll { csr, .. } | Order::Renew { csr, .. } => csr.as_ref().as_ref().ok().map(Csr::key),
-        Order::Register { .. } | Order::Confirm { .. } | Order::Goodbye { .. } | Order::Revoke { .. } => None,
+        Order::Register { .. }
+        | Order::Confirm { .. }
+        | Order::Goodbye { .. }
+        | Order::Due { .. }
+        | Order::Revoke { .. } => None,
     }
 }
 
@@ -36,7 +40,11 @@ pub fn key_of(order: &Order) -> Option<KeyHash> {
 pub fn unreadable(order: &Order) -> Option<&CsrError> {
     match order {
         Order::Enroll { csr, .. } | Order::Renew { csr, .. } => csr.as_ref().as_ref().err(),
-        Order::Register { .. } | Order::Confirm { .. } | Order::Goodbye { .. } | Order::Revoke { .. } => None,
+        Order::Register { .. }
+        | Order::Confirm { .. }
+        | Order::Goodbye { .. }
+        | Order::Due { .. }
+        | Order::Revoke { .. } => None,
     }
 }
 
@@ -53,7 +61,10 @@ pub fn propose(
     let unknown = State::Unknown;
     let state = views.registry.node(node).map_or(&unknown, |node| &node.state);
     let mut reads = reads(node, order, &terms);
-    let decision = decide(node, state, command(views, domain, order, terms))?;
+    let decision = match command(views, domain, node, order, terms) {
+        Some(command) => decide(node, state, command)?,
+        None => Decision::Nothing,
+    };
     match &decision {
         Decision::Record(events) => {
             reads.extend(events.iter().flat_map(|event| Fact::Node(node.clone(), event.clone()).streams()));
@@ -74,27 +85,38 @@ fn reads(node: &NodeId, order: &Order, terms: &Terms) -> BTreeSet<StreamName> {
     let key = key_of(order).map(StreamName::Key);
     let signer = [StreamName::Authority(terms.authority), StreamName::Domain];
     match order {
-        Order::Register { hardware, .. } => {
+        Order::Register { hardware, vcluster, .. } => {
             let macs = hardware.macs.iter().copied().map(StreamName::Mac);
-            macs.chain([subject, StreamName::Domain]).collect()
+            let vcluster = vcluster.iter().cloned().map(StreamName::VCluster);
+            macs.chain(vcluster).chain([subject, StreamName::Domain]).collect()
         }
         Order::Enroll { presented, .. } => {
             let macs = presented.macs.iter().copied().map(StreamName::Mac);
             macs.chain([subject]).chain(key).chain(signer).collect()
         }
         Order::Renew { .. } => [subject].into_iter().chain(key).chain(signer).collect(),
-        Order::Confirm { .. } | Order::Goodbye { .. } | Order::Revoke { .. } => BTreeSet::from([subject]),
+        Order::Confirm { .. } | Order::Goodbye { .. } | Order::Due { .. } | Order::Revoke { .. } => {
+            BTreeSet::from([subject])
+        }
     }
 }
 
-fn command(views: &Views, domain: &DomainId, order: &Order, terms: Terms) -> Command {
+/// None: there is nothing to decide.
+fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms: Terms) -> Option<Command> {
     let key = key_of(order).map(|key| views.key_claim(key));
-    match order {
-        Order::Register { hardware, labels } => Command::Register(Register {
+    Some(match order {
+        Order::Due { streams, grace } => {
+            let known = views.registry.node(node)?;
+            return due(&known.state, streams.presence(node, known.issued_at), *grace, terms.now);
+        }
+        Order::Register { hardware, labels, vcluster } => Command::Register(Register {
             domain: domain.clone(),
             hardware: hardware.clone(),
             labels: labels.clone(),
             macs: views.registry.mac_claims(&hardware.macs),
+            vcluster: vcluster
+                .as_ref()
+                .map(|id| Group { id: id.clone(), exists: views.vclusters.get(id).is_some() }),
         }),
         Order::Enroll { presented, boot_id, .. } => Command::Enroll(Enroll {
             presented: presented.clone(),
@@ -113,5 +135,5 @@ fn command(views: &Views, domain: &DomainId, order: &Order, terms: Terms) -> Com
             reason: reason.as_ref().map(|remark| remark.hash()),
             now: terms.now,
         },
-    }
+    })
 }

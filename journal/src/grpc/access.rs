@@ -104,6 +104,16 @@ impl Admitted {
         }
     }
 
+    /// Whether the caller may set the overlay of this vCluster, or of the domain's default.
+    pub fn configures(&self, vcluster: Option<&events::vocabulary::VClusterId>) -> Result<(), Refusal> {
+        match &self.caller {
+            Caller::Operator(_, role) if role.configures(vcluster) => Ok(()),
+            Caller::Operator(..) | Caller::Anonymous | Caller::Node(..) => {
+                Err(refusal(Call::Operate(Verb::Configure), &self.caller))
+            }
+        }
+    }
+
     /// Whether a node of this vCluster exists for the caller.
     pub fn sees(&self, vcluster: Option<&events::vocabulary::VClusterId>) -> bool {
         match &self.caller {

@@ -91,7 +91,7 @@ impl EnrollmentEdge {
             domain_id: self.domain_id.to_string(),
             certificate: issued.der.as_bytes().to_vec(),
             ca_chain: vec![issued.authority.as_bytes().to_vec()],
-            vcluster_id: None,
+            vcluster_id: issued.vcluster.map(|vcluster| vcluster.to_string()),
             serial: certificate.serial.to_string(),
             not_before: Some(moment::to_wire(certificate.not_before)),
             not_after: Some(moment::to_wire(certificate.not_after)),

@@ -6,8 +6,9 @@
 //! connection   a stream on a leash; connections: all of them, to be cut   R17
 //! access       who may call what                           design §7
 //! enrollment   Enroll, RenewCert
-//! boot_config  SubscribeConfigUpdates
-//! node         what operators order and see
+//! boot_config  StreamBootConfig, SubscribeConfigUpdates; subscription: one open stream
+//! node         what operators order and see; walk: of very many nodes
+//! vcluster     what nodes are configured by
 //! refusal      an order without answer -> gRPC status
 //! ```
 //!
@@ -22,7 +23,10 @@ mod connections;
 mod enrollment;
 mod node;
 mod refusal;
+mod subscription;
+mod vcluster;
 mod verifier;
+mod walk;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +35,7 @@ use events::vocabulary::DomainId;
 use proto::pb::boot_config_service_server::BootConfigServiceServer;
 use proto::pb::enrollment_service_server::EnrollmentServiceServer;
 use proto::pb::node_service_server::NodeServiceServer;
+use proto::pb::v_cluster_service_server::VClusterServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -40,6 +45,8 @@ use tonic::transport::server::Router;
 
 use crate::actors::Nodes;
 use crate::log::Log;
+use crate::overlays::Overlays;
+use crate::presence::{Streams, updates::Updates};
 
 pub use acceptor::{Acceptor, AcceptorError, Limits};
 pub use connections::Connections;
@@ -49,9 +56,14 @@ use boot_config::BootConfigEdge;
 use confirmation::Confirmation;
 use enrollment::EnrollmentEdge;
 use node::NodeEdge;
+use vcluster::VClusterEdge;
 
 /// The largest request; a CSR of 64 KB must get a clear refusal, more is cut off.
 const LARGEST_REQUEST: usize = 96 * 1024;
+/// The largest request about nodes: a batch of 1,000 rows, each with all that a row may have.
+const LARGEST_BATCH: usize = 4 << 20;
+/// The largest request with an overlay: one that is somewhat too large must get a clear refusal.
+const LARGEST_OVERLAY: usize = 16 << 20;
 /// HTTP/2 streams on one connection of an agent: it has two or three. Each may hold a request's memory.
 const STREAMS_OF_AGENT: u32 = 8;
 /// And on one connection of an operator's tool.
@@ -72,6 +84,12 @@ pub struct Edge {
     pub log: Log,
     /// The nodes' actors.
     pub nodes: Nodes,
+    /// Which nodes are here.
+    pub streams: Streams,
+    /// Tells them of changes.
+    pub updates: Updates,
+    /// What they are configured by.
+    pub overlays: Overlays,
     /// The domain.
     pub domain_id: DomainId,
     /// The agents' listeners of all journals, as agents are told.
@@ -155,8 +173,12 @@ async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<
     });
     let boot_config = BootConfigServiceServer::new(BootConfigEdge {
         access,
+        log: edge.log.clone(),
         nodes: edge.nodes.clone(),
         confirmation,
+        overlays: edge.overlays.clone(),
+        streams: edge.streams.clone(),
+        updates: edge.updates.clone(),
         endpoints: Arc::clone(&edge.endpoints),
         stopping,
     });
@@ -175,12 +197,20 @@ async fn operator_services(edge: &Edge) -> Result<Router, EdgeError> {
         access: Access::new(edge.log.clone()),
         log: edge.log.clone(),
         nodes: edge.nodes.clone(),
+        streams: edge.streams.clone(),
         domain_id: edge.domain_id.clone(),
+    });
+    let vclusters = VClusterServiceServer::new(VClusterEdge {
+        access: Access::new(edge.log.clone()),
+        log: edge.log.clone(),
+        overlays: edge.overlays.clone(),
     });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<NodeServiceServer<NodeEdge>>().await;
+    health.set_serving::<VClusterServiceServer<VClusterEdge>>().await;
     let router = server(STREAMS_OF_OPERATOR)
-        .add_service(nodes.max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(nodes.max_decoding_message_size(LARGEST_BATCH))
+        .add_service(vclusters.max_decoding_message_size(LARGEST_OVERLAY))
         .add_service(health_service);
     with_reflection(router, edge.reflection)
 }

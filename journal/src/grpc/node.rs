@@ -1,20 +1,29 @@
 //! NodeService: what operators order and see (contract: `pact node …`).
 
-use events::node::RevocationCause;
+use events::node::{Rejection, RevocationCause};
+use events::views::Views;
 use events::vocabulary::{DomainId, NodeId, Remark, Verb};
+use futures_util::future::join_all;
 use proto::convert::{field, hardware, node};
 use proto::pb;
+use proto::pb::batch_row::Outcome;
 use proto::pb::node_service_server::NodeService;
 use proto::reason::Reason;
 use proto::refusal::Refusal;
 use tonic::{Request, Response, Status};
 
-use crate::actors::{Answer, Nodes, Order, Request as Ask};
+use crate::actors::{Answer, AskError, Nodes, Order, Request as Ask};
+use crate::clock;
 use crate::log::Log;
+use crate::presence::Streams;
 use crate::random;
 
 use super::access::{Access, Admitted, Call};
 use super::refusal::status;
+use super::walk;
+
+/// Rows of one batch: a large machine is sent in parts, so that no call holds much memory or lasts long.
+const MAX_ROWS: usize = 1000;
 
 /// See the module.
 pub struct NodeEdge {
@@ -24,6 +33,8 @@ pub struct NodeEdge {
     pub log: Log,
     /// The nodes' actors.
     pub nodes: Nodes,
+    /// Which nodes are here.
+    pub streams: Streams,
     /// The domain.
     pub domain_id: DomainId,
 }
@@ -38,31 +49,43 @@ impl NodeService for NodeEdge {
     ) -> Answered<pb::RegisterNodeResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let wire = request.into_inner();
-        let id = field::node_id(&wire.node_id)?;
-        let hardware = hardware::registered(wire.hardware_identity.as_ref())?;
-        let labels = field::labels(wire.labels)?;
-        let seq = self.order(&id, Order::Register { hardware, labels }, admitted).await?;
+        let (id, order) = registration(wire)?;
+        let seq = self.order(&id, order, admitted).await?;
         Ok(Response::new(pb::RegisterNodeResponse { node: self.show(&id), seq }))
     }
 
     async fn batch_register_nodes(
         &self,
-        _: Request<pb::BatchRegisterNodesRequest>,
+        request: Request<pb::BatchRegisterNodesRequest>,
     ) -> Answered<pb::BatchRegisterNodesResponse> {
-        Err(Status::unimplemented("under construction"))
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
+        let wire = request.into_inner();
+        if wire.rows.len() > MAX_ROWS {
+            let told = format!("{} are too many; send at most {MAX_ROWS} in a call", wire.rows.len());
+            return Err(field::invalid("rows", told).into());
+        }
+        let dry_run = wire.dry_run;
+        let rows = wire.rows.into_iter().map(|row| self.register_row(row, &admitted, dry_run));
+        // All at once: they share Raft entries. The actors put those of one node into an order.
+        let rows = join_all(rows).await;
+        Ok(Response::new(pb::BatchRegisterNodesResponse { rows, seq: self.log.views().seq }))
     }
 
     async fn list_nodes(&self, request: Request<pb::ListNodesRequest>) -> Answered<pb::ListNodesResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
         let wire = request.into_inner();
         let filter = pb::NodeState::try_from(wire.state).map_err(|error| field::invalid("state", error))?;
-        self.check_seq(wire.min_seq)?;
-        let views = self.log.views();
-        // No node is in a vCluster yet: to whom only a vCluster is visible, none is.
-        let visible = views.registry.nodes().filter(|_| admitted.sees(None));
-        let shown = visible.filter(|(_, one)| node::passes(filter, &one.state));
-        let nodes = shown.map(|(id, one)| node::to_wire(&self.domain_id, id, one, None)).collect();
-        Ok(Response::new(pb::ListNodesResponse { nodes, seq: views.seq }))
+        walk::check_seq(&self.log, wire.min_seq)?;
+        let seq = self.log.views().seq;
+        let (mut nodes, now) = (Vec::new(), clock::now());
+        walk::all_nodes(&self.log, |id, one| {
+            if admitted.sees(one.state.vcluster()) && node::passes(filter, &one.state) {
+                let last_seen = self.streams.last_seen(id, now);
+                nodes.push(node::to_wire(&self.domain_id, id, one, last_seen));
+            }
+        })
+        .await;
+        Ok(Response::new(pb::ListNodesResponse { nodes, seq }))
     }
 
     async fn inspect_node(
@@ -72,8 +95,11 @@ impl NodeService for NodeEdge {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
-        self.check_seq(wire.min_seq)?;
-        let node = self.show(&id).filter(|_| admitted.sees(None));
+        walk::check_seq(&self.log, wire.min_seq)?;
+        let seen =
+            |views: &Views| views.registry.node(&id).is_some_and(|node| admitted.sees(node.state.vcluster()));
+        let visible = seen(&self.log.views());
+        let node = self.show(&id).filter(|_| visible);
         let seq = self.log.views().seq;
         match node {
             Some(node) => Ok(Response::new(pb::InspectNodeResponse { node: Some(node), seq })),
@@ -114,21 +140,60 @@ impl NodeEdge {
         }
     }
 
-    fn show(&self, id: &NodeId) -> Option<pb::Node> {
-        let views = self.log.views();
-        views.registry.node(id).map(|one| node::to_wire(&self.domain_id, id, one, None))
-    }
-
-    /// With one journal the views show every fact that was ever answered; a later seq is a mistake of the caller.
-    fn check_seq(&self, min_seq: Option<u64>) -> Result<(), Refusal> {
-        let seq = self.log.views().seq;
-        match min_seq {
-            Some(wanted) if wanted > seq => {
-                Err(field::invalid("min_seq", format!("{wanted} is beyond the last fact, {seq}")))
+    async fn register_row(
+        &self,
+        row: pb::RegisterNodeRequest,
+        admitted: &Admitted,
+        dry_run: bool,
+    ) -> pb::BatchRow {
+        let (id, order) = match registration(row) {
+            Ok(parsed) => parsed,
+            Err(refusal) => return failed(&refusal),
+        };
+        let ask = Ask { order, principal: admitted.principal(), source: admitted.source.clone() };
+        let answered = if dry_run { self.nodes.rehearse(&id, &ask) } else { self.nodes.ask(&id, ask).await };
+        match answered {
+            Ok(_) => outcome(Outcome::Registered),
+            Err(AskError::Rejected { rejection: Rejection::AlreadyEnrolled { equally: true }, .. }) => {
+                outcome(Outcome::Unchanged)
             }
-            Some(_) | None => Ok(()),
+            Err(error) => {
+                let status = status(error);
+                // What broke has no reason of its own; the journal's log has.
+                let refusal = Refusal::from_status(&status);
+                refusal.map_or_else(|| broke(&status), |refusal| failed(&refusal))
+            }
         }
     }
+
+    fn show(&self, id: &NodeId) -> Option<pb::Node> {
+        let views = self.log.views();
+        let last_seen = self.streams.last_seen(id, clock::now());
+        views.registry.node(id).map(|one| node::to_wire(&self.domain_id, id, one, last_seen))
+    }
+}
+
+fn registration(wire: pb::RegisterNodeRequest) -> Result<(NodeId, Order), Refusal> {
+    let id = field::node_id(&wire.node_id)?;
+    let hardware = hardware::registered(wire.hardware_identity.as_ref())?;
+    let labels = field::labels(wire.labels)?;
+    let vcluster = wire.vcluster_id.filter(|id| !id.is_empty());
+    let vcluster = vcluster.map(|id| field::parsed("vcluster_id", &id)).transpose()?;
+    Ok((id, Order::Register { hardware, labels, vcluster }))
+}
+
+fn outcome(outcome: Outcome) -> pb::BatchRow {
+    pb::BatchRow { outcome: outcome.into(), ..Default::default() }
+}
+
+fn failed(refusal: &Refusal) -> pb::BatchRow {
+    let (reason, message) = (refusal.reason.to_string(), refusal.message.clone());
+    pb::BatchRow { outcome: Outcome::Failed.into(), reason, message }
+}
+
+fn broke(status: &Status) -> pb::BatchRow {
+    let (reason, message) = ("FAILED".to_owned(), status.message().to_owned());
+    pb::BatchRow { outcome: Outcome::Failed.into(), reason, message }
 }
 
 fn remark(name: &str, text: &str) -> Result<Option<Remark>, Status> {

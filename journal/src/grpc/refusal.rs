@@ -23,30 +23,40 @@ pub fn status(error: AskError) -> Status {
         AskError::Overloaded | AskError::Contended => {
             Refusal::new(Reason::Overloaded, error.to_string()).retry_after(BUSY).into()
         }
-        AskError::Append(AppendError::NoLeader) => {
-            Refusal::new(Reason::NoLeader, "no journal leads at the moment").retry_after(BUSY).into()
-        }
-        AskError::Append(AppendError::Skewed) => {
-            Refusal::new(Reason::ClockSkew, "the journals' clocks disagree").retry_after(BUSY).into()
-        }
-        AskError::Append(_)
-        | AskError::Interrupted
+        AskError::Append(error) => append_failed(error),
+        AskError::Interrupted
         | AskError::Sign(_)
         | AskError::Read(_)
         | AskError::Missing { .. }
         | AskError::Random
-        | AskError::NoAuthority => failure(&error),
+        | AskError::NoAuthority => broken(&error),
+    }
+}
+
+/// The status of an append that was not recorded.
+pub fn append_failed(error: AppendError) -> Status {
+    match error {
+        AppendError::NoLeader => {
+            Refusal::new(Reason::NoLeader, "no journal leads at the moment").retry_after(BUSY).into()
+        }
+        AppendError::Skewed => {
+            Refusal::new(Reason::ClockSkew, "the journals' clocks disagree").retry_after(BUSY).into()
+        }
+        AppendError::Conflict { .. }
+        | AppendError::Malformed
+        | AppendError::TooLarge { .. }
+        | AppendError::Stopped { .. } => broken(&error),
     }
 }
 
 /// Something broke: people with access to the journal's log learn what.
-fn failure(error: &AskError) -> Status {
+pub fn broken(error: &dyn Error) -> Status {
     let mut causes: Vec<String> = vec![];
     let mut cause = error.source();
     while let Some(error) = cause {
         causes.push(error.to_string());
         cause = error.source();
     }
-    tracing::error!(%error, ?causes, "an order failed");
+    tracing::error!(%error, ?causes, "a call failed");
     Status::internal("the journal failed; its log says why")
 }

@@ -6,6 +6,7 @@
 //!
 //! Not here: whether the history makes sense. That is what `pact-replay verify` is for.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use events::codec::{Chain, StoredValue, decode_body, keys};
 use events::domain;
 use events::fact::{Fact, Record};
 use events::views::Views;
-use events::vocabulary::{CertificateHash, JournalId, Timestamp};
+use events::vocabulary::{CertificateHash, JournalId, OverlayHash, Timestamp};
 
 use super::errors::{Damage, OpenError, StoreError};
 use super::store::state_machine::Tip;
@@ -47,7 +48,7 @@ pub(super) fn check(data_dir: &Path, journal: &JournalId) -> Result<Checked, Ope
     pass.applied(last, tip.position)?;
     pass.heads(&tip, places)?;
     pass.subjects(tip.position.seq)?;
-    pass.rest(keys::OVERLAYS)?;
+    pass.overlays(&views)?;
     Ok(Checked { views, tip, raft_id })
 }
 
@@ -187,9 +188,27 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         if count == last && sum == expected { Ok(()) } else { Err(OpenError::Damaged(Damage::Subjects)) }
     }
 
-    /// Reads what has no rule of its own: the checksums speak.
-    fn rest(&self, column: &str) -> Result<(), OpenError> {
-        self.rows(column).try_for_each(|row| row.map(|_| ()))
+    /// Each overlay lies under its own hash, and what nodes are configured by is there.
+    fn overlays(&self, views: &Views) -> Result<(), OpenError> {
+        let damaged = |key: &[u8]| {
+            let sha256 = <[u8; 32]>::try_from(key)
+                .map_or_else(|_| "without a hash".to_owned(), |hash| OverlayHash::new(hash).to_string());
+            OpenError::Damaged(Damage::Overlay { sha256 })
+        };
+        let mut present = BTreeSet::new();
+        for row in self.rows(keys::OVERLAYS) {
+            let (key, bytes) = row?;
+            let sha256 = OverlayHash::of(&bytes);
+            if sha256.as_bytes() != &*key {
+                return Err(damaged(&key));
+            }
+            present.insert(sha256);
+        }
+        let named = views.vclusters.iter().map(|(_, vcluster)| &vcluster.configured);
+        let mut named = named.chain(views.vclusters.domain_default()).map(|set| set.overlay.sha256);
+        named
+            .find(|sha256| !present.contains(sha256))
+            .map_or(Ok(()), |sha256| Err(damaged(sha256.as_bytes())))
     }
 }
 
@@ -223,10 +242,15 @@ fn founds(record: &Record, founding: &StoredFounding) -> bool {
             created.log_id == founding.log_id
                 && CertificateHash::of(created.domain_ca.as_bytes()) == founding.domain_ca_sha256
         }
-        Fact::Domain(domain::Event::JoinTokenCreated { .. } | domain::Event::RemarkErased { .. })
+        Fact::Domain(
+            domain::Event::JoinTokenCreated { .. }
+            | domain::Event::RemarkErased { .. }
+            | domain::Event::DefaultSet { .. },
+        )
         | Fact::Authority(..)
         | Fact::Operator(..)
-        | Fact::Node(..) => false,
+        | Fact::Node(..)
+        | Fact::VCluster(..) => false,
     }
 }
 

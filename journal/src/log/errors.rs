@@ -245,6 +245,12 @@ pub enum Damage {
         /// The first stream that shows it; none if only the sum does.
         stream: Option<String>,
     },
+    /// An overlay that a fact names is not there, or its bytes are others.
+    #[error("the overlay {sha256} is not there, or is not the one that was set")]
+    Overlay {
+        /// Its hash, as far as it can be told.
+        sha256: String,
+    },
     /// The index of subjects does not fit the facts.
     #[error("the index of subjects does not agree with the facts")]
     Subjects,

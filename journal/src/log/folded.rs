@@ -1,17 +1,16 @@
-//! The views of the facts recorded so far, in memory, and who wants to hear when certificates change their standing.
+//! The views of the facts recorded so far, in memory, and who wants to hear what a fold changed.
 //!
 //! The state machine folds, everybody else reads. **Invariant:** what is folded in is in the store.
 
 use events::codec::Chain;
 use events::fact::Record;
-use events::views::Views;
-use events::vocabulary::CertificateHash;
+use events::views::{Changed, Views};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::types::Position;
 
-/// Called with the certificates whose standing a fold may have changed. May look into the views, may not listen anew.
-pub(super) type Listener = Box<dyn Fn(&[CertificateHash]) + Send + Sync>;
+/// Called with what a fold changed. May look into the views, may not listen anew.
+pub(super) type Listener = Box<dyn Fn(&Changed) + Send + Sync>;
 
 /// See the module.
 pub(super) struct Folded {
@@ -40,16 +39,16 @@ impl Folded {
 
     /// Folds the facts of one entry, then tells the listeners. Readers see all of an entry or nothing of it.
     pub(super) fn fold(&self, records: &[Record], position: Position) {
-        let mut changed = Vec::new();
+        let mut changed = Changed::default();
         {
             let mut views = self.views.write();
             for record in records {
-                changed.extend(views.fold(record).certificates);
+                changed.add(views.fold(record));
             }
             *self.position.lock() = position;
         }
         // Behind the lock: a listener may look into the views.
-        if !changed.is_empty() {
+        if changed != Changed::default() {
             self.listeners.read().iter().for_each(|listener| listener(&changed));
         }
     }

@@ -37,8 +37,10 @@ use events::append::Append;
 use events::codec::{Chain, encode, keys};
 use events::fact::Record;
 use events::stream::StreamName;
-use events::views::Views;
-use events::vocabulary::{CertificateHash, JournalId, LogId, Remark, Timestamp};
+use events::views::{Changed, Views};
+use events::vocabulary::{
+    CertificateHash, JournalId, LogId, MAX_OVERLAY_BYTES, OverlayHash, Remark, Timestamp,
+};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rocksdb::WriteBatch;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -51,7 +53,7 @@ use store::{Store, state};
 use stored::{StoredFounding, StoredMember};
 use synced::Mark;
 use thread::{Ends, Prepared};
-use types::{FOUNDER, Position};
+use types::{FOUNDER, OverlayBytes, Position};
 use writer::{Counters, Waiting};
 
 pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
@@ -224,9 +226,25 @@ impl Log {
     /// Records an append. Answers when its facts are committed, stored and folded here (R3). The same append sent
     /// again gets the same answer (R7). Dropping the future does not take the append back.
     pub async fn append(&self, append: Append) -> Result<Committed, AppendError> {
+        self.send(append, None).await
+    }
+
+    /// [`Log::append`] of facts that set an overlay, with its bytes.
+    pub async fn append_with_overlay(
+        &self,
+        append: Append,
+        overlay: Vec<u8>,
+    ) -> Result<Committed, AppendError> {
+        if overlay.len() > MAX_OVERLAY_BYTES {
+            return Err(AppendError::TooLarge { bytes: overlay.len(), limit: MAX_OVERLAY_BYTES });
+        }
+        self.send(append, Some(OverlayBytes(overlay))).await
+    }
+
+    async fn send(&self, append: Append, overlay: Option<OverlayBytes>) -> Result<Committed, AppendError> {
         let bytes = weigh(&append)?;
         let (answer, answered) = oneshot::channel();
-        if self.shared.appends.send(Waiting { append, bytes, answer }).await.is_err() {
+        if self.shared.appends.send(Waiting { append, overlay, bytes, answer }).await.is_err() {
             return Err(self.stopped());
         }
         answered.await.unwrap_or_else(|_| Err(self.stopped()))
@@ -265,9 +283,14 @@ impl Log {
         read(store.as_deref().ok_or(ReadError::Closed)?).map_err(ReadError::Unreadable)
     }
 
-    /// Calls `listener` with the certificates whose standing a fold may have changed: after the fold, before the append
-    /// is answered. It runs on the thread of the log and must be quick; it may look into the views.
-    pub fn on_change(&self, listener: impl Fn(&[CertificateHash]) + Send + Sync + 'static) {
+    /// The bytes of an overlay that a fact names.
+    pub fn overlay(&self, sha256: &OverlayHash) -> Result<Option<Vec<u8>>, ReadError> {
+        self.read(|store| store.overlay(sha256))
+    }
+
+    /// Calls `listener` with what a fold changed: after the fold, before the append is answered. It runs on the thread
+    /// of the log and must be quick; it may look into the views.
+    pub fn on_change(&self, listener: impl Fn(&Changed) + Send + Sync + 'static) {
         self.shared.folded.listen(Box::new(listener));
     }
 

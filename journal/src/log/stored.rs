@@ -5,18 +5,19 @@
 
 use std::collections::BTreeSet;
 
+use events::append::Append;
 use events::codec::{Chain, DecodeError, EncodeError, decode, encode};
-use events::vocabulary::{CertificateHash, JournalId, LogId};
+use events::vocabulary::{CertificateHash, JournalId, LogId, Timestamp};
 use openraft::{CommittedLeaderId, EmptyNode, EntryPayload, Vote};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::types::{Batch, Entry, Membership, Place};
+use super::types::{Batch, Entry, Membership, OverlayBytes, Place, TypeConfig};
 
 const FORMAT: u8 = 1;
 
 /// An entry has at most this many bytes. The writer stays far below ([`super::writer`]).
-const LIMIT: usize = 16 << 20;
+const LIMIT: usize = 24 << 20;
 
 /// Writes a value behind its format.
 pub(super) fn write(value: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
@@ -162,8 +163,31 @@ impl From<StoredMembership> for Membership {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum StoredPayload {
     Blank,
-    Batch(Batch),
+    Batch(StoredBatch),
     Members(StoredMembers),
+    /// A batch with overlays.
+    OverlayBatch(StoredBatch, Vec<OverlayBytes>),
+}
+
+/// Appends and their stamp.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct StoredBatch {
+    stamp: Timestamp,
+    appends: Vec<Append>,
+}
+
+impl From<Batch> for StoredPayload {
+    fn from(Batch { stamp, appends, overlays }: Batch) -> Self {
+        let batch = StoredBatch { stamp, appends };
+        if overlays.is_empty() { Self::Batch(batch) } else { Self::OverlayBatch(batch, overlays) }
+    }
+}
+
+impl StoredBatch {
+    fn with(self, overlays: Vec<OverlayBytes>) -> EntryPayload<TypeConfig> {
+        let Self { stamp, appends } = self;
+        EntryPayload::Normal(Batch { stamp, appends, overlays })
+    }
 }
 
 /// The place of an entry in front of its payload: term, leader, index (u64 each, big-endian).
@@ -174,7 +198,7 @@ pub(super) fn write_entry(entry: Entry) -> Result<Vec<u8>, EncodeError> {
     let Place { leader_id, index } = entry.log_id;
     let payload = match entry.payload {
         EntryPayload::Blank => StoredPayload::Blank,
-        EntryPayload::Normal(batch) => StoredPayload::Batch(batch),
+        EntryPayload::Normal(batch) => batch.into(),
         EntryPayload::Membership(members) => StoredPayload::Members((&members).into()),
     };
     let place = [leader_id.term, leader_id.node_id, index].map(u64::to_be_bytes);
@@ -196,7 +220,8 @@ pub(super) fn read_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
     let log_id = read_place(bytes)?;
     let payload = match read(bytes.get(PLACE..).ok_or(DecodeError::Truncated)?)? {
         StoredPayload::Blank => EntryPayload::Blank,
-        StoredPayload::Batch(batch) => EntryPayload::Normal(batch),
+        StoredPayload::Batch(batch) => batch.with(vec![]),
+        StoredPayload::OverlayBatch(batch, overlays) => batch.with(overlays),
         StoredPayload::Members(members) => EntryPayload::Membership(members.into()),
     };
     Ok(Entry { log_id, payload })

@@ -2,10 +2,13 @@
 //!
 //! Used by everything under `log`. Not here: how it lies on disk ([`super::stored`]).
 
+use std::fmt;
+
 use events::append::{Append, Outcome};
 use events::codec::Chain;
 use events::vocabulary::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The number of the founding member in Raft. A later member gets a number of its own and never an old one (R27).
 pub(super) const FOUNDER: u64 = 1;
@@ -17,6 +20,46 @@ pub(super) struct Batch {
     pub stamp: Timestamp,
     /// In the order in which they came; the first wins (R1).
     pub appends: Vec<Append>,
+    /// The bytes of the overlays that their facts name: they go the way of the facts, so that every member has them.
+    pub overlays: Vec<OverlayBytes>,
+}
+
+/// The bytes of an overlay. Written as they are, not number by number.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct OverlayBytes(pub Vec<u8>);
+
+impl fmt::Debug for OverlayBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OverlayBytes({})", self.0.len())
+    }
+}
+
+impl Serialize for OverlayBytes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for OverlayBytes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = OverlayBytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<OverlayBytes, E> {
+                Ok(OverlayBytes(bytes.to_vec()))
+            }
+
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<OverlayBytes, E> {
+                Ok(OverlayBytes(bytes))
+            }
+        }
+        from.deserialize_byte_buf(Bytes)
+    }
 }
 
 /// What became of an entry: one outcome per append; none for entries of Raft's own.

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Committed;
 use super::broken::{Broken, in_one_line};
 use super::errors::AppendError;
-use super::types::{Batch, Raft};
+use super::types::{Batch, OverlayBytes, Raft};
 
 /// Appends of one entry: at most some ms of applying, so that no answer waits long for its neighbours.
 const MAX_APPENDS: usize = 1024;
@@ -31,7 +31,9 @@ pub(super) type Answer = Result<Committed, AppendError>;
 /// An append on its way.
 pub(super) struct Waiting {
     pub append: Append,
-    /// Encoded.
+    /// The bytes of the overlay that it sets, if it sets one.
+    pub overlay: Option<OverlayBytes>,
+    /// Encoded, without the overlay.
     pub bytes: usize,
     pub answer: oneshot::Sender<Answer>,
 }
@@ -63,30 +65,34 @@ impl Writer {
                 first = self.waiting.recv() => first,
             };
             let Some(first) = first else { return };
-            let (appends, answers) = self.gather(first);
-            if !self.write(appends, answers).await {
+            let (batch, answers) = self.gather(first);
+            if !self.write(batch, answers).await {
                 return;
             }
         }
     }
 
-    fn gather(&mut self, first: Waiting) -> (Vec<Append>, Vec<oneshot::Sender<Answer>>) {
+    fn gather(&mut self, first: Waiting) -> (Batch, Vec<oneshot::Sender<Answer>>) {
         let mut bytes = first.bytes;
-        let (mut appends, mut answers) = (vec![first.append], vec![first.answer]);
-        while appends.len() < MAX_APPENDS && bytes < MAX_BYTES {
+        let overlays = first.overlay.into_iter().collect();
+        let mut batch = Batch { stamp: Timestamp::default(), appends: vec![first.append], overlays };
+        let mut answers = vec![first.answer];
+        // At most one overlay: it may be as large as all the rest.
+        while answers.len() < MAX_APPENDS && bytes < MAX_BYTES && batch.overlays.is_empty() {
             let Ok(next) = self.waiting.try_recv() else { break };
             bytes += next.bytes;
-            appends.push(next.append);
+            batch.appends.push(next.append);
+            batch.overlays.extend(next.overlay);
             answers.push(next.answer);
         }
-        (appends, answers)
+        batch.stamp = (self.clock)();
+        (batch, answers)
     }
 
     /// Whether the log can go on.
-    async fn write(&self, appends: Vec<Append>, answers: Vec<oneshot::Sender<Answer>>) -> bool {
+    async fn write(&self, batch: Batch, answers: Vec<oneshot::Sender<Answer>>) -> bool {
         self.counters.entries.fetch_add(1, Ordering::Relaxed);
         self.counters.appends.fetch_add(answers.len() as u64, Ordering::Relaxed);
-        let batch = Batch { stamp: (self.clock)(), appends };
         let written = tokio::select! {
             biased;
             written = self.raft.client_write(batch) => written,

@@ -26,10 +26,10 @@ pub fn to_wire(domain: &DomainId, id: &NodeId, node: &views::Node, last_seen: Op
         state: state(&node.state).into(),
         confirmed: is_confirmed(&node.state),
         epoch: enrollment.map_or(0, |enrollment| enrollment.epoch),
-        // No fact contests, drains or assigns a node yet.
+        // No fact contests or drains a node yet.
         contested: false,
         draining: false,
-        vcluster_id: None,
+        vcluster_id: node.state.vcluster().map(ToString::to_string),
         hardware: enrollment.map(|enrollment| (&enrollment.hardware).into()),
         assurance: assurance(current.and_then(|held| held.assurance)).into(),
         certificate: current.map(|held| certificate(&held.certificate)),
@@ -106,6 +106,7 @@ mod tests {
             epoch: 2,
             hardware: HardwareIdentity::registered(&macs, "SN1", "").unwrap(),
             labels: "rack=r12".parse::<Labels>().unwrap(),
+            vcluster: Some("prod".parse().unwrap()),
         }
     }
 
@@ -130,6 +131,8 @@ mod tests {
             registered_at: Timestamp::from_millis(500_000),
             registered_by: Principal::Operator("admin".parse().unwrap()),
             issued_seq: 7,
+            issued_at: Timestamp::from_millis(1_000_000),
+            grouped_seq: 3,
         };
         let (domain, id) = ("alps".parse().unwrap(), "compute-042".parse().unwrap());
         to_wire(&domain, &id, &node, None).try_into().unwrap()
@@ -139,6 +142,7 @@ mod tests {
     fn an_active_node_arrives_with_all_that_is_known() {
         let node = shown(State::Active { enrollment: enrollment(), current: held(), overlap: None });
         assert_eq!((node.node_id.as_str(), node.domain_id.as_str()), ("compute-042", "alps"));
+        assert_eq!(node.vcluster.as_deref(), Some("prod"));
         assert_eq!((node.state, node.confirmed, node.epoch, node.version), ("active", true, 2, 5));
         assert_eq!(node.hardware.macs, ["aa:bb:cc:dd:ee:01"]);
         assert_eq!(node.hardware.bmc_serial.as_deref(), Some("SN1"));

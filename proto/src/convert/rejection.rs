@@ -14,7 +14,8 @@ pub fn refusal(rejection: &Rejection, now: Timestamp) -> Refusal {
         Rejection::AlreadyActive { until } => refusal.retry_after(until.since(now)),
         Rejection::NotEnrolled
         | Rejection::NotFound
-        | Rejection::AlreadyEnrolled
+        | Rejection::AlreadyEnrolled { .. }
+        | Rejection::VClusterNotFound { .. }
         | Rejection::HardwareConflict { .. }
         | Rejection::HardwareMismatch
         | Rejection::NameTooLong
@@ -29,7 +30,8 @@ fn reason(rejection: &Rejection) -> Reason {
     match rejection {
         Rejection::NotEnrolled => Reason::NodeNotEnrolled,
         Rejection::NotFound => Reason::NodeNotFound,
-        Rejection::AlreadyEnrolled => Reason::NodeAlreadyEnrolled,
+        Rejection::AlreadyEnrolled { .. } => Reason::NodeAlreadyEnrolled,
+        Rejection::VClusterNotFound { .. } => Reason::VclusterNotFound,
         Rejection::HardwareConflict { .. } => Reason::HardwareIdentityConflict,
         Rejection::HardwareMismatch => Reason::HardwareMismatch,
         Rejection::NameTooLong => Reason::NodeIdInvalid,

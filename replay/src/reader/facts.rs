@@ -229,10 +229,15 @@ fn beginning(first: &Record) -> Option<Chain> {
             let domain_ca = events::vocabulary::CertificateHash::of(created.domain_ca.as_bytes());
             Some(Chain::start(created.log_id, domain_ca))
         }
-        Fact::Domain(domain::Event::JoinTokenCreated { .. } | domain::Event::RemarkErased { .. })
+        Fact::Domain(
+            domain::Event::JoinTokenCreated { .. }
+            | domain::Event::RemarkErased { .. }
+            | domain::Event::DefaultSet { .. },
+        )
         | Fact::Node(..)
         | Fact::Authority(..)
-        | Fact::Operator(..) => None,
+        | Fact::Operator(..)
+        | Fact::VCluster(..) => None,
     }
 }
 

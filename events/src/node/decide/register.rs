@@ -3,7 +3,7 @@
 use crate::node::command::Register;
 use crate::node::event::Event;
 use crate::node::rejection::Rejection;
-use crate::node::state::State;
+use crate::node::state::{Enrollment, State};
 use crate::vocabulary::{NodeId, names_fit_together};
 
 use super::Decision;
@@ -12,8 +12,10 @@ pub(super) fn register(node: &NodeId, state: &State, register: Register) -> Resu
     let epoch = match state {
         State::Unknown => 1,
         State::Revoked { enrollment } => enrollment.epoch.saturating_add(1),
-        State::Registered { .. } | State::Active { .. } | State::Inactive { .. } => {
-            return Err(Rejection::AlreadyEnrolled);
+        State::Registered { enrollment }
+        | State::Active { enrollment, .. }
+        | State::Inactive { enrollment, .. } => {
+            return Err(Rejection::AlreadyEnrolled { equally: says_the_same(enrollment, &register) });
         }
     };
     if !names_fit_together(node.as_str(), &register.domain) {
@@ -22,9 +24,18 @@ pub(super) fn register(node: &NodeId, state: &State, register: Register) -> Resu
     if let Some(owner) = register.macs.values().find(|owner| *owner != node) {
         return Err(Rejection::HardwareConflict { owner: owner.clone() });
     }
-    Ok(Decision::Record(vec![Event::Registered {
-        epoch,
-        hardware: register.hardware,
-        labels: register.labels,
-    }]))
+    let registered = Event::Registered { epoch, hardware: register.hardware, labels: register.labels };
+    let Some(group) = register.vcluster else { return Ok(Decision::Record(vec![registered])) };
+    if !group.exists {
+        return Err(Rejection::VClusterNotFound { vcluster: group.id });
+    }
+    Ok(Decision::Record(vec![registered, Event::Assigned { vcluster: group.id }]))
+}
+
+fn says_the_same(enrollment: &Enrollment, register: &Register) -> bool {
+    // A row of a batch has no labels: it says nothing about those that stand.
+    let labels = register.labels.iter().next().is_none() || enrollment.labels == register.labels;
+    labels
+        && enrollment.hardware == register.hardware
+        && enrollment.vcluster.as_ref() == register.vcluster.as_ref().map(|group| &group.id)
 }

@@ -7,7 +7,7 @@ fn an_operator_enrolls_only_what_is_new_or_revoked() {
     let order = || register(hardware(&[1, 2]), MacClaims::default());
     check(&[], order(), record(registered(1, &[1, 2])));
     for given in [is_registered(), is_unconfirmed(), is_active(), is_inactive(), is_put_away()] {
-        check(&given, order(), Err(Rejection::AlreadyEnrolled));
+        check(&given, order(), Err(Rejection::AlreadyEnrolled { equally: true }));
     }
     check(&is_revoked(), order(), record(registered(2, &[1, 2])));
 }

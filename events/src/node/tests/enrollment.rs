@@ -27,12 +27,13 @@ fn a_name_that_does_not_fit_into_the_common_name_is_refused() {
             hardware: hardware(&[1]),
             labels: Labels::default(),
             macs: MacClaims::default(),
+            vcluster: None,
         })
     };
     let name = node(&"n".repeat(10));
     assert!(decide(&name, &State::Unknown, order(34)).is_ok());
     assert_eq!(decide(&name, &State::Unknown, order(35)), Err(Rejection::NameTooLong));
-    check(&is_active(), order(40), Err(Rejection::AlreadyEnrolled));
+    check(&is_active(), order(40), Err(Rejection::AlreadyEnrolled { equally: false }));
 }
 
 #[test]

@@ -14,11 +14,11 @@ use events::codec::{Chain, EncodeError, StoredValue, encode_body, keys};
 use events::domain;
 use events::fact::{Fact, Record};
 use events::stream::StreamName;
-use events::vocabulary::{RemarkHash, Timestamp};
+use events::vocabulary::{OverlayHash, RemarkHash, Timestamp};
 use rocksdb::WriteBatch;
 
 use super::super::errors::StoreError;
-use super::super::types::Position;
+use super::super::types::{OverlayBytes, Position};
 use super::{Head, Store};
 
 /// The end of the facts: what the next one follows.
@@ -39,15 +39,22 @@ pub(super) struct Draft<'a> {
     records: Vec<Record>,
     /// The stored values: of the new facts, and of older ones from which a remark is erased.
     values: BTreeMap<u64, Vec<u8>>,
+    /// The overlays that came with the entry.
+    overlays: BTreeMap<OverlayHash, &'a [u8]>,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(store: &'a Store, tip: Tip) -> Self {
-        Self { store, tip, heads: HashMap::new(), records: Vec::new(), values: BTreeMap::new() }
+    pub(super) fn new(store: &'a Store, tip: Tip, overlays: &'a [OverlayBytes]) -> Self {
+        let overlays = overlays.iter().map(|bytes| (OverlayHash::of(&bytes.0), bytes.0.as_slice()));
+        let overlays = overlays.collect();
+        Self { store, tip, heads: HashMap::new(), records: Vec::new(), values: BTreeMap::new(), overlays }
     }
 
     /// Takes an append in, or says why not. An error is of the store; nothing may be written then.
     pub(super) fn append(&mut self, append: &Append, stamp: Timestamp) -> Result<Outcome, StoreError> {
+        if self.lacks_an_overlay(append)? {
+            return Ok(Outcome::Malformed);
+        }
         let last = (self.tip.position.seq, self.tip.recorded_at);
         let settled = settle(append, last, stamp, |stream| self.head(stream).map(|head| head.version))?;
         match settled {
@@ -73,6 +80,12 @@ impl<'a> Draft<'a> {
         for (stream, head) in &self.heads {
             batch.put_cf(self.store.column(keys::HEADS), keys::head(stream), head.to_bytes());
         }
+        for overlay in self.records.iter().filter_map(Record::overlay) {
+            // One that did not come with the entry is there from earlier.
+            if let Some(bytes) = self.overlays.get(&overlay.sha256) {
+                batch.put_cf(self.store.column(keys::OVERLAYS), overlay.sha256.as_bytes(), bytes);
+            }
+        }
         for record in &self.records {
             if let Some(subject) = record.streams.first() {
                 let key = keys::subject(&subject.name, subject.version);
@@ -85,6 +98,20 @@ impl<'a> Draft<'a> {
     /// The new facts, and what follows them.
     pub(super) fn finish(self) -> (Vec<Record>, Tip) {
         (self.records, self.tip)
+    }
+
+    /// A fact that names bytes which no member could show is not recorded.
+    fn lacks_an_overlay(&self, append: &Append) -> Result<bool, StoreError> {
+        for overlay in append.facts.iter().filter_map(Fact::overlay) {
+            let size = match self.overlays.get(&overlay.sha256) {
+                Some(bytes) => Some(bytes.len()),
+                None => self.store.overlay(&overlay.sha256)?.map(|bytes| bytes.len()),
+            };
+            if size != usize::try_from(overlay.size).ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn head(&self, stream: &StreamName) -> Result<Head, StoreError> {

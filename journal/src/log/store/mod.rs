@@ -17,7 +17,7 @@ use std::sync::Arc;
 use events::codec::{StoredValue, decode_body, keys};
 use events::fact::Record;
 use events::stream::StreamName;
-use events::vocabulary::Remark;
+use events::vocabulary::{OverlayHash, Remark};
 use openraft::{AnyError, ErrorSubject, ErrorVerb, StorageIOError};
 use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 use serde::Serialize;
@@ -153,6 +153,11 @@ impl Store {
             Ok(Some((decode_body(value.body)?, value.remarks()?)))
         };
         read().map_err(|source| StoreError::Decode { what: "a fact", source })
+    }
+
+    /// The bytes of an overlay.
+    pub(super) fn overlay(&self, sha256: &OverlayHash) -> Result<Option<Vec<u8>>, StoreError> {
+        self.get(keys::OVERLAYS, sha256.as_bytes())
     }
 
     /// All of a column family in the order of its keys, from a key on; checksums are checked, caches left alone.

@@ -64,7 +64,7 @@ impl StateMachine {
     }
 
     fn apply_batch(&mut self, place: Place, entry: &Batch) -> Result<Reply, StoreError> {
-        let mut draft = Draft::new(&self.store, self.tip);
+        let mut draft = Draft::new(&self.store, self.tip, &entry.overlays);
         let outcomes = entry.appends.iter().map(|append| draft.append(append, entry.stamp));
         let outcomes = outcomes.collect::<Result<Vec<_>, _>>()?;
         let mut batch = draft.batch();

@@ -1,0 +1,237 @@
+//! Which nodes are here: their open subscriptions, and when each node was last heard of (R19).
+//!
+//! The edge holds a [`Stream`] for each open subscription; [`timers`] gives up nodes that are away for too long;
+//! [`updates`] tells the streams of nodes whose boot configuration changed. All of it is in this process's memory and no
+//! fact (R5): after a start everybody active gets a full grace period.
+//!
+//! Not here: what follows from it (`events::node::due`), and the wire.
+//!
+//! **Invariant:** a node counts as present from before its subscription is answered until its stream is dropped, however
+//! that comes.
+
+mod deadlines;
+mod outbox;
+pub mod timers;
+pub mod updates;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use events::node::Presence;
+use events::vocabulary::{NodeId, Serial, Timestamp};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::clock;
+
+pub use outbox::{Outbox, Told};
+
+/// The open subscriptions of all nodes. Cheap to clone.
+#[derive(Clone)]
+pub struct Streams {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    nodes: Mutex<HashMap<NodeId, Node>>,
+    /// Nodes of which something changed that time may depend on.
+    changed: Mutex<Vec<NodeId>>,
+    /// Told when `changed` has something.
+    to_look: Notify,
+    next: AtomicU64,
+    open: AtomicU64,
+    started_at: Timestamp,
+}
+
+/// What is known of a node's streams.
+#[derive(Default)]
+struct Node {
+    /// The newest last. A node has one, for a moment two while it renews.
+    open: Vec<Open>,
+    /// When the last one ended.
+    left_at: Option<Timestamp>,
+}
+
+struct Open {
+    number: u64,
+    serial: Serial,
+    outbox: Arc<Outbox>,
+}
+
+/// An open subscription. Dropping it ends the node's presence, unless there is another.
+pub struct Stream {
+    streams: Streams,
+    node: NodeId,
+    number: u64,
+    outbox: Arc<Outbox>,
+}
+
+impl Streams {
+    /// No streams yet. Nobody who is active is missed before this moment and the grace period.
+    pub fn new(started_at: Timestamp) -> Self {
+        let shared = Shared {
+            nodes: Mutex::default(),
+            changed: Mutex::default(),
+            to_look: Notify::new(),
+            next: AtomicU64::new(1),
+            open: AtomicU64::new(0),
+            started_at,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A node opens a subscription with this certificate.
+    pub fn open(&self, node: &NodeId, serial: Serial) -> Stream {
+        let (number, outbox) =
+            (self.shared.next.fetch_add(1, Ordering::Relaxed), Arc::new(Outbox::default()));
+        let open = Open { number, serial, outbox: Arc::clone(&outbox) };
+        self.shared.nodes.lock().entry(node.clone()).or_default().open.push(open);
+        self.shared.open.fetch_add(1, Ordering::Relaxed);
+        self.look_at([node]);
+        Stream { streams: self.clone(), node: node.clone(), number, outbox }
+    }
+
+    /// Whether a node is here. `issued_at`: when it got its present certificate.
+    pub fn presence(&self, node: &NodeId, issued_at: Timestamp) -> Presence {
+        let nodes = self.shared.nodes.lock();
+        let known = nodes.get(node);
+        match known.and_then(|known| known.open.last()) {
+            Some(open) => Presence::Connected { serial: open.serial },
+            None => {
+                let left_at = known.and_then(|known| known.left_at).unwrap_or_default();
+                Presence::Absent { since: left_at.max(issued_at).max(self.shared.started_at) }
+            }
+        }
+    }
+
+    /// When a node was last heard of: now, if its stream is open. None: not since this process started.
+    pub fn last_seen(&self, node: &NodeId, now: Timestamp) -> Option<Timestamp> {
+        let nodes = self.shared.nodes.lock();
+        let known = nodes.get(node)?;
+        if known.open.is_empty() { known.left_at } else { Some(now) }
+    }
+
+    /// How many subscriptions are open.
+    pub fn count(&self) -> u64 {
+        self.shared.open.load(Ordering::Relaxed)
+    }
+
+    /// Notes that something changed of these nodes that time may depend on.
+    pub fn look_at<'a>(&self, nodes: impl IntoIterator<Item = &'a NodeId>) {
+        let mut changed = self.shared.changed.lock();
+        let before = changed.len();
+        changed.extend(nodes.into_iter().cloned());
+        if changed.len() > before {
+            self.shared.to_look.notify_one();
+        }
+    }
+
+    /// Waits until something changed, and takes it.
+    async fn changed(&self) -> Vec<NodeId> {
+        loop {
+            let changed = std::mem::take(&mut *self.shared.changed.lock());
+            if !changed.is_empty() {
+                return changed;
+            }
+            self.shared.to_look.notified().await;
+        }
+    }
+
+    /// The open subscriptions, each with its node.
+    fn all(&self) -> Vec<(NodeId, Arc<Outbox>)> {
+        let nodes = self.shared.nodes.lock();
+        let of_node = |(node, known): (&NodeId, &Node)| {
+            let outboxes: Vec<_> = known.open.iter().map(|open| Arc::clone(&open.outbox)).collect();
+            outboxes.into_iter().map({
+                let node = node.clone();
+                move |outbox| (node.clone(), outbox)
+            })
+        };
+        nodes.iter().flat_map(of_node).collect()
+    }
+
+    fn close(&self, node: &NodeId, number: u64) {
+        {
+            let mut nodes = self.shared.nodes.lock();
+            let Some(known) = nodes.get_mut(node) else { return };
+            let before = known.open.len();
+            known.open.retain(|open| open.number != number);
+            if known.open.len() == before {
+                return;
+            }
+            known.open.shrink_to_fit();
+            known.left_at = Some(clock::now());
+        }
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        self.look_at([node]);
+    }
+}
+
+impl Stream {
+    /// What the node is to be told on it.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// The node said goodbye: it is away from here on, also while its stream still stands.
+    pub fn leave(&self) {
+        self.streams.close(&self.node, self.number);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.streams.close(&self.node, self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn node() -> NodeId {
+        "n1".parse().unwrap()
+    }
+
+    fn serial(number: u8) -> Serial {
+        Serial::from_random([number; 16])
+    }
+
+    #[test]
+    fn rule_19_a_node_is_here_from_its_stream_on_until_the_last_one_is_dropped() {
+        let streams = Streams::new(START);
+        let (issued, absent) =
+            (START.minus(std::time::Duration::from_secs(9)), |since| Presence::Absent { since });
+        assert_eq!(streams.presence(&node(), issued), absent(START));
+        assert_eq!(streams.last_seen(&node(), START), None);
+        let old = streams.open(&node(), serial(1));
+        let new = streams.open(&node(), serial(2));
+        assert_eq!(streams.presence(&node(), issued), Presence::Connected { serial: serial(2) });
+        assert_eq!((streams.count(), streams.last_seen(&node(), START)), (2, Some(START)));
+        drop(new);
+        assert_eq!(streams.presence(&node(), issued), Presence::Connected { serial: serial(1) });
+        old.leave();
+        let Presence::Absent { since } = streams.presence(&node(), issued) else { panic!("it left") };
+        assert!(since > START && streams.last_seen(&node(), START) == Some(since));
+        drop(old);
+        assert_eq!(streams.count(), 0, "it is counted once, though it left and was dropped");
+    }
+
+    #[test]
+    fn rule_19_grace_begins_at_the_issuance_if_that_was_later() {
+        let issued = START.plus(std::time::Duration::from_secs(9));
+        assert_eq!(Streams::new(START).presence(&node(), issued), Presence::Absent { since: issued });
+    }
+
+    #[tokio::test]
+    async fn what_changed_is_taken_once() {
+        let streams = Streams::new(START);
+        drop(streams.open(&node(), serial(1)));
+        assert_eq!(streams.changed().await, [node(), node()]);
+        streams.look_at([&"n2".parse().unwrap()]);
+        assert_eq!(streams.changed().await, ["n2".parse().unwrap()]);
+    }
+}
