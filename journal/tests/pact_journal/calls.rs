@@ -104,9 +104,14 @@ impl Agent {
 
     /// SubscribeConfigUpdates. Done when the journal's first message is there.
     pub async fn subscribe(&self) -> Answer<Subscription> {
+        self.subscribe_from(0).await
+    }
+
+    /// The same, by a node that has its configuration up to this fact.
+    pub async fn subscribe_from(&self, from_seq: u64) -> Answer<Subscription> {
         use pb::agent_message::{Hello, Message};
         let (to, messages) = mpsc::channel(4);
-        let hello = Hello { from_seq: 0, boot_id: String::new(), agent_version: "test".to_owned() };
+        let hello = Hello { from_seq, boot_id: String::new(), agent_version: "test".to_owned() };
         to.try_send(pb::AgentMessage { message: Some(Message::Hello(hello)) }).expect("there is room");
         let mut client = BootConfigServiceClient::new(self.0.channel());
         let answered = client.subscribe_config_updates(ReceiverStream::new(messages)).await;
@@ -118,6 +123,11 @@ impl Agent {
 }
 
 impl Subscription {
+    /// The next message; none when the stream is over.
+    pub async fn next(&mut self) -> Option<pb::journal_message::Message> {
+        self.from.message().await.ok().flatten().and_then(|message| message.message)
+    }
+
     /// Waits until the stream ends, for whatever reason.
     pub async fn ended(&mut self) {
         while let Ok(Some(_)) = self.from.message().await {}
@@ -171,7 +181,8 @@ pub fn credential(issued: &pb::EnrollResponse, key: &KeyPair) -> Credential {
     Credential::new(chain, key).expect("the certificate is for this key")
 }
 
-fn answer<T>(connection: &Connection, answered: Result<Response<T>, Status>) -> Answer<T> {
+/// An answer as the client understands it.
+pub fn answer<T>(connection: &Connection, answered: Result<Response<T>, Status>) -> Answer<T> {
     answered.map(Response::into_inner).map_err(|status| {
         let failure = connection.failure(&status);
         if let Failure::Refused(refusal) = &failure {

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
+mod boot_configuration;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod crash;
@@ -19,6 +21,8 @@ mod journal_process;
 mod judges;
 #[cfg(test)]
 mod openssl;
+#[cfg(test)]
+mod presence;
 #[cfg(test)]
 mod request;
 #[cfg(test)]
