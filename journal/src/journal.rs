@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
+use crate::admission::Admission;
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
@@ -165,6 +166,7 @@ impl Journal {
         let edge = Edge {
             log: log.clone(),
             nodes: Nodes::new(executor, system.arbiters()),
+            admission: Admission::new(config.unknown_per_minute),
             domain_id: identity.domain_id.clone(),
             endpoints: Arc::from([agent_endpoint]),
             reflection: config.reflection,

@@ -9,6 +9,7 @@
 //! boot_config  SubscribeConfigUpdates
 //! node         what operators order and see
 //! refusal      an order without answer -> gRPC status
+//! deadline     how long a caller waits
 //! ```
 //!
 //! tonic is used here only.
@@ -19,6 +20,7 @@ mod boot_config;
 mod confirmation;
 mod connection;
 mod connections;
+mod deadline;
 mod enrollment;
 mod node;
 mod refusal;
@@ -39,6 +41,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Router;
 
 use crate::actors::Nodes;
+use crate::admission::Admission;
 use crate::log::Log;
 
 pub use acceptor::{Acceptor, AcceptorError, Limits};
@@ -72,6 +75,8 @@ pub struct Edge {
     pub log: Log,
     /// The nodes' actors.
     pub nodes: Nodes,
+    /// Who may go on to them.
+    pub admission: Arc<Admission>,
     /// The domain.
     pub domain_id: DomainId,
     /// The agents' listeners of all journals, as agents are told.
@@ -149,6 +154,7 @@ async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<
         access: access.clone(),
         log: edge.log.clone(),
         nodes: edge.nodes.clone(),
+        admission: Arc::clone(&edge.admission),
         confirmation: confirmation.clone(),
         domain_id: edge.domain_id.clone(),
         endpoints: Arc::clone(&edge.endpoints),
