@@ -28,6 +28,9 @@ pub struct Config {
     pub authority_ttl_secs: u64,
     /// How long a node may be away before it is believed gone, 5 minutes by default; 1 to 86400 (R19).
     pub grace_period_secs: u64,
+    /// How many callers without a full hardware match are answered a minute, 100 by default; half of it for one source
+    /// (R22). 1 to 100,000.
+    pub unknown_per_minute: u32,
     /// Whether the listeners answer gRPC server reflection.
     pub reflection: bool,
 }
@@ -44,6 +47,7 @@ impl Default for Config {
             certificate_ttl_secs: 259_200,
             authority_ttl_secs: events::authority::DEFAULT_LIFETIME.as_secs(),
             grace_period_secs: 300,
+            unknown_per_minute: 100,
             reflection: false,
         }
     }
@@ -120,6 +124,9 @@ impl Config {
         if !(1..=86_400).contains(&self.grace_period_secs) {
             return limit("grace_period_secs", self.grace_period_secs, "from 1 to 86400 seconds");
         }
+        if !(1..=100_000).contains(&self.unknown_per_minute) {
+            return limit("unknown_per_minute", self.unknown_per_minute.into(), "from 1 to 100000");
+        }
         if self.advertise.is_empty() {
             return limit("advertise", 0, "at least one name or address of the server certificate");
         }
@@ -165,5 +172,7 @@ mod tests {
     fn a_value_outside_its_limits_is_an_error_that_names_them() {
         assert!(read("certificate_ttl_secs = 29").unwrap_err().contains("from 30"));
         assert!(read("authority_ttl_secs = 60").unwrap_err().contains("three times"));
+        assert!(read("unknown_per_minute = 0").unwrap_err().contains("from 1 to 100000"));
+        assert!(read("unknown_per_minute = 100001").unwrap_err().contains("unknown_per_minute = 100001"));
     }
 }

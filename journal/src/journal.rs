@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
+use crate::admission::Admission;
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
@@ -180,6 +181,7 @@ impl Journal {
             streams,
             updates: updates.clone(),
             overlays: Overlays::new(log.clone(), identity.journal_id.clone()),
+            admission: Admission::new(config.unknown_per_minute),
             domain_id: identity.domain_id.clone(),
             endpoints: Arc::from([agent_endpoint]),
             reflection: config.reflection,

@@ -5,6 +5,7 @@
 //! ```text
 //! grpc/        TLS, who may call, wire to domain
 //! gate         whom is this about? a look-up, no cryptography
+//! admission/   who may go on, who is told to come back
 //! actors/      one actor a node: decide (events), sign, append, answer
 //! authority/   reads the request, proves possession, signs in memory
 //! log/         one Raft entry and one fsync for all that waits; applies; folds the views
@@ -16,6 +17,7 @@
 //! Not here: any rule. Rules are in `events`.
 
 pub mod actors;
+pub mod admission;
 pub mod args;
 pub mod authority;
 mod clock;

@@ -20,11 +20,12 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::admission::{Doorstep, Lobby, Sources};
 use crate::clock;
 use crate::log::Log;
 
 use super::connection::{Connection, Hold};
-use super::connections::Connections;
+use super::connections::{Connections, Leash};
 use super::verifier::Verifier;
 
 /// Handshakes under way at once; the rest waits (R21). More only adds memory: two cores finish fewer than this in a
@@ -64,7 +65,8 @@ pub struct Acceptor {
     handshakes: Arc<Semaphore>,
     pending: Arc<Semaphore>,
     open: Arc<Semaphore>,
-    anonymous: Arc<Semaphore>,
+    sources: Arc<Sources>,
+    lobby: Arc<Lobby<Arc<Leash>>>,
 }
 
 /// Why a listener has no TLS.
@@ -98,7 +100,8 @@ impl Acceptor {
             handshakes: places(HANDSHAKES),
             pending: places(PENDING),
             open: places(limits.open),
-            anonymous: places(limits.anonymous),
+            sources: Sources::new(PENDING, HANDSHAKES),
+            lobby: Lobby::new(limits.anonymous),
         })
     }
 
@@ -121,30 +124,31 @@ impl Acceptor {
                         }
                     },
                 };
+                let Some(doorstep) = self.sources.enter(address.ip().into()).await else { continue };
                 let (acceptor, ready) = (self.clone(), ready.clone());
                 tokio::spawn(async move {
-                    if let Some(mut connection) = acceptor.admit(stream, address).await {
+                    if let Some(mut connection) = acceptor.admit(stream, address, &doorstep).await {
                         connection.keep(open);
                         ready.send(Ok(connection)).await.ok();
                     }
                     // Only now: connections that tonic does not take hold back new ones.
-                    drop(pending);
+                    drop((doorstep, pending));
                 });
             }
         });
         accepted
     }
 
-    async fn admit(&self, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+    async fn admit(&self, stream: TcpStream, address: SocketAddr, doorstep: &Doorstep) -> Option<Connection> {
         stream.set_nodelay(true).ok();
         // Not `readable`, which may be wrong.
         match tokio::time::timeout(FIRST_WORD, stream.peek(&mut [0])).await {
             Ok(Ok(1..)) => {}
             Ok(Ok(0) | Err(_)) | Err(_) => return None,
         }
-        let place = self.handshakes.acquire().await.ok()?;
+        let places = (doorstep.turn().await?, self.handshakes.acquire().await.ok()?);
         let stream = self.handshake(stream, address).await?;
-        drop(place);
+        drop(places);
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = certificate.map(|der| CertificateHash::of(der));
         // First register, then look up: a revocation in between finds the connection, or is found.
@@ -154,7 +158,9 @@ impl Acceptor {
             Some(Standing::Valid { until, .. }) => hold.end_at(until),
             Some(Standing::Unknown | Standing::Expired | Standing::Revoked) => return None,
             None => {
-                hold.keep(Arc::clone(&self.anonymous).try_acquire_owned().ok()?);
+                let (visit, idlest) = self.lobby.enter(doorstep.source(), Arc::clone(hold.leash())).await?;
+                idlest.iter().for_each(|idlest| idlest.cut());
+                hold.welcome(visit);
                 hold.end_at(now.plus(ANONYMOUS_LIFE));
             }
         }

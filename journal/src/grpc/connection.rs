@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use crate::admission::{Activity, Visit};
 use crate::clock;
 
 use super::connections::{Connections, Leash};
@@ -30,6 +31,27 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The hash of the certificate whose key the peer holds; none without a certificate.
     pub certificate: Option<CertificateHash>,
+    /// What a connection without a certificate is doing.
+    activity: Option<Arc<Activity>>,
+}
+
+impl Peer {
+    /// A call of it is under way until this is dropped: its connection is not idle. None with a certificate, whose
+    /// connection may be.
+    pub fn call(&self) -> Option<CallUnderWay> {
+        let activity = Arc::clone(self.activity.as_ref()?);
+        activity.begin();
+        Some(CallUnderWay(activity))
+    }
+}
+
+/// A call under way.
+pub struct CallUnderWay(Arc<Activity>);
+
+impl Drop for CallUnderWay {
+    fn drop(&mut self) {
+        self.0.end(std::time::Instant::now());
+    }
 }
 
 /// See the module.
@@ -46,20 +68,23 @@ pub struct Hold {
     certificate: Option<CertificateHash>,
     timer: Pin<Box<Sleep>>,
     armed_for: Option<Timestamp>,
-    /// Its places among the open connections, given back when it closes.
-    places: Vec<OwnedSemaphorePermit>,
+    /// Its place among the open connections, given back when it closes.
+    place: Option<OwnedSemaphorePermit>,
+    /// And among those without a certificate.
+    visit: Option<Visit<Arc<Leash>>>,
 }
 
 impl Connection {
     /// A connection of a peer with this certificate, or none.
     pub fn new(stream: TlsStream<TcpStream>, address: SocketAddr, hold: Hold) -> Self {
-        let peer = Peer { address, certificate: hold.certificate };
+        let activity = hold.visit.as_ref().map(|visit| Arc::clone(visit.activity()));
+        let peer = Peer { address, certificate: hold.certificate, activity };
         Self { stream, peer, hold }
     }
 
     /// Keeps a place until it closes.
     pub fn keep(&mut self, place: OwnedSemaphorePermit) {
-        self.hold.keep(place);
+        self.hold.place = Some(place);
     }
 }
 
@@ -72,7 +97,8 @@ impl Hold {
             certificate,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed_for: None,
-            places: vec![],
+            place: None,
+            visit: None,
         }
     }
 
@@ -81,9 +107,14 @@ impl Hold {
         self.leash.end_at(moment);
     }
 
-    /// Keeps a place until it closes.
-    pub fn keep(&mut self, place: OwnedSemaphorePermit) {
-        self.places.push(place);
+    /// By what it is cut.
+    pub fn leash(&self) -> &Arc<Leash> {
+        &self.leash
+    }
+
+    /// Keeps a place among those without a certificate until it closes, and ends it when it is idle.
+    pub fn welcome(&mut self, visit: Visit<Arc<Leash>>) {
+        self.visit = Some(visit);
     }
 
     /// Ready once the connection must end. The clock on the wall decides, not the timer: certificates end by it.
@@ -91,7 +122,8 @@ impl Hold {
         self.leash.register(context.waker());
         while !self.leash.is_cut() {
             let Some(end) = self.leash.ends_at() else { return Poll::Pending };
-            let left = end.since(clock::now());
+            let idle = self.visit.as_ref().map_or(Duration::MAX, Visit::left);
+            let left = end.since(clock::now()).min(idle);
             if left.is_zero() {
                 return Poll::Ready(());
             }

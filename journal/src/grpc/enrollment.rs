@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use events::node::Rejection;
 use events::vocabulary::DomainId;
 use proto::convert::{field, hardware, moment};
 use proto::pb;
@@ -11,6 +12,7 @@ use proto::refusal::Refusal;
 use tonic::{Request, Response, Status};
 
 use crate::actors::{Answer, IssuedCertificate, Nodes, Order, Request as Ask};
+use crate::admission::Admission;
 use crate::authority::Csr;
 use crate::clock;
 use crate::gate;
@@ -18,6 +20,8 @@ use crate::log::Log;
 
 use super::access::{Access, Call};
 use super::confirmation::Confirmation;
+use super::connection::Peer;
+use super::deadline::patience;
 use super::refusal::status;
 
 /// The newest version of the agents' protocol that this release knows (R26).
@@ -31,6 +35,8 @@ pub struct EnrollmentEdge {
     pub log: Log,
     /// The nodes' actors.
     pub nodes: Nodes,
+    /// Who may go on to them.
+    pub admission: Arc<Admission>,
     /// Notes a node's first authenticated call.
     pub confirmation: Confirmation,
     /// The domain.
@@ -45,19 +51,25 @@ impl EnrollmentService for EnrollmentEdge {
         &self,
         request: Request<pb::EnrollRequest>,
     ) -> Result<Response<pb::EnrollResponse>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let _call = peer.as_ref().and_then(Peer::call);
         let admitted = self.access.admit(&request, Call::Enroll)?;
+        let patience = patience(request.metadata());
         let wire = request.into_inner();
         check_protocol(&wire)?;
         let presented = hardware::presented(wire.hardware_identity.as_ref())?;
         let boot_id =
             (!wire.boot_id.is_empty()).then(|| field::parsed("boot_id", &wire.boot_id)).transpose()?;
-        let node = gate::pass(&self.log.views().registry, &presented)
-            .map_err(|rejection| proto::convert::rejection::refusal(&rejection, clock::now()))?;
+        let passed = gate::pass(&self.log.views().registry, &presented);
+        let node = passed.map_err(|rejection| self.stranger(peer.as_ref(), &rejection))?;
         let csr = Arc::new(Csr::parse(&wire.csr));
+        let _enrolling = self.admission.enrolling(&node, csr.as_ref().as_ref().ok().map(Csr::key))?;
+        let place = self.admission.place(patience)?;
         let order = Order::Enroll { presented, csr, boot_id };
         let ask = Ask { order, principal: admitted.principal(), source: admitted.source };
-        let answer = self.nodes.ask(&node, ask).await.map_err(status)?;
-        self.respond(answer)
+        let answer = self.nodes.ask(&node, ask).await;
+        place.served();
+        self.respond(answer.map_err(status)?)
     }
 
     async fn renew_cert(
@@ -66,17 +78,26 @@ impl EnrollmentService for EnrollmentEdge {
     ) -> Result<Response<pb::EnrollResponse>, Status> {
         let admitted = self.access.admit(&request, Call::OwnNode)?;
         let (node, presented) = admitted.node()?;
+        let patience = patience(request.metadata());
         let wire = request.into_inner();
         let named = field::serial("current_serial", &wire.current_serial)?;
+        let place = self.admission.place(patience)?;
         self.confirmation.note(&node, presented, &admitted).await?;
         let order = Order::Renew { presented, named, csr: Arc::new(Csr::parse(&wire.csr)) };
         let ask = Ask { order, principal: admitted.principal(), source: admitted.source };
-        let answer = self.nodes.ask(&node, ask).await.map_err(status)?;
-        self.respond(answer)
+        let answer = self.nodes.ask(&node, ask).await;
+        place.served();
+        self.respond(answer.map_err(status)?)
     }
 }
 
 impl EnrollmentEdge {
+    /// What somebody without a full match is told: why, as long as there is budget for that (R22).
+    fn stranger(&self, peer: Option<&Peer>, rejection: &Rejection) -> Refusal {
+        let drawn = peer.map_or(Ok(()), |peer| self.admission.stranger(peer.address.ip()));
+        drawn.err().unwrap_or_else(|| proto::convert::rejection::refusal(rejection, clock::now()))
+    }
+
     fn respond(&self, answer: Answer) -> Result<Response<pb::EnrollResponse>, Status> {
         match answer {
             Answer::Issued(issued) => Ok(Response::new(self.to_wire(*issued))),

@@ -10,6 +10,7 @@
 //! node         what operators order and see; walk: of very many nodes
 //! vcluster     what nodes are configured by
 //! refusal      an order without answer -> gRPC status
+//! deadline     how long a caller waits
 //! ```
 //!
 //! tonic is used here only.
@@ -20,6 +21,7 @@ mod boot_config;
 mod confirmation;
 mod connection;
 mod connections;
+mod deadline;
 mod enrollment;
 mod node;
 mod refusal;
@@ -44,6 +46,7 @@ use tonic::transport::Server;
 use tonic::transport::server::Router;
 
 use crate::actors::Nodes;
+use crate::admission::Admission;
 use crate::log::Log;
 use crate::overlays::Overlays;
 use crate::presence::{Streams, updates::Updates};
@@ -90,6 +93,8 @@ pub struct Edge {
     pub updates: Updates,
     /// What they are configured by.
     pub overlays: Overlays,
+    /// Who may go on to them.
+    pub admission: Arc<Admission>,
     /// The domain.
     pub domain_id: DomainId,
     /// The agents' listeners of all journals, as agents are told.
@@ -167,6 +172,7 @@ async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<
         access: access.clone(),
         log: edge.log.clone(),
         nodes: edge.nodes.clone(),
+        admission: Arc::clone(&edge.admission),
         confirmation: confirmation.clone(),
         domain_id: edge.domain_id.clone(),
         endpoints: Arc::clone(&edge.endpoints),

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a refusal that comes back with another code than its reason's fails the test that asked.
 
+use std::time::Duration;
+
 use proto::channel::{Connection, ConnectionRefusal};
 use proto::outcome::Failure;
 use proto::pb;
@@ -22,6 +24,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::journal_process::ANSWERED;
+use crate::request::Machine;
 
 /// What came of a call.
 pub type Answer<T> = Result<T, Failure>;
@@ -89,6 +92,18 @@ impl Agent {
             ..Default::default()
         })
         .await
+    }
+
+    /// [`Agent::enroll`] of a caller that says how long it waits.
+    pub async fn enroll_within(&self, machine: &Machine, wait: Duration) -> Answer<pb::EnrollResponse> {
+        let mut request = tonic::Request::new(pb::EnrollRequest {
+            hardware_identity: Some(machine.hardware.clone()),
+            csr: machine.csr(),
+            protocol: 1,
+            ..Default::default()
+        });
+        request.set_timeout(wait);
+        answer(&self.0, EnrollmentServiceClient::new(self.0.channel()).enroll(request).await)
     }
 
     /// Enroll.

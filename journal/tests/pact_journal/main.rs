@@ -4,6 +4,8 @@
 //! [`request`] speak to them, [`openssl`] is the independent other side.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
 mod boot_configuration;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::stream::StreamName;
+use events::views::Changed;
 use events::vocabulary::{Der, Remark};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -243,12 +244,13 @@ async fn rule_17_a_change_is_heard_after_the_fold_and_before_the_answer() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     log.on_change({
         let (heard, views) = (Arc::clone(&heard), log.clone());
-        move |changed| heard.lock().push((changed.to_vec(), views.views().seq))
+        move |changed| heard.lock().push((changed.clone(), views.views().seq))
     });
     log.append(step(2, "n1", 0)).await.unwrap();
-    assert!(heard.lock().is_empty());
     log.append(operator_revoked(3)).await.unwrap();
-    assert_eq!(*heard.lock(), [(vec![certificate().sha256], 4)]);
+    let registered = Changed { nodes: vec!["n1".parse().unwrap()], ..Changed::default() };
+    let revoked = Changed { certificates: vec![certificate().sha256], ..Changed::default() };
+    assert_eq!(*heard.lock(), [(registered, 3), (revoked, 4)]);
     assert_eq!(log.version(&admin()).unwrap(), 2);
     log.stop().await;
 }

@@ -63,7 +63,10 @@ pub fn shared() -> Arc<Journal> {
     static SHARED: Mutex<Weak<Journal>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     shared.upgrade().unwrap_or_else(|| {
-        let journal = Arc::new(Journal::start());
+        let dir = DataDirectory::init("test");
+        // Many tests ask as strangers here, all from one address.
+        dir.configure("unknown_per_minute", 100_000);
+        let journal = Arc::new(Journal::serve(dir));
         *shared = Arc::downgrade(&journal);
         journal
     })

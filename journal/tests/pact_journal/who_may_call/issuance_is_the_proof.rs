@@ -112,6 +112,7 @@ async fn plant() -> Planted {
         hardware: hardware.clone(),
         labels: Labels::default(),
         macs: Default::default(),
+        vcluster: None,
     });
     let Decision::Record(registered) = decide(&node, &State::Unknown, register).unwrap() else {
         unreachable!()
