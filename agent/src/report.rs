@@ -12,12 +12,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use events::vocabulary::{DomainId, NodeId, Serial, Timestamp};
+use events::vocabulary::{Digest, DomainId, NodeId, Serial, Timestamp, VClusterId};
 use proto::{channel::JournalAddress, outcome::Failure};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
-use crate::{answer::Identity, arguments::Output};
+use crate::{answer::Identity, arguments::Output, boot_config::BootConfig};
 
 /// Tells the user.
 #[derive(Debug)]
@@ -53,6 +53,15 @@ pub enum Change {
     },
     /// It was given its next certificate.
     Renewed(Enrollment),
+    /// It is configured by something else than before: the first time, and whenever that changes.
+    Configured {
+        /// Null in maintenance mode.
+        vcluster: Option<VClusterId>,
+        /// The seq of the fact that set the overlay; 0 without one.
+        revision: u64,
+        /// Null without an overlay.
+        overlay_sha256: Option<Digest>,
+    },
     /// It ended on purpose.
     Stopped {
         /// Whether a journal has taken the goodbye.
@@ -73,15 +82,20 @@ pub struct Enrollment {
     renew_after: Timestamp,
     /// Null in maintenance mode.
     vcluster: Option<String>,
-    /// Null without an overlay.
-    overlay_sha256: Option<String>,
+    /// Null without an overlay. Absent until the boot configuration is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlay_sha256: Option<Option<Digest>>,
     /// The journal that answered.
     journal: String,
 }
 
 impl Enrollment {
-    /// What is told of an identity.
-    pub fn new(identity: &Identity, journal: &JournalAddress) -> Self {
+    /// What is told of an identity, and of what the node is configured by if that is known.
+    pub fn new(identity: &Identity, journal: &JournalAddress, config: Option<&BootConfig>) -> Self {
+        let vcluster = match config {
+            Some(config) => config.vcluster.as_ref().map(ToString::to_string),
+            None => identity.vcluster.clone(),
+        };
         Self {
             node_id: identity.node_id.clone(),
             domain_id: identity.domain_id.clone(),
@@ -91,8 +105,8 @@ impl Enrollment {
             not_before: identity.not_before,
             not_after: identity.not_after,
             renew_after: identity.renew_after,
-            vcluster: identity.vcluster.clone(),
-            overlay_sha256: None,
+            vcluster,
+            overlay_sha256: config.map(BootConfig::overlay_sha256),
             journal: journal.to_string(),
         }
     }
@@ -104,12 +118,28 @@ impl Change {
         Self::Lost { reason: failure.reason_text().to_owned(), message: failure.to_string() }
     }
 
+    /// The node is configured by this.
+    pub fn configured(config: &BootConfig) -> Self {
+        Self::Configured {
+            vcluster: config.vcluster.clone(),
+            revision: config.revision,
+            overlay_sha256: config.overlay_sha256(),
+        }
+    }
+
     fn sentence(&self) -> String {
         match self {
             Self::Enrolled(told) => format!("enrolled {}", of(told)),
             Self::Subscribed { journal } => format!("subscribed at {journal}"),
             Self::Lost { reason, message } => format!("lost {reason}: {message}"),
             Self::Renewed(told) => format!("renewed {}", of(told)),
+            Self::Configured { vcluster, revision, overlay_sha256 } => {
+                let vcluster = vcluster.as_ref().map_or("no vCluster", |vcluster| vcluster.as_str());
+                match overlay_sha256 {
+                    Some(sha256) => format!("configured in {vcluster} by revision {revision}, {sha256}"),
+                    None => format!("configured in {vcluster} without an overlay"),
+                }
+            }
             Self::Stopped { goodbye: true } => "stopped after a goodbye".to_owned(),
             Self::Stopped { goodbye: false } => "stopped without a goodbye".to_owned(),
         }
