@@ -213,18 +213,30 @@ fn pem(certificate: &CertificateDer<'static>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{answer, fake_journal::FakeAuthority, key::NodeKey};
+    use std::sync::Arc;
 
-    fn enrollment() -> Enrollment {
+    use super::*;
+    use crate::{answer, boot_config::Overlay, fake_journal::FakeAuthority, key::NodeKey};
+
+    fn enrollment(config: Option<&BootConfig>) -> Enrollment {
         let key = NodeKey::generate().unwrap();
         let identity = answer::check(FakeAuthority::new().answer(key.csr()), &key).unwrap();
-        Enrollment::new(&identity, &"https://j1:9443".parse().unwrap())
+        Enrollment::new(&identity, &"https://j1:9443".parse().unwrap(), config)
+    }
+
+    fn maintenance() -> BootConfig {
+        BootConfig { vcluster: None, revision: 0, seq: 9, overlay: None }
+    }
+
+    fn of_ml() -> BootConfig {
+        let overlay = Overlay { bytes: b"a".to_vec(), sha256: Digest::of(b"a") };
+        let vcluster = Some("ml".parse().unwrap());
+        BootConfig { vcluster, revision: 7, seq: 9, overlay: Some(Arc::new(overlay)) }
     }
 
     #[test]
     fn the_fields_of_once_are_the_published_ones() {
-        let text = json(&enrollment());
+        let text = json(&enrollment(Some(&maintenance())));
         let mut at = 0;
         for field in [
             "node_id",
@@ -250,6 +262,37 @@ mod tests {
     }
 
     #[test]
+    fn once_tells_the_vcluster_and_the_hash_of_its_overlay() {
+        let told: serde_json::Value = serde_json::from_str(&json(&enrollment(Some(&of_ml())))).unwrap();
+        assert_eq!(told["vcluster"], "ml");
+        assert_eq!(
+            told["overlay_sha256"],
+            "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+        );
+    }
+
+    #[test]
+    fn before_the_boot_configuration_is_there_nothing_is_said_of_an_overlay() {
+        assert!(!json(&enrollment(None)).contains("overlay_sha256"));
+    }
+
+    #[test]
+    fn a_configuration_is_told_with_nulls_for_what_is_not_there() {
+        let line = |config: &BootConfig| {
+            let line = json(&Line { time: now(), change: &Change::configured(config) });
+            serde_json::from_str::<serde_json::Value>(&line).unwrap()
+        };
+        let told = line(&of_ml());
+        assert_eq!((&told["change"], &told["vcluster"]), (&"configured".into(), &"ml".into()));
+        assert_eq!(told["revision"], 7);
+        assert!(told["overlay_sha256"].as_str().unwrap().starts_with("ca978112"));
+        let told = line(&maintenance());
+        assert!(told["vcluster"].is_null() && told["overlay_sha256"].is_null());
+        assert_eq!(told["revision"], 0);
+        assert_eq!(told.as_object().unwrap().len(), 5);
+    }
+
+    #[test]
     fn a_line_says_which_change_it_is_and_when() {
         let failure = Failure::Unreachable("the stream ended".to_owned());
         let line: serde_json::Value =
@@ -258,7 +301,7 @@ mod tests {
         assert_eq!(line["reason"], "UNREACHABLE");
         assert!(line["time"].as_str().unwrap().ends_with('Z'));
 
-        let line = json(&Line { time: now(), change: &Change::Enrolled(enrollment()) });
+        let line = json(&Line { time: now(), change: &Change::Enrolled(enrollment(None)) });
         assert!(line.contains("\"change\":\"enrolled\",\"node_id\":\"compute-042\""), "{line}");
     }
 }

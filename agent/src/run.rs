@@ -7,6 +7,7 @@
 //! **Invariant:** a node is up when it has its certificate, an open subscription and its boot configuration.
 
 mod daemon;
+mod farewell;
 
 use std::time::Duration;
 
@@ -75,7 +76,8 @@ impl Agent {
         loop {
             let failure = match caller.subscribe(&self.journals, first, None).await {
                 Err(failure) => failure,
-                Ok((subscription, config)) => match caller.configure(&subscription, config, &mut tries).await {
+                Ok((subscription, config)) => match caller.configure(&subscription, config, &mut tries).await
+                {
                     Ok(config) => return Ok((enrolled, subscription, config)),
                     Err(failure) => failure,
                 },

@@ -61,9 +61,9 @@ impl Refresh {
                     time::sleep_until(not_before).await;
                 }
                 let (connection, held) = (connection.clone(), self.held.config.clone());
-                none.insert(Box::pin(async move {
-                    fetch(&connection, held.as_ref(), Patience::ENDLESS).await
-                }))
+                none.insert(Box::pin(
+                    async move { fetch(&connection, held.as_ref(), Patience::ENDLESS).await },
+                ))
             }
         };
         let answer = under_way.await;

@@ -22,7 +22,10 @@ use proto::{
 };
 use tokio::time::{self, Instant};
 
-use super::{Agent, Caller, GOODBYE_WITHIN};
+use super::{
+    Agent, Caller,
+    farewell::{self, Farewell},
+};
 use crate::{
     answer::Identity,
     boot_config::{BootConfig, Refresh},
@@ -32,13 +35,9 @@ use crate::{
     renew,
     report::{Change, Enrollment, Report},
     retry::{self, Backoff, Patience, Tries, Verdict, verdict},
-    subscription::{Subscription, connect},
+    subscription::Subscription,
 };
 
-/// How much of the time for a goodbye an open stream gets. What is left is for a connection to another journal.
-const ON_THE_STREAM_WITHIN: Duration = Duration::from_secs(3);
-/// How much of the time for a goodbye one connection may take.
-const CONNECT_TO_LEAVE_WITHIN: Duration = Duration::from_secs(2);
 /// A subscription that lasted so long was sound: when it is lost, the waits begin anew.
 const SOUND: Duration = Duration::from_secs(60);
 /// A journal tells all its nodes at one moment to renew: they spread over this much.
@@ -75,33 +74,11 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Whether a journal has taken the goodbye: it has ended the stream, and without an error. Between a renewal and
-    /// its subscription this is the old stream. Without a stream, or if it does not work any more, a fresh connection is
-    /// tried once. If no journal has taken it, the grace period ends the node's activity.
+    /// Whether a journal has taken the goodbye. Between a renewal and its subscription the old stream says it.
     pub(super) async fn leave(self) -> bool {
-        let until = Instant::now() + GOODBYE_WITHIN;
-        if let Some(open) = self.open {
-            match open.goodbye(ON_THE_STREAM_WITHIN).await {
-                Ok(()) => return true,
-                Err(failure) => tell_no_goodbye(&failure),
-            }
-        }
-        let Some(enrollments) = self.enrollments else { return false };
-        if enrollments.are_over() {
-            return false;
-        }
-        match time::timeout_at(until, enrollments.goodbye_anew(until)).await {
-            Ok(taken) => taken,
-            Err(_) => {
-                tell_no_goodbye(&Failure::Deadline("no journal answered in time".to_owned()));
-                false
-            }
-        }
+        let farewell = self.enrollments.as_ref().and_then(Enrollments::farewell);
+        farewell::say(self.open, farewell).await
     }
-}
-
-fn tell_no_goodbye(failure: &Failure) {
-    tracing::warn!(reason = failure.reason_text(), message = %failure, "no journal took the goodbye");
 }
 
 /// Whether a refusal of the certificate means that another is needed. After its time any does: journals have forgotten
@@ -163,7 +140,10 @@ impl<'a> Enrollments<'a> {
     async fn hold(&mut self, open: &mut Option<Subscription>) -> Failure {
         let mut tries = Tries::new(Patience::ENDLESS);
         loop {
-            let failure = match self.subscribe().await {
+            let machine = &self.agent.machine;
+            let caller = Caller { machine, identity: &self.identity, patience: Patience::ENDLESS };
+            let (first, held) = (self.journal.as_ref(), self.refresh.held());
+            let failure = match caller.subscribe(&self.journals, first, held).await {
                 Err(failure) => failure,
                 Ok((subscription, config)) => {
                     // The one that it replaces closes here, without a goodbye.
@@ -186,12 +166,6 @@ impl<'a> Enrollments<'a> {
                 return last;
             }
         }
-    }
-
-    async fn subscribe(&self) -> Result<(Subscription, Result<BootConfig, Failure>), Failure> {
-        let machine = &self.agent.machine;
-        let caller = Caller { machine, identity: &self.identity, patience: Patience::ENDLESS };
-        caller.subscribe(&self.journals, self.journal.as_ref(), self.refresh.held()).await
     }
 
     /// Takes what came with a new subscription, and listens to it.
@@ -279,29 +253,12 @@ impl<'a> Enrollments<'a> {
         Ok(())
     }
 
-    /// Says goodbye on a fresh connection, at the first journal that takes one.
-    async fn goodbye_anew(&self, until: Instant) -> bool {
-        for journal in self.journals.shuffled() {
-            match self.goodbye_at(&journal, until).await {
-                Ok(()) => return true,
-                Err(failure) => {
-                    tell_no_goodbye(&failure);
-                    if verdict(&failure) == Verdict::Final {
-                        return false;
-                    }
-                }
-            }
-        }
-        false
-    }
-
-    async fn goodbye_at(&self, journal: &JournalAddress, until: Instant) -> Result<(), Failure> {
-        let within = CONNECT_TO_LEAVE_WITHIN.min(until.saturating_duration_since(Instant::now()));
-        let connection = connect(&self.journals, journal, &self.identity, within).await?;
-        let patience = Patience::of(until.saturating_duration_since(Instant::now()));
+    /// What says goodbye for it without a stream, while there is a certificate to say it with.
+    fn farewell(&self) -> Option<Farewell<'_>> {
+        let Self { agent, journals, identity, .. } = self;
         let from_seq = self.refresh.held().map_or(0, |config| config.seq);
-        let fresh = Subscription::over(connection, &self.agent.machine, from_seq, patience).await?;
-        fresh.goodbye(patience.within(GOODBYE_WITHIN)).await
+        let machine = &agent.machine;
+        (!self.are_over()).then_some(Farewell { journals, machine, identity, from_seq })
     }
 }
 
