@@ -2,8 +2,11 @@
 //!
 //! Not here, on purpose: any rule of a journal. The tests in `agent/tests` run the real one.
 
+mod boot_script;
+mod judge;
+
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     io,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -17,7 +20,9 @@ use proto::{
     channel::JournalAddress,
     convert::moment,
     pb::{
-        AgentMessage, EnrollRequest, EnrollResponse, JournalMessage, RenewCertRequest, agent_message,
+        AgentMessage, BootConfigRequest, EnrollRequest, EnrollResponse, JournalMessage, RenewCertRequest,
+        agent_message,
+        agent_message::Hello,
         boot_config_service_server::{BootConfigService, BootConfigServiceServer},
         enrollment_service_server::{EnrollmentService, EnrollmentServiceServer},
         journal_message,
@@ -30,10 +35,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData, SerialNumber,
 };
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
-    client::danger::HandshakeSignatureValid,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
-    server::danger::{ClientCertVerified, ClientCertVerifier},
+    CertificateError, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer},
 };
 use time::OffsetDateTime;
 use tokio::{
@@ -46,6 +49,11 @@ use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer};
 
+pub(crate) use self::boot_script::{BootScript, Configured};
+use self::{
+    boot_script::{BootDesk, Chunks},
+    judge::{Judge, Verdicts},
+};
 use crate::{journals::Journals, key::NodeKey, retry};
 
 /// The life of a certificate, unless a test wants another.
@@ -140,13 +148,10 @@ pub(crate) enum Scripted {
     HangUp,
 }
 
-/// What TLS says to certificates, by their DER. To all others: welcome.
-type Verdicts = Arc<Mutex<HashMap<Vec<u8>, CertificateError>>>;
-
 /// What a test sees and changes while the fake runs.
 #[derive(Debug)]
 struct Stage {
-    authority: FakeAuthority,
+    authority: Arc<FakeAuthority>,
     script: Mutex<VecDeque<Scripted>>,
     enroll_requests: Mutex<Vec<EnrollRequest>>,
     renew_requests: Mutex<Vec<RenewCertRequest>>,
@@ -154,8 +159,13 @@ struct Stage {
     issued: Mutex<Vec<Vec<u8>>>,
     verdicts: Verdicts,
     away_until: Mutex<Option<Instant>>,
+    hellos: Mutex<Vec<Hello>>,
+    boot: Mutex<BootDesk>,
     ignores_subscriptions: AtomicBool,
+    subscription_refusal: Mutex<Option<Refusal>>,
     goodbye_refusal: Mutex<Option<Refusal>>,
+    refuses_one_goodbye: AtomicBool,
+    holds_boot: watch::Sender<bool>,
     goodbyes: AtomicUsize,
     cut: watch::Sender<usize>,
 }
@@ -177,6 +187,15 @@ impl FakeJournal {
     }
 
     pub(crate) async fn with_authority(authority: FakeAuthority, script: Vec<Scripted>) -> Self {
+        Self::of(Arc::new(authority), script).await
+    }
+
+    /// Another journal of the same domain. It issues what it is asked.
+    pub(crate) async fn sibling(&self) -> Self {
+        Self::of(Arc::clone(&self.stage.authority), Vec::new()).await
+    }
+
+    async fn of(authority: Arc<FakeAuthority>, script: Vec<Scripted>) -> Self {
         let (listener, address) = listen().await;
         let verdicts = Verdicts::default();
         let config = authority.server_config(Judge { verdicts: Arc::clone(&verdicts) });
@@ -189,8 +208,13 @@ impl FakeJournal {
             issued: Mutex::default(),
             verdicts,
             away_until: Mutex::default(),
+            hellos: Mutex::default(),
+            boot: Mutex::default(),
             ignores_subscriptions: AtomicBool::new(false),
+            subscription_refusal: Mutex::default(),
             goodbye_refusal: Mutex::default(),
+            refuses_one_goodbye: AtomicBool::new(false),
+            holds_boot: watch::channel(false).0,
             goodbyes: AtomicUsize::new(0),
             cut: watch::channel(0).0,
         });
@@ -259,6 +283,60 @@ impl FakeJournal {
     /// From now on, a goodbye is answered by this.
     pub(crate) fn refuse_goodbyes(&self, refusal: Refusal) {
         *locked(&self.stage.goodbye_refusal) = Some(refusal);
+    }
+
+    /// The next goodbye is answered by this.
+    pub(crate) fn refuse_next_goodbye(&self, refusal: Refusal) {
+        self.refuse_goodbyes(refusal);
+        self.stage.refuses_one_goodbye.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether answers to requests for the boot configuration are held back.
+    pub(crate) fn hold_boot(&self, hold: bool) {
+        self.stage.holds_boot.send_replace(hold);
+    }
+
+    /// Waits until so many subscriptions were asked for.
+    pub(crate) async fn was_asked_to_subscribe(&self, times: usize) {
+        Self::sees(|| self.from_seqs().len() >= times).await;
+    }
+
+    /// Waits until the boot configuration was asked for so many times.
+    pub(crate) async fn was_asked_to_configure(&self, times: usize) {
+        Self::sees(|| self.known_revisions().len() >= times).await;
+    }
+
+    async fn sees(condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !condition() {
+            assert!(Instant::now() < deadline, "it never happened");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// From now on, a new subscription is answered by this; `None`: it is taken.
+    pub(crate) fn refuse_subscriptions(&self, refusal: Option<Refusal>) {
+        *locked(&self.stage.subscription_refusal) = refusal;
+    }
+
+    /// From now on, the node is configured so. Nobody is told.
+    pub(crate) fn configure(&self, configured: Configured) {
+        locked(&self.stage.boot).configured = configured;
+    }
+
+    /// What happens to the next requests for the boot configuration.
+    pub(crate) fn script_boot(&self, script: impl IntoIterator<Item = BootScript>) {
+        locked(&self.stage.boot).script.extend(script);
+    }
+
+    /// The known revision of every request for the boot configuration.
+    pub(crate) fn known_revisions(&self) -> Vec<u64> {
+        locked(&self.stage.boot).known_revisions.clone()
+    }
+
+    /// The `from_seq` of every subscription.
+    pub(crate) fn from_seqs(&self) -> Vec<u64> {
+        locked(&self.stage.hellos).iter().map(|hello| hello.from_seq).collect()
     }
 
     /// Ends all connections without a word.
@@ -343,14 +421,18 @@ impl EnrollmentService for FakeJournal {
 
 #[tonic::async_trait]
 impl BootConfigService for FakeJournal {
-    type StreamBootConfigStream = ReceiverStream<Result<proto::pb::ConfigChunk, Status>>;
+    type StreamBootConfigStream = Chunks;
     type SubscribeConfigUpdatesStream = ReceiverStream<Result<JournalMessage, Status>>;
 
     async fn stream_boot_config(
         &self,
-        _: Request<proto::pb::BootConfigRequest>,
+        request: Request<BootConfigRequest>,
     ) -> Result<Response<Self::StreamBootConfigStream>, Status> {
-        Err(Status::unimplemented("under construction"))
+        let known_revision = request.into_inner().known_revision;
+        // Decided before it is held back: an answer may be overtaken.
+        let answer = locked(&self.stage.boot).play(known_revision);
+        self.stage.holds_boot.subscribe().wait_for(|holds| !holds).await.ok();
+        answer.map(Response::new)
     }
 
     async fn subscribe_config_updates(
@@ -359,11 +441,15 @@ impl BootConfigService for FakeJournal {
     ) -> Result<Response<Self::SubscribeConfigUpdatesStream>, Status> {
         let mut messages = request.into_inner();
         let hello = messages.message().await?.and_then(|first| first.message);
-        let Some(agent_message::Message::Hello(_)) = hello else {
+        let Some(agent_message::Message::Hello(hello)) = hello else {
             return Err(Status::invalid_argument("the first message must be a hello"));
         };
+        locked(&self.stage.hellos).push(hello);
         if self.stage.ignores_subscriptions.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
+        }
+        if let Some(refusal) = locked(&self.stage.subscription_refusal).clone() {
+            return Err(refusal.into());
         }
         let (outgoing, answers) = mpsc::channel(8);
         locked(&self.stage.subscriptions).push(outgoing.clone());
@@ -373,6 +459,9 @@ impl BootConfigService for FakeJournal {
                 if matches!(said.message, Some(agent_message::Message::Goodbye(_))) {
                     stage.goodbyes.fetch_add(1, Ordering::SeqCst);
                     let refusal = locked(&stage.goodbye_refusal).clone();
+                    if stage.refuses_one_goodbye.swap(false, Ordering::SeqCst) {
+                        *locked(&stage.goodbye_refusal) = None;
+                    }
                     if let Some(refusal) = refusal {
                         outgoing.send(Err(refusal.into())).await.ok();
                     }
@@ -382,56 +471,5 @@ impl BootConfigService for FakeJournal {
             }
         });
         Ok(Response::new(ReceiverStream::new(answers)))
-    }
-}
-
-/// Thinks of every client certificate what the test says.
-#[derive(Debug)]
-struct Judge {
-    verdicts: Verdicts,
-}
-
-impl ClientCertVerifier for Judge {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn verify_client_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        match locked(&self.verdicts).get(certificate.as_ref()) {
-            Some(error) => Err(rustls::Error::InvalidCertificate(error.clone())),
-            None => Ok(ClientCertVerified::assertion()),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.2 is not spoken here".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &tls::provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        tls::provider().signature_verification_algorithms.supported_schemes()
     }
 }

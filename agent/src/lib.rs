@@ -11,6 +11,7 @@
 //! | [`enroll`] | asks until a journal answers, as [`retry`] allows |
 //! | [`answer`] | checks the answer before anything is done with it |
 //! | [`subscription`] | connects with the certificate, stays connected, says goodbye |
+//! | [`boot_config`] | fetches and checks what the node is configured by, and the next when that changes |
 //! | [`renew`] | asks for the next certificate |
 //! | [`run`] | puts the steps in their order, for one boot or for ever |
 //! | [`arguments`], [`report`] | what the user says, and what the user is told |
@@ -21,6 +22,7 @@
 
 pub mod answer;
 pub mod arguments;
+pub mod boot_config;
 pub mod enroll;
 pub mod hardware;
 pub mod journals;

@@ -12,12 +12,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use events::vocabulary::{DomainId, NodeId, Serial, Timestamp};
+use events::vocabulary::{Digest, DomainId, NodeId, Serial, Timestamp, VClusterId};
 use proto::{channel::JournalAddress, outcome::Failure};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
-use crate::{answer::Identity, arguments::Output};
+use crate::{answer::Identity, arguments::Output, boot_config::BootConfig};
 
 /// Tells the user.
 #[derive(Debug)]
@@ -53,6 +53,15 @@ pub enum Change {
     },
     /// It was given its next certificate.
     Renewed(Enrollment),
+    /// It is configured by something else than before: the first time, and whenever that changes.
+    Configured {
+        /// Null in maintenance mode.
+        vcluster: Option<VClusterId>,
+        /// The seq of the fact that set the overlay; 0 without one.
+        revision: u64,
+        /// Null without an overlay.
+        overlay_sha256: Option<Digest>,
+    },
     /// It ended on purpose.
     Stopped {
         /// Whether a journal has taken the goodbye.
@@ -73,15 +82,20 @@ pub struct Enrollment {
     renew_after: Timestamp,
     /// Null in maintenance mode.
     vcluster: Option<String>,
-    /// Null without an overlay.
-    overlay_sha256: Option<String>,
+    /// Null without an overlay. Absent until the boot configuration is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlay_sha256: Option<Option<Digest>>,
     /// The journal that answered.
     journal: String,
 }
 
 impl Enrollment {
-    /// What is told of an identity.
-    pub fn new(identity: &Identity, journal: &JournalAddress) -> Self {
+    /// What is told of an identity, and of what the node is configured by if that is known.
+    pub fn new(identity: &Identity, journal: &JournalAddress, config: Option<&BootConfig>) -> Self {
+        let vcluster = match config {
+            Some(config) => config.vcluster.as_ref().map(ToString::to_string),
+            None => identity.vcluster.clone(),
+        };
         Self {
             node_id: identity.node_id.clone(),
             domain_id: identity.domain_id.clone(),
@@ -91,8 +105,8 @@ impl Enrollment {
             not_before: identity.not_before,
             not_after: identity.not_after,
             renew_after: identity.renew_after,
-            vcluster: identity.vcluster.clone(),
-            overlay_sha256: None,
+            vcluster,
+            overlay_sha256: config.map(BootConfig::overlay_sha256),
             journal: journal.to_string(),
         }
     }
@@ -104,12 +118,28 @@ impl Change {
         Self::Lost { reason: failure.reason_text().to_owned(), message: failure.to_string() }
     }
 
+    /// The node is configured by this.
+    pub fn configured(config: &BootConfig) -> Self {
+        Self::Configured {
+            vcluster: config.vcluster.clone(),
+            revision: config.revision,
+            overlay_sha256: config.overlay_sha256(),
+        }
+    }
+
     fn sentence(&self) -> String {
         match self {
             Self::Enrolled(told) => format!("enrolled {}", of(told)),
             Self::Subscribed { journal } => format!("subscribed at {journal}"),
             Self::Lost { reason, message } => format!("lost {reason}: {message}"),
             Self::Renewed(told) => format!("renewed {}", of(told)),
+            Self::Configured { vcluster, revision, overlay_sha256 } => {
+                let vcluster = vcluster.as_ref().map_or("no vCluster", |vcluster| vcluster.as_str());
+                match overlay_sha256 {
+                    Some(sha256) => format!("configured in {vcluster} by revision {revision}, {sha256}"),
+                    None => format!("configured in {vcluster} without an overlay"),
+                }
+            }
             Self::Stopped { goodbye: true } => "stopped after a goodbye".to_owned(),
             Self::Stopped { goodbye: false } => "stopped without a goodbye".to_owned(),
         }
@@ -183,18 +213,30 @@ fn pem(certificate: &CertificateDer<'static>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{answer, fake_journal::FakeAuthority, key::NodeKey};
+    use std::sync::Arc;
 
-    fn enrollment() -> Enrollment {
+    use super::*;
+    use crate::{answer, boot_config::Overlay, fake_journal::FakeAuthority, key::NodeKey};
+
+    fn enrollment(config: Option<&BootConfig>) -> Enrollment {
         let key = NodeKey::generate().unwrap();
         let identity = answer::check(FakeAuthority::new().answer(key.csr()), &key).unwrap();
-        Enrollment::new(&identity, &"https://j1:9443".parse().unwrap())
+        Enrollment::new(&identity, &"https://j1:9443".parse().unwrap(), config)
+    }
+
+    fn maintenance() -> BootConfig {
+        BootConfig { vcluster: None, revision: 0, seq: 9, overlay: None }
+    }
+
+    fn of_ml() -> BootConfig {
+        let overlay = Overlay { bytes: b"a".to_vec(), sha256: Digest::of(b"a") };
+        let vcluster = Some("ml".parse().unwrap());
+        BootConfig { vcluster, revision: 7, seq: 9, overlay: Some(Arc::new(overlay)) }
     }
 
     #[test]
     fn the_fields_of_once_are_the_published_ones() {
-        let text = json(&enrollment());
+        let text = json(&enrollment(Some(&maintenance())));
         let mut at = 0;
         for field in [
             "node_id",
@@ -220,6 +262,37 @@ mod tests {
     }
 
     #[test]
+    fn once_tells_the_vcluster_and_the_hash_of_its_overlay() {
+        let told: serde_json::Value = serde_json::from_str(&json(&enrollment(Some(&of_ml())))).unwrap();
+        assert_eq!(told["vcluster"], "ml");
+        assert_eq!(
+            told["overlay_sha256"],
+            "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+        );
+    }
+
+    #[test]
+    fn before_the_boot_configuration_is_there_nothing_is_said_of_an_overlay() {
+        assert!(!json(&enrollment(None)).contains("overlay_sha256"));
+    }
+
+    #[test]
+    fn a_configuration_is_told_with_nulls_for_what_is_not_there() {
+        let line = |config: &BootConfig| {
+            let line = json(&Line { time: now(), change: &Change::configured(config) });
+            serde_json::from_str::<serde_json::Value>(&line).unwrap()
+        };
+        let told = line(&of_ml());
+        assert_eq!((&told["change"], &told["vcluster"]), (&"configured".into(), &"ml".into()));
+        assert_eq!(told["revision"], 7);
+        assert!(told["overlay_sha256"].as_str().unwrap().starts_with("ca978112"));
+        let told = line(&maintenance());
+        assert!(told["vcluster"].is_null() && told["overlay_sha256"].is_null());
+        assert_eq!(told["revision"], 0);
+        assert_eq!(told.as_object().unwrap().len(), 5);
+    }
+
+    #[test]
     fn a_line_says_which_change_it_is_and_when() {
         let failure = Failure::Unreachable("the stream ended".to_owned());
         let line: serde_json::Value =
@@ -228,7 +301,7 @@ mod tests {
         assert_eq!(line["reason"], "UNREACHABLE");
         assert!(line["time"].as_str().unwrap().ends_with('Z'));
 
-        let line = json(&Line { time: now(), change: &Change::Enrolled(enrollment()) });
+        let line = json(&Line { time: now(), change: &Change::Enrolled(enrollment(None)) });
         assert!(line.contains("\"change\":\"enrolled\",\"node_id\":\"compute-042\""), "{line}");
     }
 }

@@ -16,6 +16,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::{self, Instant};
 use tonic::Code;
 
+use crate::boot_config;
+
 /// The first wait is at most this long.
 const FIRST: Duration = Duration::from_millis(200);
 /// No wait that the agent chooses itself is longer.
@@ -50,6 +52,8 @@ pub fn verdict(failure: &Failure) -> Verdict {
         Failure::Failed { .. } if *failure.reason_text() == *Failure::other("").reason_text() => {
             Verdict::Again(None)
         }
+        // What one journal sends, or what arrives of it, is not what the next one does.
+        Failure::Failed { .. } if failure.reason_text() == boot_config::REASON => Verdict::Again(None),
         Failure::Refused(_)
         | Failure::ConnectionRefused(_)
         | Failure::Usage(_)
@@ -124,6 +128,11 @@ impl Backoff {
 /// A part of a span: none of it for 0, all of it for the largest number.
 fn part(span: Duration, random: u64) -> Duration {
     span.mul_f64(random as f64 / u64::MAX as f64)
+}
+
+/// A random part of a span.
+pub(crate) fn random_part(span: Duration) -> Duration {
+    part(span, random())
 }
 
 /// A random number. Also where the kernel has none yet: jitter is no secret.

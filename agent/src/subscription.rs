@@ -26,6 +26,7 @@ use tonic::Streaming;
 
 use crate::{
     answer::Identity,
+    boot_config::{self, BootConfig},
     enroll::{ANSWER_WITHIN, CONNECT_WITHIN},
     journals::{self, Journals},
     machine::Machine,
@@ -39,12 +40,34 @@ const OUTGOING: usize = 2;
 #[derive(Debug)]
 pub struct Subscription {
     connection: Connection,
+    stream: Stream,
+}
+
+/// What both sides say, without the connection beneath.
+#[derive(Debug)]
+struct Stream {
     outgoing: mpsc::Sender<AgentMessage>,
     incoming: Streaming<JournalMessage>,
 }
 
+/// Connects to a journal with the node's certificate.
+///
+/// # Errors
+/// If nobody answers in time, or one of the two sides does not trust the other.
+pub async fn connect(
+    journals: &Journals,
+    journal: &JournalAddress,
+    identity: &Identity,
+    within: Duration,
+) -> Result<Connection, Failure> {
+    Ok(Connection::open(journal, &journals.trust, Some(&identity.credential), within).await?)
+}
+
 impl Subscription {
-    /// Connects with the node's certificate and subscribes.
+    /// Connects with the node's certificate, subscribes, and fetches the boot configuration if the node holds none. Of
+    /// the two no one waits for the other: a change in between is told, because the subscription begins before it.
+    ///
+    /// The second value is what the node holds or fetched; it may fail alone.
     ///
     /// # Errors
     /// With the journal's refusal, also of the certificate, or with what happened to the connection.
@@ -53,31 +76,37 @@ impl Subscription {
         journal: &JournalAddress,
         identity: &Identity,
         machine: &Machine,
+        held: Option<&BootConfig>,
+        patience: Patience,
+    ) -> Result<(Self, Result<BootConfig, Failure>), Failure> {
+        let connection = connect(journals, journal, identity, patience.within(CONNECT_WITHIN)).await?;
+        match held {
+            Some(held) => {
+                let subscription = Self::over(connection, machine, held.seq, patience).await?;
+                Ok((subscription, Ok(held.clone())))
+            }
+            None => {
+                let (stream, config) = tokio::join!(
+                    Stream::open(&connection, machine, 0, patience),
+                    boot_config::fetch(&connection, None, patience)
+                );
+                Ok((Self { stream: stream?, connection }, config))
+            }
+        }
+    }
+
+    /// Subscribes over a connection to what changed after a seq.
+    ///
+    /// # Errors
+    /// With the journal's refusal, also of the certificate, or with what happened to the connection.
+    pub async fn over(
+        connection: Connection,
+        machine: &Machine,
+        from_seq: u64,
         patience: Patience,
     ) -> Result<Self, Failure> {
-        let within = patience.within(CONNECT_WITHIN);
-        let connection =
-            Connection::open(journal, &journals.trust, Some(&identity.credential), within).await?;
-        let (outgoing, messages) = mpsc::channel(OUTGOING);
-        let hello = Hello {
-            from_seq: 0,
-            boot_id: machine.boot_id.to_string(),
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        // It lies ready before the call, because the journal may want to read it before it answers.
-        outgoing.try_send(said(Message::Hello(hello))).expect("the queue is new and has room");
-        let mut client = BootConfigServiceClient::new(connection.channel());
-        let within = patience.within(ANSWER_WITHIN);
-        let answer =
-            time::timeout(within, client.subscribe_config_updates(ReceiverStream::new(messages))).await;
-        match answer {
-            Ok(Ok(stream)) => Ok(Self { connection, outgoing, incoming: stream.into_inner() }),
-            Ok(Err(status)) => Err(journals::failure(&connection, &status)),
-            Err(_) => Err(Failure::Deadline(format!(
-                "{journal} took no subscription within {} ms",
-                within.as_millis()
-            ))),
-        }
+        let stream = Stream::open(&connection, machine, from_seq, patience).await?;
+        Ok(Self { connection, stream })
     }
 
     /// The connection beneath, for further calls of this node.
@@ -91,7 +120,7 @@ impl Subscription {
     /// When the stream is over, however it ended.
     pub async fn next(&mut self) -> Result<journal_message::Message, Failure> {
         loop {
-            match self.incoming.message().await {
+            match self.stream.incoming.message().await {
                 // A message of a kind that this release does not know.
                 Ok(Some(JournalMessage { message: None })) => {}
                 Ok(Some(JournalMessage { message: Some(message) })) => return Ok(message),
@@ -116,11 +145,11 @@ impl Subscription {
     }
 
     async fn say_goodbye(&mut self) -> Result<(), Failure> {
-        if self.outgoing.send(said(Message::Goodbye(Goodbye {}))).await.is_err() {
+        if self.stream.outgoing.send(said(Message::Goodbye(Goodbye {}))).await.is_err() {
             return Err(self.ended());
         }
         loop {
-            match self.incoming.message().await {
+            match self.stream.incoming.message().await {
                 Ok(Some(_)) => {}
                 // With the status OK: an end without any status is an error (gRPC over HTTP/2).
                 Ok(None) => return Ok(()),
@@ -133,6 +162,36 @@ impl Subscription {
         match self.connection.refused() {
             Some(refusal) => Failure::ConnectionRefused(refusal),
             None => Failure::Unreachable(format!("{} ended the subscription", self.connection.address())),
+        }
+    }
+}
+
+impl Stream {
+    async fn open(
+        connection: &Connection,
+        machine: &Machine,
+        from_seq: u64,
+        patience: Patience,
+    ) -> Result<Self, Failure> {
+        let (outgoing, messages) = mpsc::channel(OUTGOING);
+        let hello = Hello {
+            from_seq,
+            boot_id: machine.boot_id.to_string(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        // It lies ready before the call, because the journal may want to read it before it answers.
+        outgoing.try_send(said(Message::Hello(hello))).expect("the queue is new and has room");
+        let mut client = BootConfigServiceClient::new(connection.channel());
+        let within = patience.within(ANSWER_WITHIN);
+        let answer =
+            time::timeout(within, client.subscribe_config_updates(ReceiverStream::new(messages))).await;
+        match answer {
+            Ok(Ok(stream)) => Ok(Self { outgoing, incoming: stream.into_inner() }),
+            Ok(Err(status)) => Err(journals::failure(connection, &status)),
+            Err(_) => {
+                let (journal, within) = (connection.address(), within.as_millis());
+                Err(Failure::Deadline(format!("{journal} took no subscription within {within} ms")))
+            }
         }
     }
 }

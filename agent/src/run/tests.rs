@@ -1,15 +1,24 @@
 //! The life of an agent against a fake journal on loopback.
 
+mod configured;
+mod leaving;
+
 use events::vocabulary::HardwareIdentity;
-use proto::{pb::journal_message::RenewNow, reason::Reason, refusal::Refusal};
+use proto::{
+    channel::ConnectionRefusal,
+    pb::journal_message::{Changed, Endpoints, Message, RenewNow},
+    reason::Reason,
+    refusal::Refusal,
+};
 use rustls::CertificateError;
 use tokio::{
     sync::{mpsc::UnboundedReceiver, oneshot},
     task::JoinHandle,
+    time::{self, Instant},
 };
 
-use super::*;
-use crate::fake_journal::{FakeAuthority, FakeJournal, Scripted};
+use super::{daemon::asks_for_a_new_enrollment, *};
+use crate::fake_journal::{Configured, FakeAuthority, FakeJournal, Scripted};
 
 /// How long a certificate lives in tests that wait for its end. The fake tells whole seconds.
 const SHORT_LIFE: Duration = Duration::from_secs(3);
@@ -40,17 +49,17 @@ fn start(journal: &FakeJournal) -> Running {
 }
 
 impl Running {
-    /// Waits until the agent has told a change that begins so.
-    async fn tells(&mut self, change: &str) {
+    /// Waits until the agent has told a change that begins so. Answers it.
+    async fn tells(&mut self, change: &str) -> String {
         let awaited = async {
             while let Some(told) = self.told.recv().await {
                 if told.starts_with(change) {
-                    return;
+                    return told;
                 }
             }
             panic!("the agent ended and never told: {change}");
         };
-        time::timeout(PATIENCE, awaited).await.unwrap();
+        time::timeout(PATIENCE, awaited).await.unwrap()
     }
 
     async fn stop(self) -> Result<(), Failure> {
@@ -257,41 +266,6 @@ async fn rule_14_once_ends_with_already_active() {
     assert_eq!(failure, Failure::Refused(active));
 }
 
-/// An agent that has renewed, and whose next subscription no journal answers.
-async fn between_two_subscriptions(journal: &FakeJournal) -> Running {
-    let mut agent = start(journal);
-    agent.tells("subscribed").await;
-    journal.ignore_subscriptions();
-    journal.tell(Message::RenewNow(RenewNow {})).await;
-    agent.tells("renewed").await;
-    agent
-}
-
-#[tokio::test]
-async fn rule_19_stopping_between_a_renewal_and_its_subscription_says_goodbye_on_the_old_stream() {
-    let journal = FakeJournal::start(Vec::new()).await;
-    let agent = between_two_subscriptions(&journal).await;
-    assert_eq!(agent.last_words().await, "stopped after a goodbye");
-    assert_eq!(journal.goodbyes(), 1);
-}
-
-#[tokio::test]
-async fn rule_19_a_goodbye_whose_stream_ends_with_an_error_was_not_taken() {
-    let journal = FakeJournal::start(Vec::new()).await;
-    journal.refuse_goodbyes(Refusal::new(Reason::SerialSuperseded, "a newer certificate is in use"));
-    let agent = between_two_subscriptions(&journal).await;
-    assert_eq!(agent.last_words().await, "stopped without a goodbye");
-    assert_eq!(journal.goodbyes(), 1);
-}
-
-#[tokio::test]
-async fn rule_19_a_goodbye_on_a_stream_that_is_lost_was_not_taken() {
-    let journal = FakeJournal::start(Vec::new()).await;
-    let agent = between_two_subscriptions(&journal).await;
-    journal.cut();
-    assert_eq!(agent.last_words().await, "stopped without a goodbye");
-}
-
 #[tokio::test]
 async fn rule_20_a_certificate_is_renewed_when_its_time_comes() {
     let authority = FakeAuthority::with_lifetime(Duration::from_secs(3));
@@ -323,4 +297,48 @@ async fn rule_15_a_renewal_is_repeated_with_the_same_key_and_then_replaces_the_s
     assert_eq!(renewals[0], renewals[1]);
     assert_ne!(renewals[0].csr, journal.enroll_requests()[0].csr);
     assert_eq!(journal.goodbyes(), 1);
+}
+
+#[tokio::test]
+async fn rule_15_a_renewal_whose_reply_was_lost_is_asked_for_again_with_the_same_key() {
+    let journal = FakeJournal::start(vec![Scripted::Issue, Scripted::HangUp, Scripted::Issue]).await;
+    let mut agent = start(&journal);
+    agent.tells("subscribed").await;
+
+    journal.tell(Message::RenewNow(RenewNow {})).await;
+
+    agent.tells("lost").await;
+    agent.tells("renewed").await;
+    agent.tells("subscribed").await;
+    assert_eq!(agent.stop().await, Ok(()));
+    let renewals = journal.renew_requests();
+    assert_eq!(renewals.len(), 2);
+    assert_eq!(renewals[0], renewals[1]);
+    assert_eq!(journal.enroll_requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_node_whose_journal_is_lost_goes_to_one_that_it_was_told_of() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let other = journal.sibling().await;
+    let mut agent = start(&journal);
+    agent.tells("subscribed").await;
+    let told = Endpoints { endpoints: vec![other.address().to_string()], ..Default::default() };
+    journal.tell(Message::Endpoints(told)).await;
+    // What follows the addresses in the stream is taken after them.
+    journal.configure(Configured { vcluster: "ml", revision: 3, seq: 3, overlay: b"a".to_vec() });
+    journal.tell(changed("ml", 3, 3)).await;
+    agent.tells("configured in ml").await;
+
+    journal.leave_for(PATIENCE);
+
+    let subscribed = agent.tells("subscribed").await;
+    assert_eq!(subscribed, format!("subscribed at {}", other.address()));
+    assert_eq!(agent.stop().await, Ok(()));
+    assert_eq!((journal.goodbyes(), other.goodbyes()), (0, 1));
+}
+
+/// A journal's word that the configuration is another one.
+fn changed(vcluster: &str, revision: u64, seq: u64) -> Message {
+    Message::Changed(Changed { vcluster_id: vcluster.to_owned(), revision, seq })
 }
