@@ -40,11 +40,11 @@ test: build
 	@scripts/place-binaries.sh
 	scripts/run-readme.sh $(JUDGES)/bin
 
-## The price of each step, then of a whole storm. The bench profile would compile RocksDB again.
+## The price of each step, then of a whole storm, beside what is asked for. About 5 minutes. The bench profile would compile RocksDB again.
 bench: build
-	cargo bench --profile release --locked -p benches
+	cargo bench --profile release --locked -p benches --bench steps --bench log
 	@scripts/place-binaries.sh
-	$(BINARIES)/pact-loadtest storm --nodes $(NODES)
+	PACT_BIN_DIR=$(BINARIES) NODES=$(NODES) cargo bench --quiet --profile release --locked -p benches --bench table
 
 ## Form, clippy, documentation, licences and banned crates. The advisory database is not asked: it needs the network.
 lint: build

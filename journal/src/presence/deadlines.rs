@@ -79,7 +79,9 @@ mod tests {
     #[test]
     fn no_more_are_taken_at_once_than_asked_for() {
         let mut deadlines = Deadlines::default();
-        ["a", "b", "c"].map(|name| deadlines.set(&node(name), Some(at(1))));
+        for name in ["a", "b", "c"] {
+            deadlines.set(&node(name), Some(at(1)));
+        }
         assert_eq!(deadlines.take(at(1), 2).len(), 2);
         assert_eq!(deadlines.take(at(1), 2).len(), 1);
     }
