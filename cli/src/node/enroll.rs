@@ -11,7 +11,7 @@ use proto::{
     pb::{HardwareIdentity, RegisterNodeRequest},
 };
 
-use crate::{answer::Answer, connection::Journals};
+use crate::{answer::Answer, connection::{Journals, nodes}};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +56,7 @@ impl Enroll {
     /// [`Failure::Usage`] if a label is given twice; else if the journal refuses or cannot be reached.
     pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
         let request = self.request()?;
-        let answer = journals.ask(async |mut client| client.register_node(request).await).await?;
+        let answer = journals.ask(async |channel| nodes(channel).register_node(request).await).await?;
         Answer::of_node(answer.node)
     }
 
