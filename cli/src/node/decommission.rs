@@ -3,7 +3,10 @@
 use clap::Args;
 use proto::{outcome::Failure, pb::DecommissionNodeRequest};
 
-use crate::{answer::Answer, connection::{Journals, nodes}};
+use crate::{
+    answer::Answer,
+    connection::{Journals, nodes},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +26,7 @@ pub struct Decommission {
     force: bool,
 
     /// Why, for those who read the log; may be personal, it can be erased later
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = super::reason)]
     reason: Option<String>,
 }
 

@@ -3,7 +3,10 @@
 use clap::Args;
 use proto::{outcome::Failure, pb::InspectNodeRequest};
 
-use crate::{answer::Answer, connection::{Journals, nodes}};
+use crate::{
+    answer::Answer,
+    connection::{Journals, nodes},
+};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,7 +6,10 @@ use proto::{
     pb::{ListNodesRequest, NodeState},
 };
 
-use crate::{answer::Answer, connection::{Journals, nodes}};
+use crate::{
+    answer::Answer,
+    connection::{Journals, nodes},
+};
 
 const EXAMPLES: &str = "\
 Examples:
