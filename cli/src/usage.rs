@@ -76,7 +76,7 @@ fn asks_for_json(line: &[OsString]) -> bool {
         let short = || word.strip_prefix("-o").map(|form| form.trim_start_matches('='));
         word.strip_prefix("--output=").or_else(short)
     });
-    forms.last() == Some("json")
+    forms.fold(false, |_, form| form == "json")
 }
 
 #[cfg(test)]
