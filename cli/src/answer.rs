@@ -13,10 +13,11 @@ use proto::{
     node_json::{NodeJson, UnreadableNode},
     outcome::Failure,
     pb,
+    vcluster_json::{UnreadableVCluster, VClusterJson},
 };
 use serde::Serialize;
 
-use crate::table;
+use crate::{node::batch::Report, table};
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -41,6 +42,22 @@ pub enum Answer {
         /// The log's last fact that they show.
         seq: u64,
     },
+    /// What became of a batch of nodes.
+    Batch(Report),
+    /// The vCluster that was looked at or changed.
+    VCluster(Box<VClusterJson>),
+    /// vClusters in the order of their names.
+    VClusters {
+        /// The vClusters.
+        vclusters: Vec<VClusterJson>,
+        /// What the nodes in none are configured by. None if there is none, or the caller may not see it.
+        domain_default: Option<Box<VClusterJson>>,
+        /// The log's last fact that they show.
+        seq: u64,
+    },
+    /// An overlay, printed as it is in any form of output.
+    #[serde(skip)]
+    Bytes(Vec<u8>),
 }
 
 impl Answer {
@@ -62,6 +79,39 @@ impl Answer {
         Ok(Self::Nodes { nodes, seq })
     }
 
+    /// Reads the vCluster of a journal's answer.
+    ///
+    /// # Errors
+    /// If there is none, or this release cannot read it.
+    pub fn of_vcluster(wire: Option<pb::VCluster>) -> Result<Self, Failure> {
+        Ok(Self::VCluster(Box::new(vcluster(wire)?)))
+    }
+
+    /// Reads the vClusters of a journal's answer.
+    ///
+    /// # Errors
+    /// If this release cannot read one of them.
+    pub fn of_vclusters(answer: pb::ListVClustersResponse) -> Result<Self, Failure> {
+        let read = |wire| vcluster(Some(wire));
+        Ok(Self::VClusters {
+            vclusters: answer.vclusters.into_iter().map(read).collect::<Result<_, _>>()?,
+            domain_default: answer.domain_default.map(read).transpose()?.map(Box::new),
+            seq: answer.seq,
+        })
+    }
+
+    /// What is wrong although there is an answer to print.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Batch(report) => report.failure(),
+            Self::Node(_)
+            | Self::Nodes { .. }
+            | Self::VCluster(_)
+            | Self::VClusters { .. }
+            | Self::Bytes(_) => None,
+        }
+    }
+
     /// Prints to stdout.
     ///
     /// # Errors
@@ -76,6 +126,10 @@ impl Answer {
     }
 
     fn write(&self, output: Output, to: &mut dyn Write) -> io::Result<()> {
+        if let Self::Bytes(bytes) = self {
+            to.write_all(bytes)?;
+            return to.flush();
+        }
         match output {
             Output::Json => serde_json::to_writer(&mut *to, self)?,
             Output::Table => to.write_all(self.table().as_bytes())?,
@@ -88,8 +142,23 @@ impl Answer {
         match self {
             Self::Node(node) => table::of_node(node),
             Self::Nodes { nodes, .. } => table::of_nodes(nodes),
+            Self::Batch(report) => table::of_batch(report),
+            Self::VCluster(vcluster) => table::of_vcluster(vcluster),
+            Self::VClusters { vclusters, domain_default, .. } => {
+                table::of_vclusters(vclusters, domain_default.as_deref())
+            }
+            Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         }
     }
+}
+
+/// Reads the vCluster of a journal's answer.
+///
+/// # Errors
+/// If there is none, or this release cannot read it.
+pub fn vcluster(wire: Option<pb::VCluster>) -> Result<VClusterJson, Failure> {
+    let wire = wire.ok_or_else(|| Failure::other("the journal's answer holds no vCluster"))?;
+    VClusterJson::try_from(wire).map_err(|error: UnreadableVCluster| Failure::other(error.to_string()))
 }
 
 fn readable(node: pb::Node) -> Result<NodeJson, Failure> {
@@ -118,6 +187,23 @@ mod tests {
         let node = pb::Node { node_id: "n1".to_owned(), state: 99, ..pb::Node::default() };
         let told = Answer::of_node(Some(node)).unwrap_err().to_string();
         assert!(told.contains("node `n1`") && told.contains("state"), "{told}");
+    }
+
+    #[test]
+    fn a_list_of_vclusters_is_framed_with_the_default_and_its_seq() {
+        let mut printed = Vec::new();
+        let answer = pb::ListVClustersResponse { seq: 7, ..pb::ListVClustersResponse::default() };
+        Answer::of_vclusters(answer).unwrap().write(Output::Json, &mut printed).unwrap();
+        assert_eq!(printed, b"{\"vclusters\":[],\"domain_default\":null,\"seq\":7}\n");
+    }
+
+    #[test]
+    fn an_overlay_is_printed_as_it_is() {
+        for output in [Output::Json, Output::Table] {
+            let mut printed = Vec::new();
+            Answer::Bytes(vec![0, 0x1b, 0xff]).write(output, &mut printed).unwrap();
+            assert_eq!(printed, [0, 0x1b, 0xff]);
+        }
     }
 
     /// Takes nothing more.

@@ -21,7 +21,11 @@ use proto::{
     pem_file::{Credential, Trust},
 };
 
-use crate::{answer::Output, connection::Journals, duration, node};
+use crate::{
+    answer::{Answer, Output},
+    connection::Journals,
+    duration, node, vcluster,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +34,9 @@ Examples:
   export PACT_CREDENTIAL=j1/bootstrap/operator.pem
   pact node enroll compute-042 --mac aa:bb:cc:dd:ee:01
   pact node list
+  pact node enroll --batch nodes.csv
   pact node inspect compute-042 -o json
+  pact vcluster set prod --overlay prod.tar
 
 Exit codes:
   0  done
@@ -39,7 +45,7 @@ Exit codes:
   3  no journal could be reached, or the time was over
   4  not authorized";
 
-/// Commands a pact domain: which nodes may enroll, and which may no longer.
+/// Commands a pact domain: which nodes may enroll, which may no longer, and what they are configured by.
 #[derive(Debug, Parser)]
 #[command(name = "pact", version, after_help = EXAMPLES)]
 pub struct Args {
@@ -57,6 +63,23 @@ pub enum Noun {
     /// The nodes of the domain
     #[command(subcommand)]
     Node(node::Verb),
+
+    /// What the nodes are configured by
+    #[command(subcommand)]
+    Vcluster(vcluster::Verb),
+}
+
+impl Noun {
+    /// Asks a journal for it.
+    ///
+    /// # Errors
+    /// If an argument cannot be used, or the journal refuses or cannot be reached.
+    pub async fn run(self, journals: &Journals, output: Output) -> Result<Answer, Failure> {
+        match self {
+            Self::Node(verb) => verb.run(journals).await,
+            Self::Vcluster(verb) => verb.run(journals, output).await,
+        }
+    }
 }
 
 /// The flags that every verb takes.
@@ -96,7 +119,7 @@ pub struct Global {
     )]
     pub credential: Option<OsString>,
 
-    /// How long everything may take, as 500ms, 10s or 2m
+    /// How long everything may take, as 500ms, 10s or 2m; of a batch, connecting and each part of 1000 rows
     #[arg(
         long,
         global = true,

@@ -1,20 +1,21 @@
-//! The journals that an operator named, and one question to the first of them that answers.
+//! The journals that an operator named, and the questions to the first of them that answers.
 //!
-//! Every verb calls [`Journals::ask`] once.
+//! Most verbs call [`Journals::ask`] once; what needs several questions opens a [`Session`].
 //!
 //! Several journals are tried in their order; only a connection that does not come about leads to the next one. Once a
 //! journal may have received the question, it is not asked of another: a change must not be made twice.
 //!
 //! Not here, on purpose: TLS (`proto::channel`) and what is asked (the verbs).
 //!
-//! **Invariant:** [`Journals::ask`] ends within the timeout, whatever the other side does or leaves.
+//! **Invariant:** [`Journals::ask`], [`Journals::session`] and [`Session::ask`] each end within the timeout, whatever the
+//! other side does or leaves.
 
 use std::time::{Duration, Instant};
 
 use proto::{
     channel::{ConnectError, Connection, JournalAddress},
     outcome::Failure,
-    pb::node_service_client::NodeServiceClient,
+    pb::{node_service_client::NodeServiceClient, v_cluster_service_client::VClusterServiceClient},
     pem_file::{Credential, Trust},
 };
 use tokio::time;
@@ -23,6 +24,21 @@ use tonic::{Response, Status, transport::Channel};
 /// The largest answer that is taken. A node takes some 400 bytes, so this is half a million nodes; the 4 MiB that tonic
 /// takes by itself end at ten thousand.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Questions about nodes.
+pub type Nodes = NodeServiceClient<Channel>;
+/// Questions about vClusters.
+pub type VClusters = VClusterServiceClient<Channel>;
+
+/// Asks about nodes.
+pub fn nodes(channel: Channel) -> Nodes {
+    Nodes::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+}
+
+/// Asks about vClusters.
+pub fn vclusters(channel: Channel) -> VClusters {
+    VClusters::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+}
 
 /// Whom to ask, as who, and for how long.
 #[derive(Debug)]
@@ -50,20 +66,21 @@ impl Journals {
     /// If no journal can be reached, it does not answer in time, or it refuses.
     pub async fn ask<A>(
         &self,
-        call: impl AsyncFnOnce(NodeServiceClient<Channel>) -> Result<Response<A>, Status>,
+        call: impl AsyncFnOnce(Channel) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
         let asked = Instant::now();
-        let connection = self.connect(asked).await?;
-        let client = NodeServiceClient::new(connection.channel()).max_decoding_message_size(ANSWER_BYTES_MAX);
-        match time::timeout(self.left(asked), call(client)).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(connection.failure(&status)),
-            Err(_) => Err(Failure::Deadline(format!(
-                "{} did not answer within {} ms; it may still do what was asked",
-                connection.address(),
-                self.timeout.as_millis()
-            ))),
-        }
+        let session = Session { connection: self.connect(asked).await?, timeout: self.timeout };
+        session.within(self.left(asked), call).await
+    }
+
+    /// Connects to the first journal that answers, for several calls. The timeout bounds the connecting and each call by
+    /// itself: how many there will be, nobody knows yet.
+    ///
+    /// # Errors
+    /// If no journal can be reached.
+    pub async fn session(&self) -> Result<Session, Failure> {
+        let connection = self.connect(Instant::now()).await?;
+        Ok(Session { connection, timeout: self.timeout })
     }
 
     async fn connect(&self, asked: Instant) -> Result<Connection, Failure> {
@@ -94,6 +111,42 @@ impl Journals {
 
     fn left(&self, asked: Instant) -> Duration {
         self.timeout.saturating_sub(asked.elapsed())
+    }
+}
+
+/// An open connection to one journal. What it lost is not asked of another.
+#[derive(Debug)]
+pub struct Session {
+    connection: Connection,
+    timeout: Duration,
+}
+
+impl Session {
+    /// Makes one call. Several may be under way at once.
+    ///
+    /// # Errors
+    /// If the connection is lost, the journal does not answer in time, or it refuses.
+    pub async fn ask<A>(
+        &self,
+        call: impl AsyncFnOnce(Channel) -> Result<Response<A>, Status>,
+    ) -> Result<A, Failure> {
+        self.within(self.timeout, call).await
+    }
+
+    async fn within<A>(
+        &self,
+        left: Duration,
+        call: impl AsyncFnOnce(Channel) -> Result<Response<A>, Status>,
+    ) -> Result<A, Failure> {
+        match time::timeout(left, call(self.connection.channel())).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(self.connection.failure(&status)),
+            Err(_) => Err(Failure::Deadline(format!(
+                "{} did not answer within {} ms; it may still do what was asked",
+                self.connection.address(),
+                self.timeout.as_millis()
+            ))),
+        }
     }
 }
 

@@ -13,41 +13,45 @@ mod connection;
 mod duration;
 mod node;
 mod table;
+mod usage;
+mod vcluster;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use proto::{
     logging,
     outcome::{Exit, Failure},
 };
 use tokio::runtime;
 
-use crate::{
-    answer::Output,
-    args::{Args, Noun},
-};
+use crate::{answer::Output, args::Args};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match usage::parse() {
+        Ok(args) => args,
+        Err(exit) => return exit.into(),
+    };
     let output = args.global.output;
     match run(args) {
-        Ok(()) => Exit::Done.into(),
+        Ok(None) => Exit::Done.into(),
+        // The answer is printed: stdout holds nothing besides.
+        Ok(Some(failure)) => failure.report(false).into(),
         Err(failure) => failure.report(output == Output::Json).into(),
     }
 }
 
-fn run(args: Args) -> Result<(), Failure> {
+/// Prints the answer. What is wrong although there is one comes back.
+fn run(args: Args) -> Result<Option<Failure>, Failure> {
     logging::init(args.global.log_format)?;
     let journals = args.global.journals()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::other(format!("the runtime did not start: {error}")))?;
-    let answer = match args.noun {
-        Noun::Node(verb) => runtime.block_on(verb.run(&journals)),
-    };
+    let answer = runtime.block_on(args.noun.run(&journals, args.global.output));
     // A look-up of a name runs on a thread of its own that cannot be stopped: waiting for it would outlive --timeout.
     runtime.shutdown_background();
-    answer?.print(args.global.output)
+    let answer = answer?;
+    answer.print(args.global.output)?;
+    Ok(answer.failure())
 }

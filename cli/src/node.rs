@@ -4,8 +4,9 @@
 //!
 //! Not here, on purpose: whether a node may be changed so (design §5); the journal decides.
 //!
-//! **Invariant:** every change answers with the node as it is afterwards.
+//! **Invariant:** every change answers with the node as it is afterwards, and a batch with what became of each row.
 
+pub mod batch;
 mod decommission;
 mod enroll;
 mod inspect;
@@ -20,6 +21,7 @@ use crate::{answer::Answer, connection::Journals};
 const EXAMPLES: &str = "\
 Examples:
   pact node enroll compute-042 --mac aa:bb:cc:dd:ee:01 --bmc-serial SN-0042
+  pact node enroll --batch nodes.csv --dry-run
   pact node list --state active
   pact node revoke compute-042 --reason \"stolen from rack r12\"";
 
@@ -27,7 +29,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum Verb {
-    /// Permit a machine to enroll under a name
+    /// Permit a machine to enroll under a name, or many of a file
     Enroll(enroll::Enroll),
     /// Show the nodes of the domain
     List(list::List),
@@ -52,5 +54,26 @@ impl Verb {
             Self::Revoke(revoke) => revoke.run(journals).await,
             Self::Decommission(decommission) => decommission.run(journals).await,
         }
+    }
+}
+
+/// A reason that says nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("say why, for those who read the log")]
+struct NoReason;
+
+/// Reads `--reason`: on the wire an empty one is none.
+fn reason(text: &str) -> Result<String, NoReason> {
+    if text.trim().is_empty() { Err(NoReason) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_something() {
+        assert_eq!(reason(" stolen ").unwrap(), " stolen ");
+        assert!(reason("").is_err() && reason(" \t").is_err());
     }
 }

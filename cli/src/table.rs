@@ -1,14 +1,20 @@
-//! Tables for people: columns of plain text, one node a row, without colours and lines, so that `grep` and `awk` work.
+//! Tables for people: columns of plain text, one thing a row, without colours and lines, so that `grep` and `awk` work.
 //!
 //! [`crate::answer`] prints them. Scripts read `-o json`: these columns may change.
 //!
 //! **Invariant:** no control character reaches the terminal. Hardware tells pact what it likes, and operators read it.
 
 use comfy_table::{Table, presets};
-use proto::node_json::NodeJson;
+use proto::{node_json::NodeJson, vcluster_json::VClusterJson};
+
+use crate::node::batch::Report;
 
 /// Shown where there is nothing.
 const NONE: &str = "-";
+/// Shown in place of a name.
+const DOMAIN_DEFAULT: &str = "(domain default)";
+/// So many failed rows are shown; nobody reads more before mending these.
+const FAULTS_SHOWN_MAX: usize = 100;
 
 /// Nodes, one a row.
 pub fn of_nodes(nodes: &[NodeJson]) -> String {
@@ -62,6 +68,74 @@ pub fn of_node(node: &NodeJson) -> String {
         property("VERSION", [node.version]),
     ]);
     text(table)
+}
+
+/// What became of a batch: how many rows, and the ones that failed.
+pub fn of_batch(report: &Report) -> String {
+    let mut counts = Table::new();
+    counts.add_rows([
+        property("REGISTERED", [report.registered]),
+        property("UNCHANGED", [report.unchanged]),
+        property("FAILED", [report.failed]),
+    ]);
+    let heading = report.is_dry_run.then(|| "dry run: nothing was recorded".to_owned());
+    let mut parts: Vec<String> = heading.into_iter().chain([text(counts)]).collect();
+    let mut faults = Table::new();
+    faults.set_header(["LINE", "NODE", "REASON", "MESSAGE"]);
+    for (row, fault) in report.faults().take(FAULTS_SHOWN_MAX) {
+        let node_id = row.node_id.as_deref().filter(|name| !name.is_empty());
+        faults.add_row([
+            row.line.to_string(),
+            shown(node_id),
+            printable(&fault.reason),
+            printable(&fault.message),
+        ]);
+    }
+    if !faults.is_empty() {
+        parts.push(String::new());
+        parts.push(text(faults));
+    }
+    let more = report.failed.saturating_sub(FAULTS_SHOWN_MAX as u64);
+    if more > 0 {
+        parts.push(format!("and {more} more; -o json tells them all"));
+    }
+    parts.join("\n")
+}
+
+/// vClusters, one a row; the domain's default last.
+pub fn of_vclusters(vclusters: &[VClusterJson], domain_default: Option<&VClusterJson>) -> String {
+    let mut table = Table::new();
+    table.set_header(["VCLUSTER", "REVISION", "NODES", "SIZE", "OVERLAY SHA-256", "SET AT", "SET BY"]);
+    for one in vclusters.iter().chain(domain_default) {
+        table.add_row([
+            vcluster_name(one),
+            one.revision.to_string(),
+            one.nodes.to_string(),
+            one.overlay_size.to_string(),
+            one.overlay_sha256.to_string().chars().take(12).collect(),
+            one.set_at.to_string(),
+            printable(&one.set_by),
+        ]);
+    }
+    if table.is_empty() { "no vClusters".to_owned() } else { text(table) }
+}
+
+/// One vCluster, one property a row.
+pub fn of_vcluster(vcluster: &VClusterJson) -> String {
+    let mut table = Table::new();
+    table.add_rows([
+        property("VCLUSTER", [vcluster_name(vcluster)]),
+        property("REVISION", [vcluster.revision]),
+        property("OVERLAY SHA-256", [vcluster.overlay_sha256]),
+        property("OVERLAY SIZE", [format!("{} bytes", vcluster.overlay_size)]),
+        property("NODES", [vcluster.nodes]),
+        property("SET", [format!("{} by {}", vcluster.set_at, vcluster.set_by)]),
+    ]);
+    text(table)
+}
+
+fn vcluster_name(vcluster: &VClusterJson) -> String {
+    printable(vcluster.vcluster.as_deref().unwrap_or(DOMAIN_DEFAULT))
 }
 
 /// A row of two cells. Several values stand one below the other.
@@ -122,10 +196,11 @@ fn text(mut table: Table) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use events::vocabulary::Timestamp;
+    use events::vocabulary::{Digest, Timestamp};
     use proto::node_json::{CertificateJson, HardwareJson};
 
     use super::*;
+    use crate::node::batch::{Fault, Row};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -225,6 +300,70 @@ VERSION      1";
         }
     }
 
+    fn vcluster(name: Option<&str>) -> VClusterJson {
+        VClusterJson {
+            vcluster: name.map(str::to_owned),
+            revision: 42,
+            overlay_sha256: Digest::new([0xab; 32]),
+            overlay_size: 7,
+            set_at: at("2026-01-31T12:00:00Z"),
+            set_by: "operator:admin".to_owned(),
+            nodes: 3,
+        }
+    }
+
+    #[test]
+    fn vclusters_stand_one_a_row_and_the_default_last() {
+        let shown = of_vclusters(&[vcluster(Some("prod"))], Some(&vcluster(None)));
+        let expected = "\
+VCLUSTER          REVISION  NODES  SIZE  OVERLAY SHA-256  SET AT                    SET BY
+prod              42        3      7     abababababab     2026-01-31T12:00:00.000Z  operator:admin
+(domain default)  42        3      7     abababababab     2026-01-31T12:00:00.000Z  operator:admin";
+        assert_eq!(shown, expected);
+        assert_eq!(of_vclusters(&[], None), "no vClusters");
+    }
+
+    #[test]
+    fn a_vcluster_shows_what_it_is_configured_by() {
+        let expected = format!(
+            "VCLUSTER         prod\nREVISION         42\nOVERLAY SHA-256  {}\nOVERLAY SIZE     7 bytes\n\
+             NODES            3\nSET              2026-01-31T12:00:00.000Z by operator:admin",
+            "ab".repeat(32)
+        );
+        assert_eq!(of_vcluster(&vcluster(Some("prod"))), expected);
+    }
+
+    fn failed(line: u64, message: &str) -> Row {
+        let fault = Fault { reason: "HARDWARE_INVALID".to_owned(), message: message.to_owned() };
+        Row { line, node_id: Some("n1".into()), fault: Some(Box::new(fault)) }
+    }
+
+    #[test]
+    fn a_batch_shows_its_counts_and_the_rows_that_failed() {
+        let mut report = Report { registered: 7, unchanged: 2, is_dry_run: true, ..Report::default() };
+        report.fail(failed(3, "no MAC"));
+        let expected = "\
+dry run: nothing was recorded
+REGISTERED  7
+UNCHANGED   2
+FAILED      1
+
+LINE  NODE  REASON            MESSAGE
+3     n1    HARDWARE_INVALID  no MAC";
+        assert_eq!(of_batch(&report), expected);
+        let sound = Report { registered: 7, ..Report::default() };
+        assert_eq!(of_batch(&sound), "REGISTERED  7\nUNCHANGED   0\nFAILED      0");
+    }
+
+    #[test]
+    fn of_many_failed_rows_some_are_shown_and_all_are_counted() {
+        let mut report = Report::default();
+        (0..FAULTS_SHOWN_MAX as u64 + 5).for_each(|line| report.fail(failed(line, "")));
+        let shown = of_batch(&report);
+        assert_eq!(shown.matches("HARDWARE_INVALID").count(), FAULTS_SHOWN_MAX);
+        assert!(shown.ends_with("and 5 more; -o json tells them all"), "{shown}");
+    }
+
     #[test]
     fn all_that_is_unusual_stands_beside_the_state() {
         let mut node = active("n1");
@@ -240,7 +379,18 @@ VERSION      1";
         node.hardware.bmc_serial = Some("\u{1b}[2Jgone\u{9b}31m".to_owned());
         node.hardware.macs = vec!["\u{7}".to_owned()];
         node.vcluster = Some("\t".to_owned());
-        for shown in [of_node(&node), of_nodes(&[node])] {
+        let mut evil = vcluster(Some("\u{1b}[2J"));
+        evil.set_by = "\u{7}".to_owned();
+        let mut report = Report::default();
+        report.fail(Row { node_id: Some("\u{1b}]0;".into()), ..failed(2, "\u{9b}31m") });
+        let tables = [
+            of_node(&node),
+            of_nodes(&[node]),
+            of_vcluster(&evil),
+            of_vclusters(&[evil], None),
+            of_batch(&report),
+        ];
+        for shown in tables {
             assert!(!shown.chars().any(|letter| letter.is_control() && letter != '\n'), "{shown:?}");
         }
     }

@@ -8,6 +8,7 @@
 //!
 //! **Invariant:** what comes out is valid by its type.
 
+pub mod batch;
 pub mod field;
 pub mod hardware;
 pub mod moment;

@@ -11,7 +11,7 @@
 //! | [`pem_file`] | the two files that a client is given: whom to trust, and who it is |
 //! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
 //! | [`convert`] | wire to domain, and back |
-//! | [`node_json`] | a node as JSON, as scripts read it |
+//! | [`node_json`], [`vcluster_json`] | a node and a vCluster as JSON, as scripts read them |
 //!
 //! Not here, on purpose: decisions (`events`), the server's acceptor (`journal::grpc`), and any state.
 //!
@@ -26,6 +26,7 @@ pub mod pem_file;
 pub mod reason;
 pub mod refusal;
 pub mod tls;
+pub mod vcluster_json;
 
 /// The generated messages, clients and servers of the package `pact.v1`.
 ///

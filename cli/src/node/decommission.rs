@@ -3,7 +3,10 @@
 use clap::Args;
 use proto::{outcome::Failure, pb::DecommissionNodeRequest};
 
-use crate::{answer::Answer, connection::Journals};
+use crate::{
+    answer::Answer,
+    connection::{Journals, nodes},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +26,7 @@ pub struct Decommission {
     force: bool,
 
     /// Why, for those who read the log; may be personal, it can be erased later
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = super::reason)]
     reason: Option<String>,
 }
 
@@ -35,7 +38,7 @@ impl Decommission {
     pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
         let reason = self.reason.unwrap_or_default();
         let request = DecommissionNodeRequest { node_id: self.node_id, force: self.force, reason };
-        let answer = journals.ask(async |mut client| client.decommission_node(request).await).await?;
+        let answer = journals.ask(async |channel| nodes(channel).decommission_node(request).await).await?;
         Answer::of_node(answer.node)
     }
 }

@@ -1,9 +1,9 @@
-//! `pact node enroll`: permits a machine with this hardware to enroll under a name.
+//! `pact node enroll`: permits a machine with this hardware to enroll under a name; with `--batch`, many machines.
 //!
 //! Not here, on purpose: the forms of names, MAC addresses and serials, and placeholders among them (design §8). They go
 //! to the journal as given, which refuses with its reason.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use proto::{
@@ -11,7 +11,11 @@ use proto::{
     pb::{HardwareIdentity, RegisterNodeRequest},
 };
 
-use crate::{answer::Answer, connection::Journals};
+use super::batch;
+use crate::{
+    answer::Answer,
+    connection::{Journals, nodes},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,20 +24,36 @@ Examples:
       --bmc-serial SN-0043 --label rack=r12 --label row=3
   pact node enroll compute-044 --mac aa-bb-cc-dd-ee-05 aa-bb-cc-dd-ee-06 \\
       --uuid 4c4c4544-0042-3510-8052-b4c04f4e3732 -o json
+  pact node enroll compute-045 --mac aa:bb:cc:dd:ee:07 --vcluster prod
+  pact node enroll --batch nodes.csv --dry-run
+  pact node enroll --batch nodes.csv -o json | jq -r '.rows[] | select(.reason) | .line'
 
-After a revocation, the same name begins a new epoch.";
+After a revocation, the same name begins a new epoch.
+
+A batch is a CSV file (UTF-8, commas) whose first line names its columns, in any order:
+  node_id,mac,bmc_serial,uuid,vcluster
+  compute-042,aa:bb:cc:dd:ee:01,SN-0042,,prod
+  compute-043,aa:bb:cc:dd:ee:03;aa:bb:cc:dd:ee:04,,,
+node_id and mac must be there; several MAC addresses are separated by semicolons. Each row is decided for itself. A row
+that is registered so already is unchanged, so that a batch may be run again. If any row failed, the exit code is 1.
+With -o json: {\"registered\",\"unchanged\",\"failed\",\"rows\":[{\"line\",\"node_id\",\"reason\",\"message\"}]}, where line 1 is the
+header, and reason and message are null unless the row failed.";
 
 /// Permits a machine to enroll under a name.
 #[derive(Debug, Args)]
 // clap's own line puts NODE_ID behind `--mac`, where it would be taken for a MAC address.
-#[command(after_help = EXAMPLES, override_usage = "pact node enroll <NODE_ID> --mac <MAC>... [OPTIONS]")]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "pact node enroll <NODE_ID> --mac <MAC>... [OPTIONS]\n       \
+                      pact node enroll --batch <FILE.csv> [--dry-run] [OPTIONS]"
+)]
 pub struct Enroll {
     /// Name of the node, unique in the domain
-    #[arg(value_name = "NODE_ID")]
-    node_id: String,
+    #[arg(value_name = "NODE_ID", required_unless_present = "batch")]
+    node_id: Option<String>,
 
     /// MAC address of one of its network cards; all that it has, repeated or in a row
-    #[arg(long = "mac", value_name = "MAC", required = true, num_args = 1..)]
+    #[arg(long = "mac", value_name = "MAC", required_unless_present = "batch", num_args = 1..)]
     macs: Vec<String>,
 
     /// Serial number as the machine's DMI tells it (product_serial)
@@ -44,19 +64,41 @@ pub struct Enroll {
     #[arg(long, value_name = "UUID", value_parser = NonEmptyStringValueParser::new())]
     uuid: Option<String>,
 
+    /// vCluster that it is in; without one it is in maintenance mode
+    #[arg(long, value_name = "VCLUSTER", value_parser = NonEmptyStringValueParser::new())]
+    vcluster: Option<String>,
+
     /// Note beside the node; repeatable
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
+
+    /// CSV file with many nodes
+    #[arg(
+        long,
+        value_name = "FILE.csv",
+        conflicts_with_all = ["node_id", "macs", "bmc_serial", "uuid", "vcluster", "labels"],
+        help_heading = "Batch"
+    )]
+    batch: Option<PathBuf>,
+
+    /// Only tell what would become of each row of the batch; record nothing
+    // `requires` alone lets it pass beside what excludes a batch.
+    #[arg(long, requires = "batch", conflicts_with_all = ["node_id", "macs"], help_heading = "Batch")]
+    dry_run: bool,
 }
 
 impl Enroll {
-    /// Registers the node.
+    /// Registers the node, or the nodes of the batch.
     ///
     /// # Errors
-    /// [`Failure::Usage`] if a label is given twice; else if the journal refuses or cannot be reached.
+    /// [`Failure::Usage`] if a label is given twice, or the batch cannot be read; else if the journal refuses or cannot be
+    /// reached.
     pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
+        if let Some(file) = &self.batch {
+            return Ok(Answer::Batch(batch::run(file, self.dry_run, journals).await?));
+        }
         let request = self.request()?;
-        let answer = journals.ask(async |mut client| client.register_node(request).await).await?;
+        let answer = journals.ask(async |channel| nodes(channel).register_node(request).await).await?;
         Answer::of_node(answer.node)
     }
 
@@ -70,7 +112,8 @@ impl Enroll {
             labels.insert(key, value);
         }
         Ok(RegisterNodeRequest {
-            node_id: self.node_id,
+            // The parser lets it be missing in a batch only.
+            node_id: self.node_id.unwrap_or_default(),
             hardware_identity: Some(HardwareIdentity {
                 mac_addresses: self.macs,
                 // On the wire, empty is absent; the parser lets no empty one in.
@@ -78,7 +121,7 @@ impl Enroll {
                 system_uuid: self.uuid.unwrap_or_default(),
             }),
             labels,
-            vcluster_id: None,
+            vcluster_id: self.vcluster,
         })
     }
 }
@@ -125,9 +168,11 @@ mod tests {
             "a=b=c",
             "--label",
             "d=",
+            "--vcluster",
+            "V",
         ];
         let request = request(&flags).unwrap();
-        assert_eq!(request.node_id, "N1");
+        assert_eq!((request.node_id.as_str(), request.vcluster_id.as_deref()), ("N1", Some("V")));
         let hardware = request.hardware_identity.unwrap();
         assert_eq!(hardware.mac_addresses, ["AA-bb"]);
         assert_eq!((hardware.bmc_serial.as_str(), hardware.system_uuid.as_str()), (" x ", "u"));
@@ -152,6 +197,19 @@ mod tests {
     fn an_empty_serial_is_wrong_usage_and_not_absent() {
         assert!(request(&["n1", "--mac", "m1", "--bmc-serial", ""]).unwrap_err().contains("--bmc-serial"));
         assert!(request(&["n1", "--mac", "m1", "--uuid", ""]).unwrap_err().contains("--uuid"));
+        assert!(request(&["n1", "--mac", "m1", "--vcluster", ""]).unwrap_err().contains("--vcluster"));
+    }
+
+    #[test]
+    fn a_batch_stands_alone() {
+        assert!(request(&["--batch", "f"]).is_ok() && request(&["--batch", "f", "--dry-run"]).is_ok());
+        for more in
+            [&["n1"][..], &["--mac", "m"], &["--uuid", "u"], &["--vcluster", "v"], &["--label", "a=b"]]
+        {
+            let told = request(&[&["--batch", "f"], more].concat()).unwrap_err();
+            assert!(told.contains("cannot be used with"), "{told}");
+        }
+        assert!(request(&["n1", "--mac", "m1", "--dry-run"]).is_err() && request(&["--dry-run"]).is_err());
     }
 
     #[test]

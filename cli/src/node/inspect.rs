@@ -3,7 +3,10 @@
 use clap::Args;
 use proto::{outcome::Failure, pb::InspectNodeRequest};
 
-use crate::{answer::Answer, connection::Journals};
+use crate::{
+    answer::Answer,
+    connection::{Journals, nodes},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +29,7 @@ impl Inspect {
     /// If the journal refuses or cannot be reached.
     pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
         let request = InspectNodeRequest { node_id: self.node_id, min_seq: None };
-        let answer = journals.ask(async |mut client| client.inspect_node(request).await).await?;
+        let answer = journals.ask(async |channel| nodes(channel).inspect_node(request).await).await?;
         Answer::of_node(answer.node)
     }
 }

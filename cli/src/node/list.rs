@@ -6,7 +6,10 @@ use proto::{
     pb::{ListNodesRequest, NodeState},
 };
 
-use crate::{answer::Answer, connection::Journals};
+use crate::{
+    answer::Answer,
+    connection::{Journals, nodes},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,7 +46,7 @@ impl List {
     /// If the journal refuses or cannot be reached.
     pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
         let request = self.request();
-        let answer = journals.ask(async |mut client| client.list_nodes(request).await).await?;
+        let answer = journals.ask(async |channel| nodes(channel).list_nodes(request).await).await?;
         Answer::of_nodes(answer.nodes, answer.seq)
     }
 

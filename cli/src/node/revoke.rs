@@ -3,7 +3,10 @@
 use clap::Args;
 use proto::{outcome::Failure, pb::RevokeNodeRequest};
 
-use crate::{answer::Answer, connection::Journals};
+use crate::{
+    answer::Answer,
+    connection::{Journals, nodes},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +24,7 @@ pub struct Revoke {
     node_id: String,
 
     /// Why, for those who read the log; may be personal, it can be erased later
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = super::reason)]
     reason: String,
 }
 
@@ -32,7 +35,7 @@ impl Revoke {
     /// If the journal refuses or cannot be reached.
     pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
         let request = RevokeNodeRequest { node_id: self.node_id, reason: self.reason };
-        let answer = journals.ask(async |mut client| client.revoke_node(request).await).await?;
+        let answer = journals.ask(async |channel| nodes(channel).revoke_node(request).await).await?;
         Answer::of_node(answer.node)
     }
 }

@@ -1,6 +1,6 @@
 //! The real `pact` where no journal answers: each promise about addresses, files and time that needs none.
 //!
-//! Not here, on purpose: what a journal answers (`tests/node.rs`).
+//! Not here, on purpose: what a journal answers (`node.rs`).
 
 use std::{
     fs,
@@ -11,6 +11,8 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+use crate::text;
 
 /// What `--timeout 500ms` may take with the start of a process on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -71,10 +73,6 @@ fn silence() -> (TcpListener, String) {
     (listener, address)
 }
 
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("text")
-}
-
 #[track_caller]
 fn ends(output: &Output, exit: i32, error: &str) {
     assert_eq!(output.status.code(), Some(exit), "{output:?}");
@@ -91,19 +89,42 @@ fn without_a_journal_to_ask_usage_is_wrong() {
 }
 
 #[test]
-fn an_unknown_verb_and_a_missing_reason_are_wrong_usage() {
-    for line in
-        [&["node", "destroy"][..], &["node", "revoke", "n1"], &["node", "enroll", "n1"], &["node"], &[]]
-    {
+fn wrong_usage_is_told_as_other_failures_are() {
+    for line in [
+        &["node", "destroy"][..],
+        &["node", "revoke", "n1"],
+        &["node", "revoke", "n1", "--reason", ""],
+        &["node", "decommission", "n1", "--reason", " "],
+        &["node", "enroll", "n1"],
+        &["node", "enroll", "--batch", "f", "--mac", "m"],
+        &["vcluster", "show"],
+        &["node"],
+        &[],
+    ] {
         let output = bare().args(line).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{line:?}");
+        ends(&output, 2, "error: USAGE: ");
         assert_eq!(text(&output.stdout), "", "{line:?}");
+        let told = text(&output.stderr);
+        assert!(told.contains("Usage: pact") || told.contains("try '--help'"), "{told}");
+
+        let output = bare().args(["-o", "json"]).args(line).output().unwrap();
+        ends(&output, 2, "error: USAGE: ");
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["error"]["reason"], "USAGE", "{line:?}");
+        let message = document["error"]["message"].as_str().unwrap();
+        assert!(text(&output.stderr).contains(&format!("error: USAGE: {message}\n")), "{output:?}");
     }
 }
 
 #[test]
 fn help_and_version_go_to_stdout_and_end_well() {
-    for line in [&["--help"][..], &["--version"], &["node", "--help"], &["node", "enroll", "--help"]] {
+    for line in [
+        &["--help"][..],
+        &["--version"],
+        &["node", "--help"],
+        &["node", "enroll", "--help"],
+        &["vcluster", "--help"],
+    ] {
         let output = bare().args(line).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{line:?}");
         assert!(text(&output.stdout).contains("pact "), "{line:?}");

@@ -2,59 +2,20 @@
 //!
 //! The journal's binary lies in `PACT_BIN_DIR`, or beside the folder of this test's executable.
 //!
-//! Not here, on purpose: what agents see of it, and what needs no journal (`tests/connection.rs`).
-
-mod journal;
+//! Not here, on purpose: what agents see of it, and what needs no journal (`connection.rs`).
 
 use std::{collections::BTreeSet, net::TcpListener, process::Output};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::journal::{Domain, Journal};
+use crate::{
+    done, fails, is_time,
+    journal::{Domain, Journal},
+    keys, pact, text,
+};
 
 const NODE_KEYS: &str = "node_id domain_id state confirmed epoch contested draining vcluster hardware assurance \
                          certificate last_seen registered_at registered_by labels version";
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("text")
-}
-
-/// The one JSON document of an answer.
-#[track_caller]
-fn done(output: &Output) -> Value {
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("stdout holds one JSON document")
-}
-
-/// A failure as scripts see it: exit code, the line on stderr, and the document on stdout.
-#[track_caller]
-fn fails(output: &Output, exit: i32, reason: &str) {
-    assert_eq!(output.status.code(), Some(exit), "{output:?}");
-    let document: Value = serde_json::from_slice(&output.stdout).expect("stdout holds one JSON document");
-    assert_eq!(keys(&document), BTreeSet::from(["error"]));
-    assert_eq!(keys(&document["error"]), BTreeSet::from(["message", "reason"]));
-    assert_eq!(document["error"]["reason"], reason);
-    let message = document["error"]["message"].as_str().expect("a sentence");
-    assert!(!message.is_empty());
-    let line = format!("error: {reason}: {message}");
-    assert!(text(&output.stderr).lines().any(|told| told == line), "{output:?}");
-}
-
-fn keys(object: &Value) -> BTreeSet<&str> {
-    object.as_object().expect("an object").keys().map(String::as_str).collect()
-}
-
-/// RFC 3339 in UTC with milliseconds.
-fn is_time(value: &Value) -> bool {
-    let shape =
-        |text: &str| text.bytes().map(|byte| if byte.is_ascii_digit() { '0' } else { byte.into() }).collect();
-    value.as_str().map(shape) == Some("0000-00-00T00:00:00.000Z".to_owned())
-}
-
-/// `pact … -o json` as the domain's first operator.
-fn pact(journal: &Journal, line: &[&str]) -> Output {
-    journal.pact().args(line).args(["-o", "json"]).output().expect("pact runs")
-}
 
 fn enroll(journal: &Journal, node: &str, mac: &str) -> Output {
     pact(journal, &["node", "enroll", node, "--mac", mac])
