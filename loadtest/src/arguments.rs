@@ -1,9 +1,12 @@
 //! What the user says: the command line of `pact-loadtest`.
 //!
-//! Not here, on purpose: options that do not work yet.
+//! Not here, on purpose: options that do not work yet, and the environment that `pact` reads: whoever has exported
+//! the address of a journal that matters must not load it by a plain `pact-loadtest storm`.
+
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use proto::logging::LogFormat;
+use proto::{channel::JournalAddress, logging::LogFormat};
 
 /// Loads a journal as a cluster would, and checks its log afterwards.
 #[derive(Debug, Parser)]
@@ -20,23 +23,49 @@ pub struct Arguments {
 /// The commands of `pact-loadtest`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Boots many nodes at once on a journal of its own in a temporary directory.
-    Storm(StormArguments),
+    /// Boots many nodes at once: enrollment, mTLS, subscription, first boot configuration.
+    ///
+    /// Without --endpoint, on a journal of its own in a temporary directory. All nodes stay up until the last one is,
+    /// then say goodbye; at last `pact-replay verify` checks the log.
+    Storm(Box<StormArguments>),
 }
 
 /// The options of `pact-loadtest storm`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct StormArguments {
-    /// How many nodes boot; at most 15000, because a process may open only so many files.
-    #[arg(long, default_value_t = 10_000)]
+    /// How many nodes boot. Each needs an open file on either side.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub nodes: u32,
-    /// How many of them are between power-on and their open subscription at one moment.
+    /// How many of them are between power-on and their boot configuration at one moment.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub concurrency: u32,
     /// How many journals serve them.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1), conflicts_with = "endpoint")]
     pub journals: u8,
+    /// A journal that runs already: its operators' listener, https://HOST:PORT. The nodes stay registered there, and
+    /// are configured by whatever that domain configures them by.
+    #[arg(long, requires = "ca", requires = "credential", value_name = "URL")]
+    pub endpoint: Option<JournalAddress>,
+    /// The domain CA of that journal, a PEM file.
+    #[arg(long, requires = "endpoint", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// An operator of that domain, one PEM file with certificate chain and key.
+    #[arg(long, requires = "endpoint", value_name = "FILE")]
+    pub credential: Option<PathBuf>,
+    /// The agents' listener of that journal; by default port 9443 of the same host, or what its data directory says.
+    #[arg(long, requires = "endpoint", value_name = "URL")]
+    pub agent_endpoint: Option<JournalAddress>,
+    /// The data directory of that journal, if it runs on this machine: then its processor time, memory and log are
+    /// measured, and its log is verified.
+    #[arg(long, requires = "endpoint", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Measures the second boot of nodes that have booted and left before.
+    #[arg(long)]
+    pub warm: bool,
+    /// Boots as many other nodes afterwards, with so many times the concurrency, and compares what the journal served.
+    #[arg(long, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub overload: Option<u32>,
     /// The form of the summary on stdout.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
@@ -61,11 +90,17 @@ impl Output {
 
 const EXAMPLES: &str = "Examples:
   pact-loadtest storm --nodes 1000
-  pact-loadtest storm --nodes 10000 --concurrency 2000 -o json";
+  pact-loadtest storm --nodes 10000 --concurrency 2000 -o json
+  pact-loadtest storm --nodes 5000 --overload 10
+  pact-loadtest storm --nodes 100 --endpoint https://10.0.0.5:9446 --ca domain-ca.pem --credential operator.pem";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(arguments: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(["pact-loadtest", "storm"].into_iter().chain(arguments.split_whitespace()))
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -75,8 +110,25 @@ mod tests {
 
     #[test]
     fn there_is_one_journal() {
-        let parse = |journals| Arguments::try_parse_from(["pact-loadtest", "storm", "--journals", journals]);
-        assert!(parse("1").is_ok());
-        assert_eq!(parse("3").unwrap_err().exit_code(), 2);
+        assert!(parse("--journals 1").is_ok());
+        assert_eq!(parse("--journals 3").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn a_foreign_journal_is_named_with_whom_to_trust_and_who_asks() {
+        let foreign = "--endpoint https://10.0.0.5:9446 --ca ca.pem --credential operator.pem";
+        assert!(parse(foreign).is_ok());
+        assert!(parse(&format!("{foreign} --agent-endpoint https://10.0.0.5:1 --data-dir j1")).is_ok());
+        for wrong in [
+            "--endpoint https://10.0.0.5:9446",
+            "--endpoint https://10.0.0.5:9446 --ca ca.pem",
+            "--ca ca.pem",
+            "--data-dir j1",
+            "--nodes 0",
+            "--overload 1",
+        ] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+        assert_eq!(parse(&format!("{foreign} --journals 1")).unwrap_err().exit_code(), 2);
     }
 }

@@ -8,6 +8,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -19,9 +20,10 @@ use agent::{journals::Journals, machine::Machine, retry::Patience, run::Agent, s
 use events::vocabulary::{HardwareIdentity, Mac};
 use futures_util::{StreamExt, stream};
 use hdrhistogram::Histogram;
-use indicatif::ProgressBar;
 use proto::outcome::Failure;
 use tokio::{task::JoinSet, time::Instant};
+
+use crate::{clients::Clients, progress::Counter};
 
 /// A node that needs longer than this has failed.
 const NODE_PATIENCE: Duration = Duration::from_secs(120);
@@ -41,11 +43,23 @@ pub fn hardware(number: u32) -> HardwareIdentity {
     HardwareIdentity { macs: [mac].into(), bmc_serial: Some(serial), uuid: None }
 }
 
+/// Which machines boot, and how.
+#[derive(Debug, Clone)]
+pub struct Boot {
+    /// Whom they ask; a machine takes the one of its number, so that all are used alike. At least one.
+    pub journals: Arc<[Journals]>,
+    /// Their numbers.
+    pub machines: Range<u32>,
+    /// How many of them are on their way at one moment.
+    pub concurrency: u32,
+}
+
 /// What became of a storm: the nodes that are up, and those that are not.
 #[derive(Debug)]
 pub struct Fleet {
-    up: Vec<Subscription>,
-    /// From power-on to the open subscription of each node that came up, in microseconds.
+    /// By the thread that they live on.
+    up: Vec<Vec<Subscription>>,
+    /// From power-on to the boot configuration of each node that came up, in microseconds.
     pub latency_us: Histogram<u64>,
     /// How many nodes failed, by reason.
     pub failures: BTreeMap<String, u64>,
@@ -54,9 +68,10 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    fn new() -> Self {
+    fn new(threads: usize) -> Self {
         let latency_us = Histogram::new(3).expect("three digits are a precision that it knows");
-        Self { up: Vec::new(), latency_us, failures: BTreeMap::new(), example: None }
+        let up = std::iter::repeat_with(Vec::new).take(threads).collect();
+        Self { up, latency_us, failures: BTreeMap::new(), example: None }
     }
 
     /// How many failed.
@@ -64,11 +79,16 @@ impl Fleet {
         self.failures.values().sum()
     }
 
-    fn add(&mut self, booted: Result<Booted, Failure>) {
+    /// How many subscriptions are held open.
+    pub fn subscriptions(&self) -> u64 {
+        self.up.iter().map(|thread| thread.len() as u64).sum()
+    }
+
+    fn add(&mut self, thread: usize, booted: Result<Booted, Failure>) {
         match booted {
             Ok(Booted { subscription, within }) => {
                 record(&mut self.latency_us, within);
-                self.up.push(subscription);
+                self.up[thread].push(subscription);
             }
             Err(failure) => self.blame(failure),
         }
@@ -79,30 +99,36 @@ impl Fleet {
         self.example.get_or_insert(failure);
     }
 
-    /// Boots so many machines, of which so many are on their way at one moment.
-    pub async fn boot(journals: Journals, nodes: u32, concurrency: u32, up: ProgressBar) -> Self {
-        let next = Arc::new(AtomicU32::new(0));
+    /// Boots machines. Each that is up or has failed is counted.
+    pub async fn boot(clients: &Clients, boot: &Boot, counted: &Counter) -> Self {
+        let next = Arc::new(AtomicU32::new(boot.machines.start));
+        let lanes_wanted = boot.concurrency.min(boot.machines.len().try_into().unwrap_or(u32::MAX)) as usize;
         let mut lanes = JoinSet::new();
-        for _ in 0..concurrency.min(nodes) {
-            lanes.spawn(lane(journals.clone(), Arc::clone(&next), nodes, up.clone()));
+        for (thread, runtime) in clients.runtimes().enumerate().cycle().take(lanes_wanted) {
+            let lane = lane(boot.clone(), Arc::clone(&next), counted.clone());
+            lanes.spawn_on(async move { (thread, lane.await) }, runtime);
         }
-        let mut fleet = Self::new();
+        let mut fleet = Self::new(clients.count());
         while let Some(lane) = lanes.join_next().await {
-            let booted =
-                lane.unwrap_or_else(|error| vec![Err(Failure::other(format!("it broke off: {error}")))]);
-            booted.into_iter().for_each(|booted| fleet.add(booted));
+            match lane {
+                Ok((thread, booted)) => booted.into_iter().for_each(|booted| fleet.add(thread, booted)),
+                Err(error) => fleet.blame(Failure::other(format!("it broke off: {error}"))),
+            }
         }
         fleet
     }
 
     /// Says all goodbyes, so many at one moment. A node whose stream was lost meanwhile has failed.
-    pub async fn leave(&mut self, concurrency: u32, left: &ProgressBar) {
-        let goodbyes = std::mem::take(&mut self.up).into_iter().map(|up| up.goodbye(GOODBYE_WITHIN));
-        let mut goodbyes = stream::iter(goodbyes).buffer_unordered(concurrency as usize);
-        while let Some(goodbye) = goodbyes.next().await {
-            left.inc(1);
-            if let Err(failure) = goodbye {
-                self.blame(failure);
+    pub async fn leave(&mut self, clients: &Clients, concurrency: u32, counted: &Counter) {
+        let each = (concurrency as usize).div_ceil(clients.count());
+        let mut threads = JoinSet::new();
+        for (runtime, up) in clients.runtimes().zip(&mut self.up) {
+            threads.spawn_on(leave(std::mem::take(up), each, counted.clone()), runtime);
+        }
+        while let Some(left) = threads.join_next().await {
+            match left {
+                Ok(failures) => failures.into_iter().for_each(|failure| self.blame(failure)),
+                Err(error) => self.blame(Failure::other(format!("it broke off: {error}"))),
             }
         }
     }
@@ -115,28 +141,35 @@ struct Booted {
 }
 
 /// Boots one machine after another, until there is none left.
-async fn lane(
-    journals: Journals,
-    next: Arc<AtomicU32>,
-    nodes: u32,
-    up: ProgressBar,
-) -> Vec<Result<Booted, Failure>> {
+async fn lane(boot: Boot, next: Arc<AtomicU32>, counted: Counter) -> Vec<Result<Booted, Failure>> {
     let mut booted = Vec::new();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= nodes {
+        if number >= boot.machines.end {
             return booted;
         }
-        booted.push(boot(&journals, number).await);
-        up.inc(1);
+        booted.push(power_on(&boot.journals, number).await);
+        counted.add(1);
     }
 }
 
-async fn boot(journals: &Journals, number: u32) -> Result<Booted, Failure> {
-    let power_on = Instant::now();
-    let agent = Agent { journals: journals.clone(), machine: Machine::just_booted(hardware(number)) };
+async fn power_on(journals: &[Journals], number: u32) -> Result<Booted, Failure> {
+    let began = Instant::now();
+    let journals = journals[number as usize % journals.len()].clone();
+    let agent = Agent { journals, machine: Machine::just_booted(hardware(number)) };
     let (_, subscription) = agent.come_up(Patience::of(NODE_PATIENCE)).await?;
-    Ok(Booted { subscription, within: power_on.elapsed() })
+    Ok(Booted { subscription, within: began.elapsed() })
+}
+
+async fn leave(up: Vec<Subscription>, at_once: usize, counted: Counter) -> Vec<Failure> {
+    let goodbyes = up.into_iter().map(|up| up.goodbye(GOODBYE_WITHIN));
+    let mut goodbyes = stream::iter(goodbyes).buffer_unordered(at_once);
+    let mut failures = Vec::new();
+    while let Some(goodbye) = goodbyes.next().await {
+        counted.add(1);
+        failures.extend(goodbye.err());
+    }
+    failures
 }
 
 /// Counts a latency. The histogram grows as it has to, but for times beyond any patience.
@@ -165,7 +198,7 @@ mod tests {
 
     #[test]
     fn latencies_of_any_size_are_counted() {
-        let mut fleet = Fleet::new();
+        let mut fleet = Fleet::new(1);
         for millis in [1, 20, 300, 119_000] {
             record(&mut fleet.latency_us, Duration::from_millis(millis));
         }
@@ -176,11 +209,11 @@ mod tests {
 
     #[test]
     fn failures_are_counted_by_reason_and_the_first_is_kept() {
-        let mut fleet = Fleet::new();
+        let mut fleet = Fleet::new(1);
         for failure in
             [Failure::Unreachable("a".into()), Failure::Unreachable("b".into()), Failure::other("c")]
         {
-            fleet.add(Err(failure));
+            fleet.add(0, Err(failure));
         }
         assert_eq!(fleet.failed(), 3);
         assert_eq!(fleet.failures, BTreeMap::from([("UNREACHABLE".to_owned(), 2), ("FAILED".to_owned(), 1)]));

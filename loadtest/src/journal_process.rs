@@ -1,13 +1,15 @@
 //! A journal of our own: a child process with a data directory below a temporary one.
 //!
-//! [`crate::storm`] starts one, loads it, and stops it before the log is checked.
+//! [`crate::target`] starts one and stops it before the log is checked. The tests of faults kill it, stop it for a while
+//! and start it again.
 //!
 //! **Invariant:** whatever happens to this process short of SIGKILL, no journal is left behind: dropping kills and
 //! reaps it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -45,13 +47,29 @@ pub struct JournalProcess {
     pub agents: JournalAddress,
     /// Its listener for operators.
     pub operators: JournalAddress,
+    /// Its listener for probes and metrics.
+    pub http: Option<SocketAddr>,
 }
 
 /// `endpoints.json`, which a journal writes when it is ready.
-#[derive(Deserialize)]
-struct Endpoints {
-    agent: String,
-    operator: String,
+#[derive(Debug, Clone, Deserialize)]
+pub struct Endpoints {
+    /// The process that serves.
+    pub pid: u32,
+    agent: SocketAddr,
+    operator: SocketAddr,
+    /// Plain HTTP: probes and metrics.
+    pub http: Option<SocketAddr>,
+}
+
+impl Endpoints {
+    /// The agents' listener.
+    ///
+    /// # Errors
+    /// None as long as an address and a port make a URL.
+    pub fn agents(&self) -> Result<JournalAddress, Failure> {
+        address(self.agent)
+    }
 }
 
 impl JournalProcess {
@@ -60,31 +78,51 @@ impl JournalProcess {
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
     pub async fn start(below: &Path) -> Result<Self, Failure> {
-        let binary = siblings::find("pact-journal")?;
         let data_dir = below.join("j1");
-        init(&binary, &data_dir).await?;
-        let log = below.join("j1.log");
+        init(&siblings::find("pact-journal")?, &data_dir).await?;
+        Self::serve(&data_dir, &below.join("j1.log")).await
+    }
+
+    /// Starts the journal of a data directory; what it says is added to a file.
+    ///
+    /// # Errors
+    /// If it is not ready in time. Its last words are on stderr then.
+    pub async fn serve(data_dir: &Path, log: &Path) -> Result<Self, Failure> {
         let cannot = |error| Failure::other(format!("pact-journal cannot be started: {error}"));
-        let output = File::create(&log).map_err(cannot)?;
-        let child = Command::new(&binary)
+        let output = OpenOptions::new().create(true).append(true).open(log).map_err(cannot)?;
+        let child = Command::new(siblings::find("pact-journal")?)
             .args(["serve", "--data-dir"])
-            .arg(&data_dir)
+            .arg(data_dir)
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(cannot)?)
             .stderr(output)
             .spawn()
             .map_err(cannot)?;
         let mut child = Reaped(child);
-        match ready(&mut child, &data_dir).await {
-            Ok(endpoints) => {
-                let [agents, operators] = [address(&endpoints.agent)?, address(&endpoints.operator)?];
-                Ok(Self { child, data_dir, log, agents, operators })
-            }
+        match ready(&mut child, data_dir).await {
+            Ok(endpoints) => Ok(Self {
+                child,
+                data_dir: data_dir.to_owned(),
+                log: log.to_owned(),
+                agents: address(endpoints.agent)?,
+                operators: address(endpoints.operator)?,
+                http: endpoints.http,
+            }),
             Err(failure) => {
-                show_last_lines(&log);
+                show_last_lines(log);
                 Err(failure)
             }
         }
+    }
+
+    /// Starts it again after its end, on the same data directory.
+    ///
+    /// # Errors
+    /// If it is not ready in time. Its last words are on stderr then.
+    pub async fn serve_again(self) -> Result<Self, Failure> {
+        let Self { child, data_dir, log, .. } = self;
+        drop(child);
+        Self::serve(&data_dir, &log).await
     }
 
     /// Its process id.
@@ -121,19 +159,42 @@ impl JournalProcess {
         if let Some(status) = self.status()? {
             return Err(ended(status));
         }
+        self.signal(Signal::TERM)?;
+        match self.ended().await? {
+            status if status.success() => Ok(()),
+            status => Err(ended(status)),
+        }
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// If there is no such process any more.
+    pub fn signal(&self, signal: Signal) -> Result<(), Failure> {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| Failure::other("pact-journal has no process id"))?;
-        kill_process(pid, Signal::TERM)
-            .map_err(|error| Failure::other(format!("pact-journal cannot be stopped: {error}")))?;
+        kill_process(pid, signal)
+            .map_err(|error| Failure::other(format!("pact-journal takes no signal: {error}")))
+    }
+
+    /// Waits for its end, whichever it is.
+    ///
+    /// # Errors
+    /// If it does not end in time.
+    pub async fn ended(&mut self) -> Result<ExitStatus, Failure> {
         let deadline = Instant::now() + ENDED_WITHIN;
         while Instant::now() < deadline {
             match self.status()? {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(ended(status)),
+                Some(status) => return Ok(status),
                 None => time::sleep(LOOK_EVERY).await,
             }
         }
         Err(Failure::Deadline(format!("pact-journal did not end within {} s", ENDED_WITHIN.as_secs())))
+    }
+
+    /// What it has said on stderr and stdout, in all its lives.
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     /// Shows the end of its log on stderr.
@@ -168,6 +229,8 @@ async fn init(binary: &Path, data_dir: &Path) -> Result<(), Failure> {
             "127.0.0.1:0",
             "--operator-listen",
             "127.0.0.1:0",
+            "--http-listen",
+            "127.0.0.1:0",
         ])
         .args(["-o", "json", "--data-dir"])
         .arg(data_dir)
@@ -191,8 +254,9 @@ async fn ready(child: &mut Reaped, data_dir: &Path) -> Result<Endpoints, Failure
         if let Some(status) = child.0.try_wait().map_err(lost)? {
             return Err(ended(status));
         }
-        // Until it is there, and whole.
-        if let Some(endpoints) = fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+        // Until it is there, whole, and not of a process that was killed.
+        let told = fs::read(&file).ok().and_then(|text| serde_json::from_slice::<Endpoints>(&text).ok());
+        if let Some(endpoints) = told.filter(|endpoints| endpoints.pid == child.0.id()) {
             return Ok(endpoints);
         }
         time::sleep(LOOK_EVERY).await;
@@ -200,7 +264,7 @@ async fn ready(child: &mut Reaped, data_dir: &Path) -> Result<Endpoints, Failure
     Err(Failure::Deadline(format!("pact-journal was not ready within {} s", READY_WITHIN.as_secs())))
 }
 
-fn address(listener: &str) -> Result<JournalAddress, Failure> {
+fn address(listener: SocketAddr) -> Result<JournalAddress, Failure> {
     let text = format!("https://{listener}");
     text.parse().map_err(|error| Failure::other(format!("endpoints.json: {error}")))
 }

@@ -1,25 +1,12 @@
-//! What it bears: `pact-loadtest` boots thousands of made-up machines at once, over real TLS, with the agent's own code.
-//!
-//! `main` starts and stops; [`storm`] has the steps. Results go to stdout, progress to stderr.
-//!
-//! Not here, on purpose: a second client. Whatever the agent does wrong under load must show here.
-
-mod arguments;
-mod fleet;
-mod journal_process;
-mod log_check;
-mod measure;
-mod open_files;
-mod progress;
-mod registration;
-mod siblings;
-mod storm;
-mod summary;
+//! `pact-loadtest`: starts and stops. What it does is [`loadtest::storm`].
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, Command, StormArguments};
 use clap::Parser;
+use loadtest::{
+    arguments::{Arguments, Command, StormArguments},
+    storm,
+};
 use proto::{
     logging,
     outcome::{Exit, Failure},
@@ -41,7 +28,9 @@ fn main() -> ExitCode {
 
 fn start(arguments: &StormArguments) -> Result<Exit, Failure> {
     let broken = |error| Failure::other(format!("the runtime did not start: {error}"));
-    tokio::runtime::Runtime::new().map_err(broken)?.block_on(async {
+    // One thread: the machines have threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
+    runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
         tokio::select! {

@@ -1,11 +1,116 @@
 //! What a process has used: processor time and resident memory, as the kernel counts them under `/proc`.
 //!
-//! [`crate::storm`] measures the journal and itself before and after a storm.
+//! [`crate::storm`] measures the journal and itself before and after a storm: a [`Reading`] each.
 
 use std::{fs, io, time::Duration};
 
+use proto::outcome::Failure;
+use tokio::time::Instant;
+
+use crate::{journal_metrics::LogCounters, target::Watched};
+
 /// The unit of times in `/proc/PID/stat`: 1/100 s on every architecture, whatever the kernel's own tick is (proc(5)).
 const USER_HZ: u64 = 100;
+
+/// What was used up to a moment.
+#[derive(Debug)]
+pub struct Reading {
+    at: Instant,
+    clients: Duration,
+    journal: Option<JournalReading>,
+}
+
+#[derive(Debug)]
+struct JournalReading {
+    cpu: Duration,
+    resident_bytes: u64,
+    log: Option<LogCounters>,
+}
+
+/// What was used between two moments.
+#[derive(Debug, Clone)]
+pub struct Used {
+    /// Between them.
+    pub time: Duration,
+    /// Processor time of this process.
+    pub clients: Duration,
+    /// Of the journal, if it runs on this machine.
+    pub journal: Option<JournalUsed>,
+}
+
+/// What a journal used between two moments.
+#[derive(Debug, Clone)]
+pub struct JournalUsed {
+    /// Processor time.
+    pub cpu: Duration,
+    /// Its memory at the second moment.
+    pub resident_bytes: u64,
+    /// How much more that is than at the first.
+    pub grown_bytes: u64,
+    /// What its log did, if it has metrics.
+    pub log: Option<LogCounters>,
+}
+
+impl Reading {
+    /// Reads all that can be read at the beginning: the clocks last, so that reading the rest counts for nothing.
+    ///
+    /// # Errors
+    /// If a process is gone, or the journal does not answer for its metrics.
+    pub async fn first(watched: Option<&Watched>) -> Result<Self, Failure> {
+        let log = log_counters(watched).await?;
+        let journal = journal(watched, log)?;
+        Ok(Self { clients: own_cpu()?, journal, at: Instant::now() })
+    }
+
+    /// Reads the same at the end: the clocks first.
+    ///
+    /// # Errors
+    /// If a process is gone, or the journal does not answer for its metrics.
+    pub async fn second(watched: Option<&Watched>) -> Result<Self, Failure> {
+        let (at, clients) = (Instant::now(), own_cpu()?);
+        let mut journal = journal(watched, None)?;
+        if let Some(journal) = &mut journal {
+            journal.log = log_counters(watched).await?;
+        }
+        Ok(Self { at, clients, journal })
+    }
+
+    /// What was used from another reading to this one.
+    pub fn since(&self, before: &Self) -> Used {
+        let journal = self.journal.as_ref().zip(before.journal.as_ref()).map(|(after, before)| JournalUsed {
+            cpu: after.cpu.saturating_sub(before.cpu),
+            resident_bytes: after.resident_bytes,
+            grown_bytes: after.resident_bytes.saturating_sub(before.resident_bytes),
+            log: after.log.zip(before.log).map(|(after, before)| after.since(before)),
+        });
+        Used {
+            time: self.at.duration_since(before.at),
+            clients: self.clients.saturating_sub(before.clients),
+            journal,
+        }
+    }
+}
+
+async fn log_counters(watched: Option<&Watched>) -> Result<Option<LogCounters>, Failure> {
+    match watched.and_then(|watched| watched.http) {
+        Some(http) => LogCounters::read(http).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn journal(watched: Option<&Watched>, log: Option<LogCounters>) -> Result<Option<JournalReading>, Failure> {
+    let Some(Watched { pid, .. }) = watched else { return Ok(None) };
+    let cpu = cpu_time(Some(*pid)).map_err(unmeasured)?;
+    Ok(Some(JournalReading { cpu, resident_bytes: resident_bytes(*pid).map_err(unmeasured)?, log }))
+}
+
+fn own_cpu() -> Result<Duration, Failure> {
+    cpu_time(None).map_err(unmeasured)
+}
+
+fn unmeasured(error: io::Error) -> Failure {
+    Failure::other(format!("what the processes used cannot be measured: {error}"))
+}
 
 /// User and system time of all threads of a process, with a precision of 10 ms. `None` is this process.
 ///

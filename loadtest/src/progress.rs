@@ -1,57 +1,98 @@
 //! How far it is: a bar on a terminal, a line a second without one, both on stderr.
+//!
+//! **Invariant:** counting a part costs one addition, however many are counted; who shows it looks now and then.
 
 use std::{
     io::{self, IsTerminal, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::{task::JoinHandle, time};
+use tokio::{
+    task::JoinHandle,
+    time::{self, Instant, MissedTickBehavior},
+};
+
+/// How often the bar moves.
+const BAR_EVERY: Duration = Duration::from_millis(100);
+/// How often there is a line.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// The progress of one step. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Progress {
-    bar: ProgressBar,
-    lines: Option<JoinHandle<()>>,
+    counted: Counter,
+    shown: JoinHandle<()>,
+    bar: Option<ProgressBar>,
+}
+
+/// Counts the parts of a step; clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Counter(Arc<AtomicU64>);
+
+impl Counter {
+    /// So many parts more.
+    pub fn add(&self, parts: u64) {
+        self.0.fetch_add(parts, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Progress {
     /// A step of so many parts.
-    pub fn begin(step: &'static str, parts: u32) -> Self {
-        let parts = u64::from(parts);
-        if io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {per_sec} {elapsed}");
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(parts).with_style(style).with_message(step);
-            return Self { bar, lines: None };
+    pub fn begin(step: &'static str, parts: u64) -> Self {
+        let counted = Counter::default();
+        if !io::stderr().is_terminal() {
+            let shown = tokio::spawn(lines(step, parts, counted.clone()));
+            return Self { counted, shown, bar: None };
         }
-        // A hidden bar counts all the same.
-        let bar = ProgressBar::hidden();
-        let counted = bar.clone();
-        let lines = tokio::spawn(async move {
-            let mut second = time::interval(Duration::from_secs(1));
-            // The first tick is at once.
-            second.tick().await;
-            loop {
-                second.tick().await;
-                say(&format!("{step} {}/{parts}", counted.position()));
-            }
-        });
-        Self { bar, lines: Some(lines) }
+        let style =
+            ProgressStyle::with_template("{msg:11} {wide_bar} {pos:>6}/{len} {per_sec:>11} {elapsed:>4}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(parts).with_style(style).with_message(step);
+        let shown = tokio::spawn(moves(bar.clone(), counted.clone()));
+        Self { counted, shown, bar: Some(bar) }
     }
 
-    /// Counts parts; clones count for the same step.
-    pub fn counter(&self) -> ProgressBar {
-        self.bar.clone()
+    /// Counts its parts.
+    pub fn counter(&self) -> &Counter {
+        &self.counted
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
-        if let Some(lines) = &self.lines {
-            lines.abort();
+        self.shown.abort();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
+    }
+}
+
+async fn moves(bar: ProgressBar, counted: Counter) {
+    let mut look = time::interval(BAR_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        bar.set_position(counted.count());
+    }
+}
+
+async fn lines(step: &'static str, parts: u64, counted: Counter) {
+    let began = Instant::now();
+    let mut look = time::interval_at(began + LINE_EVERY, LINE_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        say(&format!("{step} {}/{parts} after {:.0} s", counted.count(), began.elapsed().as_secs_f64()));
     }
 }
 

@@ -1,86 +1,132 @@
-//! A storm from its beginning to its end: a journal of our own, registration, all boots at once, the log's check.
+//! A storm from its beginning to its end: a journal, preparation, all boots at once, the log's check.
 //!
-//! `main` calls [`run`], and may drop it at any moment: the journal is killed, its directory removed.
+//! `main` calls [`run`], and may drop it at any moment: a journal of our own is killed, its directory removed.
 //!
-//! **Invariant:** what counts is measured between the first connection of an agent and the last open subscription.
+//! **Invariant:** what counts is measured between the first connection of an agent and the last boot configuration.
 
-use std::{io, time::Duration};
+use std::{error::Error, ops::Range};
 
-use agent::journals::Journals;
 use hdrhistogram::Histogram;
 use proto::outcome::Failure;
-use tokio::time::Instant;
+use tokio::{task, time::Instant};
 
 use crate::{
     arguments::StormArguments,
-    fleet::Fleet,
-    journal_process::JournalProcess,
-    log_check, measure, open_files,
+    clients::Clients,
+    fleet::{Boot, Fleet},
+    floor::Floor,
+    measure::{Reading, Used},
+    open_files,
     progress::{Progress, say},
-    registration,
-    summary::{LatencyMs, Summary},
+    summary::{LatencyMs, Overload, Showing, Summary},
+    target::Target,
 };
 
-/// One process holds all agents, and a process is commonly limited to 20,000 open files.
-const MAX_NODES: u32 = 15_000;
+/// Two measurements of the floor that differ by more than this part are told: the machine has other things to do.
+const FLOOR_SPREAD: f64 = 0.15;
 
-/// Runs a storm on a journal of its own.
+/// Runs a storm.
 ///
 /// # Errors
-/// If it could not be run or measured, or its log is not sound. Nodes that failed are no error: the summary counts them.
+/// If it could not be run or measured, or the log is not sound. Nodes that failed are no error: the summary counts them.
 pub async fn run(arguments: &StormArguments) -> Result<Summary, Failure> {
-    if !(1..=MAX_NODES).contains(&arguments.nodes) {
-        let told =
-            format!("--nodes is {}; one machine can boot 1 to {MAX_NODES} nodes at once", arguments.nodes);
-        return Err(Failure::Usage(told));
+    open_files::raise(arguments.nodes, most_at_once(arguments))?;
+    let clients = Clients::start()?;
+    let mut target = Target::of(arguments).await?;
+    let stormed = Storm { arguments, clients: &clients, target: &mut target }.run().await;
+    if !stormed.as_ref().is_ok_and(|summary| summary.failed() == 0) {
+        target.show_last_lines();
     }
-    open_files::raise(arguments.nodes, arguments.concurrency)?;
-    let place = tempfile::Builder::new()
-        .prefix("pact-storm-")
-        .tempdir()
-        .map_err(|error| Failure::other(format!("there is no temporary directory: {error}")))?;
-    // Declared after the directory, so that it is gone before the directory is.
-    let mut journal = JournalProcess::start(place.path()).await?;
-    let stormed = storm(arguments, &mut journal).await;
-    if stormed.as_ref().is_ok_and(|summary| summary.failed == 0) {
-        return stormed;
-    }
-    journal.show_last_lines();
     stormed
 }
 
-async fn storm(arguments: &StormArguments, journal: &mut JournalProcess) -> Result<Summary, Failure> {
-    register(arguments, journal).await?;
-    let journals = Journals::new(journal.trust()?, vec![journal.agents.clone()])?;
-    let StormArguments { nodes, concurrency, .. } = *arguments;
-
-    let before = Usage::now(journal)?;
-    let progress = Progress::begin("booting", nodes);
-    let mut fleet = Fleet::boot(journals, nodes, concurrency, progress.counter()).await;
-    drop(progress);
-    let after = Usage::now(journal);
-    let memory = measure::resident_bytes(journal.pid());
-    tell_example(&fleet);
-
-    let progress = Progress::begin("leaving", nodes);
-    fleet.leave(concurrency, &progress.counter()).await;
-    drop(progress);
-    journal.stop().await?;
-    log_check::verify(journal.data_dir()).await?;
-
-    let used = after?.since(&before);
-    Ok(summary(nodes, &fleet, &used, memory.map_err(unmeasured)?))
+fn most_at_once(arguments: &StormArguments) -> u32 {
+    arguments.concurrency.saturating_mul(arguments.overload.unwrap_or(1)).min(arguments.nodes)
 }
 
-async fn register(arguments: &StormArguments, journal: &JournalProcess) -> Result<(), Failure> {
-    let began = Instant::now();
-    let progress = Progress::begin("registering", arguments.nodes);
-    let (trust, operator) = (journal.trust()?, journal.operator()?);
-    let done = progress.counter();
-    registration::register(&journal.operators, &trust, &operator, arguments.nodes, &done).await?;
-    drop(progress);
-    say(&format!("registered {} nodes in {:.1} s", arguments.nodes, began.elapsed().as_secs_f64()));
-    Ok(())
+struct Storm<'a> {
+    arguments: &'a StormArguments,
+    clients: &'a Clients,
+    target: &'a mut Target,
+}
+
+impl Storm<'_> {
+    async fn run(self) -> Result<Summary, Failure> {
+        let StormArguments { nodes, concurrency, warm, overload, .. } = *self.arguments;
+        self.prepare().await?;
+        let before = floor().await?;
+        if warm {
+            self.boot_and_leave("first boots", 0..nodes, concurrency).await?;
+        }
+        let storm = self.boot_and_leave("booting", 0..nodes, concurrency).await?;
+        let overload = match overload {
+            Some(factor) => {
+                let at_once = most_at_once(self.arguments);
+                // Others than before: all of them boot for the first time, as those did.
+                let loaded = self.boot_and_leave("overload", nodes..nodes.saturating_mul(2), at_once).await?;
+                Some(compared(factor, at_once, loaded, &storm))
+            }
+            None => None,
+        };
+        let after = floor().await?;
+        let verified = self.target.verify().await?;
+
+        let crypto_floor = told_if_apart(before, after);
+        let floor_us = crypto_floor.total_us();
+        let ratio = |journal: f64| rounded(journal / floor_us.max(f64::MIN_POSITIVE));
+        Ok(Summary {
+            nodes,
+            floor_ratio: storm.journal_cpu_us_per_node.map(ratio),
+            storm,
+            crypto_floor_us_per_node: rounded(floor_us),
+            crypto_floor,
+            overload,
+            log_verified: verified.map(|_| true),
+            log_facts: verified.map(|verified| verified.facts),
+        })
+    }
+
+    /// What does not count: the overlay and the registration.
+    async fn prepare(&self) -> Result<(), Failure> {
+        let machines = match self.arguments.overload {
+            Some(_) => self.arguments.nodes.saturating_mul(2),
+            None => self.arguments.nodes,
+        };
+        let operator = self.target.operator().await?;
+        if self.target.is_own() {
+            operator.set_domain_default().await?;
+        }
+        let began = Instant::now();
+        let progress = Progress::begin("registering", u64::from(machines));
+        operator.register(0..machines, progress.counter()).await?;
+        drop(progress);
+        say(&format!("registered {machines} nodes in {:.1} s", began.elapsed().as_secs_f64()));
+        Ok(())
+    }
+
+    async fn boot_and_leave(
+        &self,
+        step: &'static str,
+        machines: Range<u32>,
+        concurrency: u32,
+    ) -> Result<Showing, Failure> {
+        let nodes = machines.end - machines.start;
+        let boots = self.arguments.nodes.saturating_mul(1 + u32::from(self.arguments.warm));
+        let boot = Boot { journals: self.target.journals(boots)?, machines, concurrency };
+        let watched = self.target.watched.as_ref();
+
+        let progress = Progress::begin(step, u64::from(nodes));
+        let before = Reading::first(watched).await?;
+        let mut fleet = Fleet::boot(self.clients, &boot, progress.counter()).await;
+        let used = Reading::second(watched).await?.since(&before);
+        drop(progress);
+        tell_example(&fleet);
+
+        let up = fleet.subscriptions();
+        let progress = Progress::begin("leaving", up);
+        fleet.leave(self.clients, concurrency, progress.counter()).await;
+        Ok(showing(nodes, up, &fleet, &used))
+    }
 }
 
 fn tell_example(fleet: &Fleet) {
@@ -89,58 +135,64 @@ fn tell_example(fleet: &Fleet) {
     }
 }
 
-/// What was used up to a moment, or between two.
-struct Usage {
-    at: Instant,
-    journal: Duration,
-    clients: Duration,
+async fn floor() -> Result<Floor, Failure> {
+    // Cryptography for a tenth of a second: not where signals are heard.
+    let measured = task::spawn_blocking(Floor::measure).await;
+    let measured =
+        measured.map_err(|error| Failure::other(format!("the floor was not measured: {error}")))?;
+    measured.map_err(|error| match error.source() {
+        Some(cause) => Failure::other(format!("{error}: {cause}")),
+        None => Failure::other(error.to_string()),
+    })
 }
 
-/// What was used between two moments.
-struct Used {
-    time: Duration,
-    journal: Duration,
-    clients: Duration,
-}
-
-impl Usage {
-    fn now(journal: &JournalProcess) -> Result<Self, Failure> {
-        let at = Instant::now();
-        let clients = measure::cpu_time(None).map_err(unmeasured)?;
-        Ok(Self { at, journal: measure::cpu_time(Some(journal.pid())).map_err(unmeasured)?, clients })
+fn told_if_apart(before: Floor, after: Floor) -> Floor {
+    let (one, two) = (before.total_us(), after.total_us());
+    if (one - two).abs() > FLOOR_SPREAD * one.min(two) {
+        say(&format!("the floor was {one:.0} us before and {two:.0} us after: the machine is not quiet"));
     }
-
-    fn since(&self, before: &Self) -> Used {
-        Used {
-            time: self.at.duration_since(before.at),
-            journal: self.journal.saturating_sub(before.journal),
-            clients: self.clients.saturating_sub(before.clients),
-        }
-    }
+    before.between(after)
 }
 
-fn unmeasured(error: io::Error) -> Failure {
-    Failure::other(format!("what the processes used cannot be measured: {error}"))
-}
-
-fn summary(nodes: u32, fleet: &Fleet, used: &Used, memory: u64) -> Summary {
+fn showing(nodes: u32, up: u64, fleet: &Fleet, used: &Used) -> Showing {
     let failed = fleet.failed().min(u64::from(nodes));
     let succeeded = u64::from(nodes) - failed;
     let seconds = used.time.as_secs_f64();
     // Without any success the whole is told, not a division by zero.
-    let each = |used: Duration| rounded(used.as_secs_f64() * 1e6 / succeeded.max(1) as f64);
-    Summary {
-        nodes,
+    let each = |used: std::time::Duration| rounded(used.as_secs_f64() * 1e6 / succeeded.max(1) as f64);
+    let journal = used.journal.as_ref();
+    let log = journal.and_then(|journal| journal.log);
+    Showing {
         succeeded,
         failed,
         failures: fleet.failures.clone(),
         seconds: rounded(seconds),
         nodes_per_second: rounded(succeeded as f64 / seconds.max(f64::MIN_POSITIVE)),
         latency_ms: latency(&fleet.latency_us),
-        journal_cpu_us_per_node: each(used.journal),
+        journal_cpu_us_per_node: journal.map(|journal| each(journal.cpu)),
         client_cpu_us_per_node: each(used.clients),
-        journal_rss_bytes: vec![memory],
-        log_verified: true,
+        raft_entries: log.map(|log| log.entries),
+        appends_per_entry: log.map(|log| rounded(log.appends as f64 / log.entries.max(1) as f64)),
+        fsyncs: log.map(|log| log.fsyncs),
+        journal_rss_bytes: journal.map(|journal| journal.resident_bytes).into_iter().collect(),
+        rss_per_subscription_bytes: journal.filter(|_| up > 0).map(|journal| journal.grown_bytes / up),
+    }
+}
+
+/// Puts a storm with more concurrency beside one without (design §10).
+fn compared(factor: u32, concurrency: u32, loaded: Showing, unloaded: &Showing) -> Overload {
+    let served = |storm: &Showing| {
+        let each = storm.journal_cpu_us_per_node.filter(|_| storm.succeeded > 0)?;
+        Some(1e6 / each.max(f64::MIN_POSITIVE))
+    };
+    let (with, without) = (served(&loaded), served(unloaded));
+    Overload {
+        factor,
+        concurrency,
+        storm: loaded,
+        nodes_per_journal_cpu_second: with.map(rounded),
+        unloaded_nodes_per_journal_cpu_second: without.map(rounded),
+        goodput_ratio: with.zip(without).map(|(with, without)| rounded(with / without)),
     }
 }
 
@@ -156,17 +208,28 @@ fn rounded(number: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    #[tokio::test]
-    async fn more_nodes_than_a_process_can_hold_are_refused() {
-        use crate::arguments::Output;
-        for nodes in [0, MAX_NODES + 1] {
-            let arguments = StormArguments { nodes, concurrency: 1, journals: 1, output: Output::Text };
-            let failure = run(&arguments).await.unwrap_err();
-            assert_eq!(failure.exit() as u8, 2);
-            assert!(failure.to_string().contains("1 to 15000 nodes"), "{failure}");
+    use super::*;
+    use crate::measure::JournalUsed;
+
+    fn used(journal: Option<JournalUsed>) -> Used {
+        Used { time: Duration::from_secs(2), clients: Duration::from_millis(4), journal }
+    }
+
+    fn journal(cpu_ms: u64) -> JournalUsed {
+        JournalUsed {
+            cpu: Duration::from_millis(cpu_ms),
+            resident_bytes: 9000,
+            grown_bytes: 800,
+            log: Some(crate::journal_metrics::LogCounters { entries: 2, appends: 20, fsyncs: 3 }),
         }
+    }
+
+    async fn nobody() -> Fleet {
+        let clients = Clients::start().unwrap();
+        let boot = Boot { journals: [].into(), machines: 0..0, concurrency: 1 };
+        Fleet::boot(&clients, &boot, &crate::progress::Counter::default()).await
     }
 
     #[test]
@@ -177,5 +240,28 @@ mod tests {
         }
         let LatencyMs { p50, p99, max, .. } = latency(&micros);
         assert!((p50 - 50.0).abs() < 1.0 && (p99 - 99.0).abs() < 1.0 && (max - 100.0).abs() < 1.0);
+    }
+
+    #[tokio::test]
+    async fn what_was_used_is_divided_among_the_nodes_that_came_up() {
+        let mut fleet = nobody().await;
+        fleet.failures.insert("DEADLINE".to_owned(), 2);
+        let showing = showing(6, 4, &fleet, &used(Some(journal(8))));
+        assert_eq!((showing.succeeded, showing.failed), (4, 2));
+        assert_eq!(showing.journal_cpu_us_per_node, Some(2000.0));
+        assert_eq!((showing.appends_per_entry, showing.fsyncs), (Some(10.0), Some(3)));
+        assert_eq!((showing.rss_per_subscription_bytes, showing.nodes_per_second), (Some(200), 2.0));
+    }
+
+    #[tokio::test]
+    async fn an_overload_is_judged_by_what_a_second_of_the_journal_serves() {
+        let fleet = nobody().await;
+        let (quiet, loaded) =
+            (showing(4, 4, &fleet, &used(Some(journal(8)))), showing(4, 4, &fleet, &used(Some(journal(10)))));
+        let overload = compared(10, 4, loaded, &quiet);
+        assert_eq!(overload.unloaded_nodes_per_journal_cpu_second, Some(500.0));
+        assert_eq!((overload.nodes_per_journal_cpu_second, overload.goodput_ratio), (Some(400.0), Some(0.8)));
+        let elsewhere = compared(10, 4, showing(4, 4, &fleet, &used(None)), &quiet);
+        assert_eq!(elsewhere.goodput_ratio, None);
     }
 }

@@ -16,7 +16,7 @@ mod connect_error;
 mod connection_refusal;
 mod trouble;
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -24,7 +24,11 @@ use rustls::{
     client::{ResolvesClientCert, Resumption},
     sign::SingleCertAndKey,
 };
-use tokio::{net::TcpStream, sync::Mutex, time};
+use tokio::{
+    net::{TcpSocket, TcpStream, lookup_host},
+    sync::Mutex,
+    time,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{
     Status,
@@ -148,7 +152,7 @@ async fn handshake(
     config: ClientConfig,
 ) -> Result<TlsStream<TcpStream>, ConnectError> {
     let unreachable = |source| ConnectError::Unreachable { address: address.clone(), source };
-    let tcp = TcpStream::connect((address.host(), address.port())).await.map_err(unreachable)?;
+    let tcp = reach(address).await.map_err(unreachable)?;
     // Requests are small, and each waits for its answer.
     tcp.set_nodelay(true).map_err(unreachable)?;
     let stream = TlsConnector::from(Arc::new(config))
@@ -160,6 +164,18 @@ async fn handshake(
         return Err(ConnectError::Incompatible { address: address.clone(), why });
     }
     Ok(stream)
+}
+
+async fn reach(address: &JournalAddress) -> io::Result<TcpStream> {
+    let Some(source) = address.source() else {
+        return TcpStream::connect((address.host(), address.port())).await;
+    };
+    let family = |peer: &SocketAddr| peer.is_ipv4() == source.is_ipv4();
+    let peer = lookup_host((address.host(), address.port())).await?.find(family);
+    let peer = peer.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let socket = if peer.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(peer).await
 }
 
 /// Why tonic's attempts to reconnect fail: see [`http2`].

@@ -4,7 +4,7 @@
 //!
 //! **Invariant:** the host is a DNS name or IP address that a certificate can carry.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use http::Uri;
 use rustls::pki_types::ServerName;
@@ -16,6 +16,7 @@ pub struct JournalAddress {
     name: ServerName<'static>,
     host: String,
     port: u16,
+    source: Option<IpAddr>,
 }
 
 /// A text that is no address of a journal.
@@ -46,6 +47,18 @@ impl JournalAddress {
     pub fn port(&self) -> u16 {
         self.port
     }
+
+    /// The same listener, reached from one of this machine's own addresses. An address has some 28,000 ports to connect
+    /// from, and who plays thousands of machines needs more.
+    #[must_use]
+    pub fn from_source(self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self }
+    }
+
+    /// Where to connect from; `None` leaves it to the system.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
 }
 
 impl FromStr for JournalAddress {
@@ -71,7 +84,7 @@ fn parse(text: &str) -> Result<JournalAddress, &'static str> {
     let port = authority.port_u16().filter(|port| *port != 0).ok_or("it has no port")?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(host.clone()).map_err(|_| "its host is no name and no IP address")?;
-    Ok(JournalAddress { name, host, port, uri })
+    Ok(JournalAddress { name, host, port, uri, source: None })
 }
 
 impl fmt::Display for JournalAddress {

@@ -1,0 +1,153 @@
+//! What an operator does before a storm: registers the nodes, and sets what they are configured by.
+//!
+//! [`crate::storm`] and the tests of faults call it; its time counts for nothing.
+
+use std::{ops::Range, time::Duration};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use proto::{
+    channel::{Connection, JournalAddress},
+    outcome::Failure,
+    pb::{
+        BatchRegisterNodesRequest, RegisterNodeRequest, SetDomainDefaultRequest, batch_row::Outcome,
+        node_service_client::NodeServiceClient, v_cluster_service_client::VClusterServiceClient,
+    },
+    pem_file::{Credential, Trust},
+};
+
+use crate::{
+    fleet,
+    progress::{Counter, say},
+};
+
+/// Rows of one call: the most that a journal takes.
+const ROWS: u32 = 1000;
+/// Calls under way: one is decided while the other is on its way.
+const CALLS: usize = 2;
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// The gRPC code of a call that the journal does not know.
+const UNIMPLEMENTED: i32 = 12;
+/// Bytes of the overlay that every node of a storm fetches: the size of a small file of configuration.
+const OVERLAY_BYTES: usize = 4 * 1024;
+
+/// An operator's connection.
+#[derive(Debug, Clone)]
+pub struct Operator(Connection);
+
+impl Operator {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If the journal does not answer, or does not know the operator.
+    pub async fn connect(
+        journal: &JournalAddress,
+        trust: &Trust,
+        credential: &Credential,
+    ) -> Result<Self, Failure> {
+        Ok(Self(Connection::open(journal, trust, Some(credential), CONNECT_WITHIN).await?))
+    }
+
+    /// The connection, for other calls.
+    pub fn connection(&self) -> &Connection {
+        &self.0
+    }
+
+    /// Gives all nodes that are in no vCluster an overlay of 4 KiB.
+    ///
+    /// # Errors
+    /// With the journal's refusal or failure.
+    pub async fn set_domain_default(&self) -> Result<(), Failure> {
+        let mut client = VClusterServiceClient::new(self.0.channel());
+        let answer = client.set_domain_default(SetDomainDefaultRequest { overlay: overlay() }).await;
+        match answer {
+            Err(status) if status.code() as i32 == UNIMPLEMENTED => {
+                say("the journal knows no overlays: its boot configuration is empty");
+                Ok(())
+            }
+            answer => answer.map(drop).map_err(|status| self.0.failure(&status)),
+        }
+    }
+
+    /// Registers machines. What is registered so already is left as it is.
+    ///
+    /// # Errors
+    /// With the first refusal or failure.
+    pub async fn register(&self, machines: Range<u32>, counted: &Counter) -> Result<(), Failure> {
+        let parts = machines.clone().step_by(ROWS as usize);
+        let calls =
+            parts.map(|first| self.register_part(first..machines.end.min(first.saturating_add(ROWS))));
+        stream::iter(calls)
+            .buffer_unordered(CALLS)
+            .try_for_each(async |registered| {
+                counted.add(registered);
+                Ok(())
+            })
+            .await
+    }
+
+    async fn register_part(&self, machines: Range<u32>) -> Result<u64, Failure> {
+        let rows: Vec<_> = machines.clone().map(row).collect();
+        let sent = rows.len();
+        let mut client = NodeServiceClient::new(self.0.channel());
+        let request = BatchRegisterNodesRequest { rows, dry_run: false };
+        let answer = match client.batch_register_nodes(request).await {
+            Err(status) if status.code() as i32 == UNIMPLEMENTED => return self.one_by_one(machines).await,
+            answer => answer.map_err(|status| self.0.failure(&status))?,
+        };
+        let rows = answer.into_inner().rows;
+        if rows.len() != sent {
+            let told = format!("the journal answered {} of {sent} rows of a batch", rows.len());
+            return Err(Failure::other(told));
+        }
+        let known = |outcome| matches!(outcome, Outcome::Registered | Outcome::Unchanged);
+        match rows.into_iter().find(|row| !known(row.outcome())) {
+            Some(row) => {
+                Err(Failure::named(row.reason, format!("a node was not registered: {}", row.message)))
+            }
+            None => Ok(sent as u64),
+        }
+    }
+
+    async fn one_by_one(&self, machines: Range<u32>) -> Result<u64, Failure> {
+        let sent = u64::from(machines.end - machines.start);
+        let calls = machines.map(|machine| {
+            let mut client = NodeServiceClient::new(self.0.channel());
+            async move { client.register_node(row(machine)).await }
+        });
+        let mut answers = stream::iter(calls).buffer_unordered(64);
+        while let Some(answer) = answers.next().await {
+            answer.map_err(|status| self.0.failure(&status))?;
+        }
+        Ok(sent)
+    }
+}
+
+fn row(machine: u32) -> RegisterNodeRequest {
+    RegisterNodeRequest {
+        node_id: fleet::node_id(machine),
+        hardware_identity: Some((&fleet::hardware(machine)).into()),
+        ..Default::default()
+    }
+}
+
+/// Bytes that a journal does not look into.
+fn overlay() -> Vec<u8> {
+    b"# the configuration of a made-up machine\n".iter().copied().cycle().take(OVERLAY_BYTES).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overlay_has_4_kib() {
+        assert_eq!(overlay().len(), 4096);
+    }
+
+    #[test]
+    fn a_row_names_the_machine_and_its_hardware() {
+        let row = row(7);
+        assert_eq!(row.node_id, "storm-000007");
+        assert_eq!(row.hardware_identity.unwrap().mac_addresses, ["02:00:00:00:00:07"]);
+    }
+}

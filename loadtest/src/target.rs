@@ -1,0 +1,237 @@
+//! The journal that a storm loads: a child process of ours in a temporary directory, or a foreign one.
+//!
+//! [`crate::storm`] asks here whom to load, what may be measured of it, and whose log is to be verified.
+//!
+//! **Invariant:** of a foreign journal nothing is changed but what its nodes and its operator do.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use agent::journals::Journals;
+use proto::{
+    channel::JournalAddress,
+    outcome::Failure,
+    pem_file::{Credential, Trust},
+};
+use tempfile::TempDir;
+
+use crate::{
+    arguments::StormArguments,
+    journal_process::{Endpoints, JournalProcess},
+    log_check,
+    preparation::Operator,
+};
+
+/// The agents' listener if nobody says otherwise.
+const AGENTS_PORT: u16 = 9443;
+/// Connections from one address of loopback. It has 28,000 ports, and those of closed connections rest for a minute.
+const CONNECTIONS_PER_SOURCE: u32 = 10_000;
+/// A boot connects twice: without its certificate and with it.
+const CONNECTIONS_PER_BOOT: u32 = 2;
+
+/// A journal that serves.
+#[derive(Debug)]
+pub struct Target {
+    /// Whom its clients trust.
+    pub trust: Trust,
+    /// The operator who registers nodes.
+    pub operator: Credential,
+    /// Its listener for agents.
+    pub agents: JournalAddress,
+    /// Its listener for operators.
+    pub operators: JournalAddress,
+    /// What can be measured of it; none of a process on another machine.
+    pub watched: Option<Watched>,
+    // Before the directory: a field is dropped in its order.
+    own: Option<JournalProcess>,
+    _place: Option<TempDir>,
+}
+
+/// A journal on this machine.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// Its process.
+    pub pid: u32,
+    /// Its listener for probes and metrics.
+    pub http: Option<SocketAddr>,
+    data_dir: PathBuf,
+}
+
+impl Target {
+    /// Starts a journal, or finds the one that the user names.
+    ///
+    /// # Errors
+    /// If it does not start, or a file that describes it cannot be read.
+    pub async fn of(arguments: &StormArguments) -> Result<Self, Failure> {
+        match (&arguments.endpoint, &arguments.ca, &arguments.credential) {
+            (Some(operators), Some(ca), Some(credential)) => {
+                Self::foreign(arguments, operators.clone(), ca, credential)
+            }
+            (None, _, _) => Self::own().await,
+            (Some(_), _, _) => Err(Failure::Usage("--endpoint needs --ca and --credential".to_owned())),
+        }
+    }
+
+    async fn own() -> Result<Self, Failure> {
+        let place = tempfile::Builder::new()
+            .prefix("pact-storm-")
+            .tempdir()
+            .map_err(|error| Failure::other(format!("there is no temporary directory: {error}")))?;
+        let journal = JournalProcess::start(place.path()).await?;
+        Ok(Self {
+            trust: journal.trust()?,
+            operator: journal.operator()?,
+            agents: journal.agents.clone(),
+            operators: journal.operators.clone(),
+            watched: Some(Watched {
+                pid: journal.pid(),
+                http: journal.http,
+                data_dir: journal.data_dir().to_owned(),
+            }),
+            own: Some(journal),
+            _place: Some(place),
+        })
+    }
+
+    fn foreign(
+        arguments: &StormArguments,
+        operators: JournalAddress,
+        ca: &Path,
+        credential: &Path,
+    ) -> Result<Self, Failure> {
+        let told = arguments.data_dir.as_deref().map(endpoints).transpose()?;
+        let agents = match (&arguments.agent_endpoint, &told) {
+            (Some(agents), _) => agents.clone(),
+            (None, Some((endpoints, _))) => endpoints.agents()?,
+            (None, None) => usual_agents(&operators)?,
+        };
+        let watched =
+            told.map(|(endpoints, data_dir)| Watched { pid: endpoints.pid, http: endpoints.http, data_dir });
+        Ok(Self {
+            trust: Trust::read(ca)?,
+            operator: Credential::read(credential)?,
+            agents,
+            operators,
+            watched,
+            own: None,
+            _place: None,
+        })
+    }
+
+    /// Whether it was started for this storm and nobody else uses it.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Connects as the operator.
+    ///
+    /// # Errors
+    /// If the journal does not answer, or does not know the operator.
+    pub async fn operator(&self) -> Result<Operator, Failure> {
+        Operator::connect(&self.operators, &self.trust, &self.operator).await
+    }
+
+    /// Whom the machines of so many boots ask: from as many addresses of loopback as have ports enough.
+    ///
+    /// # Errors
+    /// None as long as there is an address.
+    pub fn journals(&self, boots: u32) -> Result<Arc<[Journals]>, Failure> {
+        let of = |agents| Journals::new(self.trust.clone(), vec![agents]);
+        sources(&self.agents, boots).into_iter().map(of).collect()
+    }
+
+    /// Ends a journal of our own in good order, and has the log verified if it lies on this machine.
+    ///
+    /// # Errors
+    /// If the journal did not end well, or its log is not sound.
+    pub async fn verify(&mut self) -> Result<Option<log_check::Verified>, Failure> {
+        if let Some(own) = &mut self.own {
+            own.stop().await?;
+        }
+        match &self.watched {
+            Some(watched) => log_check::verify(&watched.data_dir).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Shows the end of the log of a journal of our own on stderr.
+    pub fn show_last_lines(&self) {
+        if let Some(own) = &self.own {
+            own.show_last_lines();
+        }
+    }
+}
+
+fn endpoints(data_dir: &Path) -> Result<(Endpoints, PathBuf), Failure> {
+    let file = data_dir.join("endpoints.json");
+    let wrong = |why: String| Failure::Usage(format!("{}: {why}; does the journal serve?", file.display()));
+    let text = fs::read(&file).map_err(|error| wrong(error.to_string()))?;
+    let endpoints = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    Ok((endpoints, data_dir.to_owned()))
+}
+
+fn usual_agents(operators: &JournalAddress) -> Result<JournalAddress, Failure> {
+    let host = operators.host();
+    let text = if host.contains(':') {
+        format!("https://[{host}]:{AGENTS_PORT}")
+    } else {
+        format!("https://{host}:{AGENTS_PORT}")
+    };
+    text.parse().map_err(|error| Failure::Usage(format!("--agent-endpoint: {error}")))
+}
+
+/// The same listener, reached from as many addresses as so many boots need. Only loopback has them to give.
+fn sources(agents: &JournalAddress, boots: u32) -> Vec<JournalAddress> {
+    let on_loopback = agents.host().parse().is_ok_and(|host: Ipv4Addr| host.is_loopback());
+    let needed = boots.saturating_mul(CONNECTIONS_PER_BOOT).div_ceil(CONNECTIONS_PER_SOURCE);
+    if !on_loopback || needed <= 1 {
+        return vec![agents.clone()];
+    }
+    // Of this process only: the ports of the storm before still rest.
+    let [.., b, c] = std::process::id().to_be_bytes();
+    let own = u32::from_be_bytes([127, b, c, 0]);
+    let source = |nth: u32| IpAddr::V4(Ipv4Addr::from(own.saturating_add(nth)));
+    // Beyond 127.255.255.255 there is no loopback; 200 addresses have more ports than a process has files.
+    (1..=needed.min(200)).map(|nth| agents.clone().from_source(source(nth))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn address(text: &str) -> JournalAddress {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_storm_has_a_source_for_every_ten_thousand_connections() {
+        let agents = address("https://127.0.0.1:9443");
+        assert_eq!(sources(&agents, 5000), vec![agents.clone()]);
+        for (boots, expected) in [(5001, 2), (10_000, 2), (20_000, 4), (u32::MAX, 200)] {
+            let sources = sources(&agents, boots);
+            let from: BTreeSet<_> = sources.iter().map(|address| address.source().unwrap()).collect();
+            assert_eq!((sources.len(), from.len()), (expected, expected), "{boots}");
+            assert!(from.iter().all(IpAddr::is_loopback), "{from:?}");
+        }
+    }
+
+    #[test]
+    fn another_machine_is_reached_from_wherever_the_system_says() {
+        for elsewhere in ["https://10.0.0.5:9443", "https://journal.example:9443", "https://[::1]:9443"] {
+            assert_eq!(sources(&address(elsewhere), 100_000), vec![address(elsewhere)]);
+        }
+    }
+
+    #[test]
+    fn agents_usually_listen_on_the_same_host() {
+        let usual = |operators| usual_agents(&address(operators)).unwrap();
+        assert_eq!(usual("https://10.0.0.5:9446"), address("https://10.0.0.5:9443"));
+        assert_eq!(usual("https://[::1]:9446"), address("https://[::1]:9443"));
+    }
+}
