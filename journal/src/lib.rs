@@ -10,7 +10,8 @@
 //! log/         one Raft entry and one fsync for all that waits; applies; folds the views
 //! ```
 //!
-//! Beside them: [`init`] makes a domain, [`journal`] starts and stops, [`succession`] replaces authorities.
+//! Beside them: [`init`] makes a domain, [`journal`] starts and stops, [`succession`] replaces authorities, [`http`]
+//! answers probes and [`metrics`] counts.
 //! Not here: any rule. Rules are in `events`.
 
 pub mod actors;
@@ -24,9 +25,11 @@ pub mod domain_ca;
 mod gate;
 pub mod grpc;
 mod hardening;
+pub mod http;
 pub mod init;
 pub mod journal;
 pub mod log;
+pub mod metrics;
 mod own_append;
 mod random;
 mod server_credential;

@@ -66,6 +66,12 @@ impl Registry {
         self.nodes.iter()
     }
 
+    /// The nodes behind a name, in their order: whoever looks at very many lets others in between.
+    pub fn nodes_after(&self, last: Option<&NodeId>) -> impl Iterator<Item = (&NodeId, &Node)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.nodes.range::<NodeId, _>((last.map_or(Unbounded, Excluded), Unbounded))
+    }
+
     /// How many nodes there are.
     pub fn len(&self) -> usize {
         self.nodes.len()

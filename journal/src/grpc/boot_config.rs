@@ -61,7 +61,9 @@ impl BootConfigService for BootConfigEdge {
         let (node, serial) = admitted.node()?;
         self.confirmation.note(&node, serial, &admitted).await?;
         let (send, messages) = mpsc::channel(WAITING);
-        let listener = Listener { node, serial, admitted, nodes: self.nodes.clone() };
+        let subscription = crate::metrics::Subscription::open();
+        let listener =
+            Listener { node, serial, admitted, nodes: self.nodes.clone(), _subscription: subscription };
         // Room for it is certain: nothing was sent before.
         send.try_send(Ok(self.welcome())).ok();
         let stopping = self.stopping.clone();
@@ -85,6 +87,7 @@ struct Listener {
     serial: Serial,
     admitted: Admitted,
     nodes: Nodes,
+    _subscription: crate::metrics::Subscription,
 }
 
 impl Listener {

@@ -51,7 +51,8 @@ impl EnrollmentService for EnrollmentEdge {
         let presented = hardware::presented(wire.hardware_identity.as_ref())?;
         let boot_id =
             (!wire.boot_id.is_empty()).then(|| field::parsed("boot_id", &wire.boot_id)).transpose()?;
-        let node = gate::pass(&self.log.views().registry, &presented)
+        let look_up = || gate::pass(&self.log.views().registry, &presented);
+        let node = crate::metrics::timed(crate::metrics::Stage::Gate, look_up)
             .map_err(|rejection| proto::convert::rejection::refusal(&rejection, clock::now()))?;
         let csr = Arc::new(Csr::parse(&wire.csr));
         let order = Order::Enroll { presented, csr, boot_id };

@@ -5,7 +5,7 @@
 //! verifier     looks client certificates up                R10
 //! connection   a stream on a leash; connections: all of them, to be cut   R17
 //! access       who may call what                           design §7
-//! enrollment   Enroll, RenewCert
+//! enrollment   Enroll, RenewCert; measured: what becomes of each Enroll
 //! boot_config  SubscribeConfigUpdates
 //! node         what operators order and see
 //! refusal      an order without answer -> gRPC status
@@ -20,6 +20,7 @@ mod confirmation;
 mod connection;
 mod connections;
 mod enrollment;
+mod measured;
 mod node;
 mod refusal;
 mod verifier;
@@ -48,6 +49,7 @@ use access::Access;
 use boot_config::BootConfigEdge;
 use confirmation::Confirmation;
 use enrollment::EnrollmentEdge;
+use measured::Measured;
 use node::NodeEdge;
 
 /// The largest request; a CSR of 64 KB must get a clear refusal, more is cut off.
@@ -145,14 +147,14 @@ fn server(streams: u32) -> Server {
 async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<Router, EdgeError> {
     let access = Access::new(edge.log.clone());
     let confirmation = Confirmation { log: edge.log.clone(), nodes: edge.nodes.clone() };
-    let enrollment = EnrollmentServiceServer::new(EnrollmentEdge {
+    let enrollment = EnrollmentServiceServer::new(Measured(EnrollmentEdge {
         access: access.clone(),
         log: edge.log.clone(),
         nodes: edge.nodes.clone(),
         confirmation: confirmation.clone(),
         domain_id: edge.domain_id.clone(),
         endpoints: Arc::clone(&edge.endpoints),
-    });
+    }));
     let boot_config = BootConfigServiceServer::new(BootConfigEdge {
         access,
         nodes: edge.nodes.clone(),

@@ -39,6 +39,7 @@ use events::fact::Record;
 use events::stream::StreamName;
 use events::views::Views;
 use events::vocabulary::{CertificateHash, JournalId, LogId, Remark, Timestamp};
+use openraft::ServerState;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rocksdb::WriteBatch;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -51,7 +52,7 @@ use store::{Store, state};
 use stored::{StoredFounding, StoredMember};
 use synced::Mark;
 use thread::{Ends, Prepared};
-use types::{FOUNDER, Position};
+use types::{FOUNDER, Position, RaftMetrics};
 use writer::{Counters, Waiting};
 
 pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
@@ -96,6 +97,17 @@ pub struct Totals {
     pub entries: u64,
 }
 
+/// How it stands with Raft here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RaftStanding {
+    /// Whether this member leads.
+    pub leads: bool,
+    /// The present term.
+    pub term: u64,
+    /// The last entry that is applied here; 0: none.
+    pub applied_index: u64,
+}
+
 /// What a test sets otherwise.
 #[derive(Clone)]
 pub struct Settings {
@@ -126,6 +138,7 @@ pub struct Log {
 struct Shared {
     appends: mpsc::Sender<Waiting>,
     folded: Arc<Folded>,
+    raft: watch::Receiver<RaftMetrics>,
     /// None when it is closed.
     store: RwLock<Option<Arc<Store>>>,
     broken: Arc<Broken>,
@@ -211,6 +224,7 @@ impl Log {
         let shared = Shared {
             appends,
             folded: running.folded,
+            raft: running.raft,
             store: RwLock::new(Some(running.store)),
             broken,
             counters,
@@ -286,6 +300,13 @@ impl Log {
     pub fn totals(&self) -> Totals {
         let Counters { appends, entries } = &*self.shared.counters;
         Totals { appends: appends.load(Ordering::Relaxed), entries: entries.load(Ordering::Relaxed) }
+    }
+
+    /// How it stands with Raft; after its end, how it stood then.
+    pub fn raft(&self) -> RaftStanding {
+        let raft = self.shared.raft.borrow();
+        let applied_index = raft.last_applied.map_or(0, |place| place.index);
+        RaftStanding { leads: raft.state == ServerState::Leader, term: raft.current_term, applied_index }
     }
 
     /// Stops Raft and closes the store; what waits is answered [`AppendError::Stopped`]. All handles are then useless

@@ -109,7 +109,8 @@ impl DataDirectory {
 pub fn init_command(data_dir: &Path, domain: &str) -> Command {
     let mut command = pact_journal();
     command.args(["init", "--domain", domain, "-o", "json", "--agent-listen", "127.0.0.1:0"]);
-    command.args(["--operator-listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+    command.args(["--operator-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
+    command.arg("--data-dir").arg(data_dir);
     command
 }
 
