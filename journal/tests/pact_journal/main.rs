@@ -20,6 +20,8 @@ mod judges;
 #[cfg(test)]
 mod openssl;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod request;
 #[cfg(test)]
 mod secrets;
