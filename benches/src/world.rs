@@ -66,7 +66,7 @@ impl World {
             hardware: world.hardware.clone(),
             labels: Labels::default(),
             macs: world.views.registry.mac_claims(&world.hardware.macs),
-                vcluster: None,
+            vcluster: None,
         };
         let decided = decide(&world.node, &State::Unknown, Command::Register(register));
         let Ok(Decision::Record(events)) = decided else { panic!("the node may be registered") };

@@ -38,6 +38,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tonic_types", &["grpc"]),
     ("rcgen", &["authority", "domain_ca"]),
     ("actix", &["actors", "authority"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
+    ("http_body_util", &["http"]),
+    ("metrics_facade", &["metrics"]),
+    ("metrics_exporter_prometheus", &["metrics"]),
 ];
 
 /// What would make two replicas fold the same facts differently, or make `events` wait.

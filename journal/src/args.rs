@@ -58,9 +58,9 @@ pub struct Init {
     // Written into the configuration for the day when there is a quorum; shown once something listens there.
     #[arg(long, value_name = "ADDR", default_value_t = Config::default().cluster_listen, hide = true)]
     cluster_listen: SocketAddr,
-    // As above, for probes.
-    #[arg(long, value_name = "ADDR", default_value_t = Config::default().http_listen, hide = true)]
-    http_listen: SocketAddr,
+    /// Where probes and metrics will be answered, over plain HTTP. Port 0: any free one.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().http_listen)]
+    pub http_listen: SocketAddr,
     /// A host name or address for the server certificate [default: localhost, 127.0.0.1, ::1 and the host's name].
     #[arg(long, value_name = "HOST")]
     pub advertise: Vec<String>,

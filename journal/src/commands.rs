@@ -12,6 +12,7 @@ use crate::hardening;
 use crate::init::{InitError, Made, init};
 use crate::journal::{Broken, Journal, StartError};
 use crate::log::OpenError;
+use crate::metrics;
 
 /// Runs the command. `Ok`: done.
 pub async fn run(args: &Args) -> Result<(), Failure> {
@@ -73,6 +74,7 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     }
     let config = Config::read(&file).map_err(|error| Failure::Usage(chain(&error)))?;
     hardening::apply();
+    metrics::install();
     // Before the journal is ready: whoever waits for it may stop it at once.
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
@@ -86,7 +88,7 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     };
     let mut journal = started.map_err(|error| not_started(&error))?;
     let endpoints = journal.endpoints();
-    tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, "ready");
+    tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, http = ?endpoints.http, "ready");
     let broken = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
@@ -114,7 +116,9 @@ fn not_started(error: &StartError) -> Failure {
         StartError::NoDomain | StartError::OtherDomain { .. } => "OTHER_DOMAIN",
         StartError::Server(_) | StartError::Tls(_) => "SERVER_CERTIFICATE_INVALID",
         StartError::Listen { .. } => "LISTEN_FAILED",
-        StartError::Actors(_) | StartError::Authority(_) | StartError::Edge(_) => "START_FAILED",
+        StartError::Actors(_) | StartError::Authority(_) | StartError::Edge(_) | StartError::Probes(_) => {
+            "START_FAILED"
+        }
     };
     Failure::named(reason, chain(error))
 }

@@ -18,7 +18,7 @@ pub struct Config {
     pub operator_listen: SocketAddr,
     /// Where the other journals will connect; nothing listens here before there is a quorum.
     pub cluster_listen: SocketAddr,
-    /// Where probes will be answered; nothing listens here yet.
+    /// Where probes and metrics are answered, without TLS: /livez, /readyz, /metrics. Port 0: any free one.
     pub http_listen: SocketAddr,
     /// The names and addresses in the server certificate; the first one is told to agents.
     pub advertise: Vec<String>,

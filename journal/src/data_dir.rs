@@ -44,7 +44,7 @@ pub struct Endpoints {
     pub operator: Option<SocketAddr>,
     /// The cluster listener; none before there is a quorum.
     pub cluster: Option<SocketAddr>,
-    /// The listener for probes; none yet.
+    /// The listener for probes and metrics.
     pub http: Option<SocketAddr>,
 }
 

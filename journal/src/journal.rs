@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
 use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
 use crate::hardening;
+use crate::http::{self, Condition, ProbeListener};
 use crate::log::{Log, OpenError};
 use crate::overlays::Overlays;
 use crate::presence::{Streams, timers::Timers, updates::Updates};
@@ -34,8 +35,8 @@ const BACKLOG: u32 = 4096;
 
 /// A clock so far ahead of the last fact is wrong, or the domain was asleep: certificates of nodes have ended.
 const LONG_SILENCE: Duration = Duration::from_secs(4 * 24 * 3600);
-/// Files that are not connections: the database keeps at most 256 open.
-const OWN_FILES: usize = 400;
+/// Files that are not connections of agents or operators: the database keeps at most 256 open.
+const OWN_FILES: usize = 400 + http::CONNECTIONS;
 
 /// See the module.
 pub struct Journal {
@@ -47,6 +48,14 @@ pub struct Journal {
     /// The timers of nodes, and who tells them of changes.
     presence: [JoinHandle<()>; 2],
     endpoints: Endpoints,
+    probes: ProbeListener,
+}
+
+/// What is bound before anything is changed, and what listens already.
+struct Bound {
+    agents: TcpListener,
+    operators: TcpListener,
+    probes: (SocketAddr, ProbeListener),
 }
 
 /// Why a journal cannot go on.
@@ -112,6 +121,9 @@ pub enum StartError {
     /// No services.
     #[error(transparent)]
     Edge(#[from] EdgeError),
+    /// No thread for probes.
+    #[error("probes and metrics cannot be served")]
+    Probes(#[source] io::Error),
 }
 
 impl Journal {
@@ -119,16 +131,20 @@ impl Journal {
     pub async fn start(path: &Path, config: &Config) -> Result<Self, StartError> {
         let data_dir = DataDir::lock(path)?;
         let identity = data_dir.identity()?;
+        // First, because to read a long log takes a while: the process lives and is not ready.
+        let probes = bind(config.http_listen)?;
+        let probes = (local(&probes)?, ProbeListener::start(probes).map_err(StartError::Probes)?);
         let inspected = Log::inspect(path, &identity.journal_id)?;
         let created = inspected.views().domain.created().ok_or(StartError::NoDomain)?;
         check_domain(&identity, created)?;
         let now = clock::now();
         check_clock(now, inspected.views().recorded_at)?;
         let credential = server_credential::read(path, &created.domain_ca, &config.advertise, now)?;
-        let listeners = (bind(config.agent_listen)?, bind(config.operator_listen)?);
+        let (agents, operators) = (bind(config.agent_listen)?, bind(config.operator_listen)?);
+        let bound = Bound { agents, operators, probes };
         // From here on the directory is changed.
         let log = inspected.open().await?;
-        match Self::start_on(data_dir, &log, config, &identity, &credential, listeners).await {
+        match Self::start_on(data_dir, &log, config, &identity, &credential, bound).await {
             Ok(journal) => Ok(journal),
             Err(error) => {
                 log.stop().await;
@@ -143,9 +159,11 @@ impl Journal {
         config: &Config,
         identity: &Identity,
         credential: &Credential,
-        (agents, operators): (TcpListener, TcpListener),
+        bound: Bound,
     ) -> Result<Self, StartError> {
+        let Bound { agents, operators, probes: (http, probes) } = bound;
         data_dir.sign_lock()?;
+        probes.observe(log.clone());
         let system = ActorSystem::start()?;
         let succession = Succession {
             log: log.clone(),
@@ -173,7 +191,13 @@ impl Journal {
             journal_id: identity.journal_id.clone(),
             grace: Duration::from_secs(config.grace_period_secs),
         };
-        let endpoints = endpoints(&agents, &operators)?;
+        let endpoints = Endpoints {
+            pid: std::process::id(),
+            agent: Some(local(&agents)?),
+            operator: Some(local(&operators)?),
+            cluster: None,
+            http: Some(http),
+        };
         let agent_endpoint = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
         let edge = Edge {
             log: log.clone(),
@@ -193,7 +217,8 @@ impl Journal {
         let succession = tokio::spawn(succession.run(system.pool().clone()));
         let presence = [tokio::spawn(timers.run()), tokio::spawn(updates.run())];
         data_dir.write_endpoints(&endpoints)?;
-        Ok(Self { data_dir, log: log.clone(), system, listeners, succession, presence, endpoints })
+        probes.readiness().turn(Condition::Ready);
+        Ok(Self { data_dir, log: log.clone(), system, listeners, succession, presence, endpoints, probes })
     }
 
     /// Where it listens.
@@ -203,20 +228,24 @@ impl Journal {
 
     /// Resolves when the journal cannot go on: the process must end (R3).
     pub async fn broken(&mut self) -> Broken {
-        tokio::select! {
-            message = self.log.broken() => Broken::Log(message),
-            _ = &mut self.succession => Broken::Succession,
-        }
+        let (broken, condition) = tokio::select! {
+            message = self.log.broken() => (Broken::Log(message), Condition::LogUnwritable),
+            _ = &mut self.succession => (Broken::Succession, Condition::AuthorityStuck),
+        };
+        self.probes.readiness().turn(condition);
+        broken
     }
 
     /// Stops: no new calls, those under way end, the log is closed.
     pub async fn stop(self) {
+        self.probes.readiness().turn(Condition::Stopping);
         self.data_dir.remove_endpoints();
         self.listeners.stop().await;
         self.succession.abort();
         self.presence.iter().for_each(JoinHandle::abort);
         self.system.stop();
         self.log.stop().await;
+        self.probes.stop();
     }
 }
 
@@ -279,16 +308,8 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     listen().map_err(|source| StartError::Listen { address, source })
 }
 
-fn endpoints(agents: &TcpListener, operators: &TcpListener) -> Result<Endpoints, StartError> {
-    let bound = |listener: &TcpListener| {
-        let address = SocketAddr::from(([0, 0, 0, 0], 0));
-        listener.local_addr().map_err(|source| StartError::Listen { address, source })
-    };
-    Ok(Endpoints {
-        pid: std::process::id(),
-        agent: Some(bound(agents)?),
-        operator: Some(bound(operators)?),
-        cluster: None,
-        http: None,
-    })
+/// Where it listens: the port may have been the system's choice.
+fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    let address = SocketAddr::from(([0, 0, 0, 0], 0));
+    listener.local_addr().map_err(|source| StartError::Listen { address, source })
 }

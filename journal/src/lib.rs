@@ -13,7 +13,7 @@
 //!
 //! Beside them: [`presence`] knows which nodes are here, gives up the absent and tells the others of changes; [`overlays`]
 //! sets and shows what they are configured by; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
-//! replaces authorities.
+//! replaces authorities, [`http`] answers probes and [`metrics`] counts.
 //! Not here: any rule. Rules are in `events`.
 
 pub mod actors;
@@ -28,9 +28,11 @@ pub mod domain_ca;
 mod gate;
 pub mod grpc;
 mod hardening;
+pub mod http;
 pub mod init;
 pub mod journal;
 pub mod log;
+pub mod metrics;
 mod overlays;
 mod own_append;
 mod presence;

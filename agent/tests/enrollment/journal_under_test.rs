@@ -61,7 +61,8 @@ impl JournalUnderTest {
         let data_dir = directory.path().join("j1");
         let init = Command::new(binary("pact-journal"))
             .args(["init", "--domain", "test", "--agent-listen", "127.0.0.1:0"])
-            .args(["--operator-listen", "127.0.0.1:0", "-o", "json", "--data-dir"])
+            .args(["--operator-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+            .args(["-o", "json", "--data-dir"])
             .arg(&data_dir)
             .output()
             .expect("pact-journal is a program");

@@ -39,6 +39,16 @@ impl Revocations {
         self.revoked.iter()
     }
 
+    /// How many are remembered.
+    pub fn len(&self) -> usize {
+        self.revoked.len()
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.revoked.is_empty()
+    }
+
     pub(super) fn fold(&mut self, record: &Record, certificates: &Certificates) {
         match &record.fact {
             Fact::Node(_, node::Event::Revoked { serials, .. }) => {

@@ -17,6 +17,7 @@ use events::vocabulary::{
 use crate::authority::{Csr, IssueError, Pool};
 use crate::clock;
 use crate::log::{AppendError, Log};
+use crate::metrics::{Stage, waited};
 use crate::random;
 
 use super::order::{Answer, AskError, IssuedCertificate, Order, Request};
@@ -114,11 +115,13 @@ impl Executor {
         now: Timestamp,
     ) -> Result<Answer, AskError> {
         let csr = readable(&request.order, now)?;
-        let der = self.pool.sign(issue.profile.clone(), csr).await.map_err(refused_or_failed)?;
+        let counts = request.order.is_enrollment();
+        let signing = self.pool.sign(issue.profile.clone(), csr);
+        let der = waited(Stage::Sign, counts, signing).await.map_err(refused_or_failed)?;
         let (authority, vcluster) = self.surroundings(node, issue.profile.authority)?;
         let events = issue.complete(der.clone());
         let certificate = issued(&events).cloned().ok_or(AskError::Interrupted)?;
-        self.append(node, request, expects, events, now).await?;
+        waited(Stage::Commit, counts, self.append(node, request, expects, events, now)).await?;
         Ok(Answer::Issued(Box::new(IssuedCertificate {
             node_id: node.clone(),
             certificate,

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::executor::Executor;
 use super::order::{Answer, AskError, Request};
+use crate::metrics::Queued;
 
 /// Orders that wait. [`super::Nodes`] bounds what nodes send; this leaves room for operators beside.
 const MAILBOX: usize = 16;
@@ -26,6 +27,8 @@ pub struct Ask {
     pub reply: Reply,
     /// Its place among the node's orders, given back when it is carried out.
     pub place: Option<OwnedSemaphorePermit>,
+    /// Counts it while it waits.
+    pub queued: Queued,
 }
 
 /// Where an answer goes.
@@ -56,6 +59,7 @@ impl Handler<Ask> for NodeActor {
 
     fn handle(&mut self, ask: Ask, _: &mut Context<Self>) -> Self::Result {
         let (node, executor) = (self.node.clone(), Arc::clone(&self.executor));
+        ask.queued.end(ask.request.order.is_enrollment());
         let work = async move {
             let answer = executor.carry_out(&node, &ask.request).await;
             // A caller that gave up asks again and gets the same answer (R14 a).

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::executor::Executor;
 use super::node_actor::{Ask, NodeActor, Reply};
 use super::order::{Answer, AskError, Request};
+use crate::metrics::Queued;
 
 /// A node has one machine: more of its requests than this at once are somebody's mistake, and each would be decided on a
 /// state that the one before changed. Counted here, because the bound of an actix mailbox holds for each clone of an
@@ -75,7 +76,7 @@ impl Nodes {
                 Some(known.places.try_acquire_owned().map_err(|_| AskError::Overloaded)?)
             }
         };
-        let ask = match known.address.try_send(Ask { request, reply, place }) {
+        let ask = match known.address.try_send(Ask { request, reply, place, queued: Queued::begin() }) {
             Ok(()) => return Ok(()),
             Err(SendError::Full(_)) => return Err(AskError::Overloaded),
             Err(SendError::Closed(ask)) => ask,

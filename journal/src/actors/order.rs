@@ -80,6 +80,13 @@ pub enum Order {
     },
 }
 
+impl Order {
+    /// Whether it is one of those that metrics tell of.
+    pub fn is_enrollment(&self) -> bool {
+        matches!(self, Self::Enroll { .. })
+    }
+}
+
 /// What became of an order that was not refused.
 #[derive(Debug, Clone)]
 pub enum Answer {

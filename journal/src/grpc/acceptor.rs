@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::views::Standing;
+use events::views::{Identity, Standing};
 use events::vocabulary::CertificateHash;
 use proto::pem_file::Credential;
 use rustls::ServerConfig;
@@ -23,10 +23,11 @@ use tokio_rustls::server::TlsStream;
 use crate::admission::{Doorstep, Lobby, Sources};
 use crate::clock;
 use crate::log::Log;
+use crate::metrics::{Handshake, handshake};
 
 use super::connection::{Connection, Hold};
 use super::connections::{Connections, Leash};
-use super::verifier::Verifier;
+use super::verifier::{Verifier, counted};
 
 /// Handshakes under way at once; the rest waits (R21). More only adds memory: two cores finish fewer than this in a
 /// millisecond.
@@ -155,10 +156,23 @@ impl Acceptor {
         let mut hold = Hold::register(&self.connections, certificate);
         let now = clock::now();
         match certificate.map(|certificate| self.log.views().standing(&certificate, now)) {
-            Some(Standing::Valid { until, .. }) => hold.end_at(until),
-            Some(Standing::Unknown | Standing::Expired | Standing::Revoked) => return None,
+            Some(Standing::Valid { identity, until }) => {
+                handshake(let_in(&identity));
+                hold.end_at(until);
+            }
+            // Since the verifier looked.
+            Some(Standing::Unknown | Standing::Expired | Standing::Revoked) => {
+                handshake(Handshake::Revoked);
+                return None;
+            }
             None => {
-                let (visit, idlest) = self.lobby.enter(doorstep.source(), Arc::clone(hold.leash())).await?;
+                let Some((visit, idlest)) =
+                    self.lobby.enter(doorstep.source(), Arc::clone(hold.leash())).await
+                else {
+                    handshake(Handshake::Full);
+                    return None;
+                };
+                handshake(Handshake::Anonymous);
                 idlest.iter().for_each(|idlest| idlest.cut());
                 hold.welcome(visit);
                 hold.end_at(now.plus(ANONYMOUS_LIFE));
@@ -168,19 +182,29 @@ impl Acceptor {
     }
 
     async fn handshake(&self, stream: TcpStream, address: SocketAddr) -> Option<TlsStream<TcpStream>> {
-        let handshake = self.tls.accept(stream).into_fallible();
-        match tokio::time::timeout(HANDSHAKE_DEADLINE, handshake).await {
+        let accepting = self.tls.accept(stream).into_fallible();
+        match tokio::time::timeout(HANDSHAKE_DEADLINE, accepting).await {
             Ok(Ok(stream)) => Some(stream),
             Ok(Err((error, stream))) => {
                 tracing::debug!(%address, %error, "the handshake failed");
+                handshake(counted(&error));
                 linger(stream).await;
                 None
             }
             Err(_) => {
                 tracing::debug!(%address, "the handshake took too long");
+                handshake(Handshake::TimedOut);
                 None
             }
         }
+    }
+}
+
+/// How the handshake of a client that is let in is counted.
+fn let_in(identity: &Identity) -> Handshake {
+    match identity {
+        Identity::Node { .. } => Handshake::Node,
+        Identity::Operator { .. } => Handshake::Operator,
     }
 }
 

@@ -60,7 +60,8 @@ impl EnrollmentService for EnrollmentEdge {
         let presented = hardware::presented(wire.hardware_identity.as_ref())?;
         let boot_id =
             (!wire.boot_id.is_empty()).then(|| field::parsed("boot_id", &wire.boot_id)).transpose()?;
-        let passed = gate::pass(&self.log.views().registry, &presented);
+        let look_up = || gate::pass(&self.log.views().registry, &presented);
+        let passed = crate::metrics::timed(crate::metrics::Stage::Gate, look_up);
         let node = passed.map_err(|rejection| self.stranger(peer.as_ref(), &rejection))?;
         let csr = Arc::new(Csr::parse(&wire.csr));
         let _enrolling = self.admission.enrolling(&node, csr.as_ref().as_ref().ok().map(Csr::key))?;

@@ -5,7 +5,7 @@
 //! verifier     looks client certificates up                R10
 //! connection   a stream on a leash; connections: all of them, to be cut   R17
 //! access       who may call what                           design §7
-//! enrollment   Enroll, RenewCert
+//! enrollment   Enroll, RenewCert; measured: what becomes of each Enroll
 //! boot_config  StreamBootConfig, SubscribeConfigUpdates; subscription: one open stream
 //! node         what operators order and see; walk: of very many nodes
 //! vcluster     what nodes are configured by
@@ -23,6 +23,7 @@ mod connection;
 mod connections;
 mod deadline;
 mod enrollment;
+mod measured;
 mod node;
 mod refusal;
 mod subscription;
@@ -58,6 +59,7 @@ use access::Access;
 use boot_config::BootConfigEdge;
 use confirmation::Confirmation;
 use enrollment::EnrollmentEdge;
+use measured::Measured;
 use node::NodeEdge;
 use vcluster::VClusterEdge;
 
@@ -168,7 +170,7 @@ fn server(streams: u32) -> Server {
 async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<Router, EdgeError> {
     let access = Access::new(edge.log.clone());
     let confirmation = Confirmation { log: edge.log.clone(), nodes: edge.nodes.clone() };
-    let enrollment = EnrollmentServiceServer::new(EnrollmentEdge {
+    let enrollment = EnrollmentServiceServer::new(Measured(EnrollmentEdge {
         access: access.clone(),
         log: edge.log.clone(),
         nodes: edge.nodes.clone(),
@@ -176,7 +178,7 @@ async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<
         confirmation: confirmation.clone(),
         domain_id: edge.domain_id.clone(),
         endpoints: Arc::clone(&edge.endpoints),
-    });
+    }));
     let boot_config = BootConfigServiceServer::new(BootConfigEdge {
         access,
         log: edge.log.clone(),

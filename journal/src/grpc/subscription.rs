@@ -56,6 +56,7 @@ pub struct Subscription {
     /// A goodbye that is being recorded.
     goodbye: Option<Later<Result<(), Status>>>,
     ended: bool,
+    _counted: crate::metrics::Subscription,
 }
 
 type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -64,7 +65,14 @@ impl Subscription {
     /// Begins one.
     pub fn new(parts: Parts) -> Self {
         let stops = Box::pin(stopped(parts.stopping.clone()));
-        Self { parts, welcomed: false, stops, goodbye: None, ended: false }
+        Self {
+            parts,
+            welcomed: false,
+            stops,
+            goodbye: None,
+            ended: false,
+            _counted: crate::metrics::Subscription::open(),
+        }
     }
 
     /// Reads all that the node said. Ready: the subscription is over, in this way.

@@ -8,6 +8,7 @@
 //! ([`super::access`]).
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use events::views::Standing;
@@ -22,6 +23,7 @@ use rustls::{
 
 use crate::clock;
 use crate::log::Log;
+use crate::metrics::Handshake;
 
 /// See the module.
 pub struct Verifier {
@@ -46,6 +48,21 @@ impl fmt::Debug for Verifier {
 #[derive(Debug, thiserror::Error)]
 #[error("no issuance fact records the certificate")]
 struct NotRecorded;
+
+/// How a handshake that failed with this error is counted.
+pub fn counted(error: &io::Error) -> Handshake {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    let Some(Error::InvalidCertificate(refusal)) = error else { return Handshake::Failed };
+    if *refusal == CertificateError::Revoked {
+        Handshake::Revoked
+    } else if *refusal == CertificateError::Expired {
+        Handshake::Expired
+    } else if matches!(refusal, CertificateError::Other(_)) {
+        Handshake::Unknown
+    } else {
+        Handshake::Failed
+    }
+}
 
 impl ClientCertVerifier for Verifier {
     fn offer_client_auth(&self) -> bool {

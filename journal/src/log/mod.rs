@@ -41,6 +41,7 @@ use events::views::{Changed, Views};
 use events::vocabulary::{
     CertificateHash, JournalId, LogId, MAX_OVERLAY_BYTES, OverlayHash, Remark, Timestamp,
 };
+use openraft::ServerState;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rocksdb::WriteBatch;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -53,7 +54,7 @@ use store::{Store, state};
 use stored::{StoredFounding, StoredMember};
 use synced::Mark;
 use thread::{Ends, Prepared};
-use types::{FOUNDER, OverlayBytes, Position};
+use types::{FOUNDER, OverlayBytes, Position, RaftMetrics};
 use writer::{Counters, Waiting};
 
 pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
@@ -98,6 +99,17 @@ pub struct Totals {
     pub entries: u64,
 }
 
+/// How it stands with Raft here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RaftStanding {
+    /// Whether this member leads.
+    pub leads: bool,
+    /// The present term.
+    pub term: u64,
+    /// The last entry that is applied here; 0: none.
+    pub applied_index: u64,
+}
+
 /// What a test sets otherwise.
 #[derive(Clone)]
 pub struct Settings {
@@ -128,6 +140,7 @@ pub struct Log {
 struct Shared {
     appends: mpsc::Sender<Waiting>,
     folded: Arc<Folded>,
+    raft: watch::Receiver<RaftMetrics>,
     /// None when it is closed.
     store: RwLock<Option<Arc<Store>>>,
     broken: Arc<Broken>,
@@ -213,6 +226,7 @@ impl Log {
         let shared = Shared {
             appends,
             folded: running.folded,
+            raft: running.raft,
             store: RwLock::new(Some(running.store)),
             broken,
             counters,
@@ -309,6 +323,13 @@ impl Log {
     pub fn totals(&self) -> Totals {
         let Counters { appends, entries } = &*self.shared.counters;
         Totals { appends: appends.load(Ordering::Relaxed), entries: entries.load(Ordering::Relaxed) }
+    }
+
+    /// How it stands with Raft; after its end, how it stood then.
+    pub fn raft(&self) -> RaftStanding {
+        let raft = self.shared.raft.borrow();
+        let applied_index = raft.last_applied.map_or(0, |place| place.index);
+        RaftStanding { leads: raft.state == ServerState::Leader, term: raft.current_term, applied_index }
     }
 
     /// Stops Raft and closes the store; what waits is answered [`AppendError::Stopped`]. All handles are then useless

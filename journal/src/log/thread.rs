@@ -22,7 +22,7 @@ use super::store::Store;
 use super::store::raft_log::RaftLog;
 use super::store::state_machine::{StateMachine, Tip};
 use super::synced::Mark;
-use super::types::Raft;
+use super::types::{Raft, RaftMetrics};
 use super::writer::{Counters, Waiting, Writer};
 
 /// A start applies again what a power cut took from the facts, thousands of entries at the most.
@@ -43,6 +43,7 @@ pub(super) struct Prepared {
 pub(super) struct Running {
     pub store: Arc<Store>,
     pub folded: Arc<Folded>,
+    pub raft: watch::Receiver<RaftMetrics>,
 }
 
 /// What a thread is started with.
@@ -82,14 +83,14 @@ fn run<E>(
         Ok(runtime) => runtime,
         Err(error) => return drop(ready.send(Err(failed(StartError::Thread(error))))),
     };
-    let running = Running { store: Arc::clone(&prepared.store), folded: Arc::clone(&prepared.folded) };
-    let store = Arc::clone(&prepared.store);
+    let (store, folded) = (Arc::clone(&prepared.store), Arc::clone(&prepared.folded));
+    let opened = Arc::clone(&store);
     let Ends { waiting, stop, broken, counters, settings, .. } = ends;
     let writing = Arc::clone(&broken);
     runtime.block_on(async move {
         match start(prepared, &settings, &writing).await {
             Ok(raft) => {
-                drop(ready.send(Ok(running)));
+                drop(ready.send(Ok(Running { store: opened, folded, raft: raft.metrics() })));
                 let clock = settings.clock;
                 let writer = Writer { raft: raft.clone(), waiting, clock, broken: writing, counters };
                 writer.run(stop).await;

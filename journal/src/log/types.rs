@@ -93,6 +93,8 @@ pub(super) type Place = openraft::LogId<u64>;
 pub(super) type Entry = openraft::Entry<TypeConfig>;
 /// Which members count, and since which entry.
 pub(super) type Membership = openraft::StoredMembership<u64, openraft::EmptyNode>;
+/// How it stands with Raft, as it tells it after each step.
+pub(super) type RaftMetrics = openraft::RaftMetrics<u64, openraft::EmptyNode>;
 /// The running Raft.
 pub(super) type Raft = openraft::Raft<TypeConfig>;
 /// How a store tells Raft that it failed.

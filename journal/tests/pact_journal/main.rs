@@ -26,6 +26,8 @@ mod openssl;
 #[cfg(test)]
 mod presence;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod request;
 #[cfg(test)]
 mod secrets;

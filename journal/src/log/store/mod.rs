@@ -180,7 +180,7 @@ impl Store {
     pub(super) fn write_synced(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.db.write_opt(batch, &options).map_err(StoreError::Rocks)
+        crate::metrics::synced(|| self.db.write_opt(batch, &options)).map_err(StoreError::Rocks)
     }
 
     /// Writes a batch; the next synced one takes it to disk.

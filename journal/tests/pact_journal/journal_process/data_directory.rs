@@ -1,6 +1,7 @@
 //! The files of a journal, as `init` makes them, and what can be seen of them from outside.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -61,8 +62,8 @@ impl DataDirectory {
         Credential::read(&self.path().join("bootstrap/operator.pem")).expect("init made it")
     }
 
-    /// Sets a number in journal.toml.
-    pub fn configure(&self, key: &str, value: u64) {
+    /// Sets a value in journal.toml, as TOML writes it.
+    pub fn configure(&self, key: &str, value: impl Display) {
         let path = self.path().join("journal.toml");
         let text = fs::read_to_string(&path).expect("init made it");
         let others = text.lines().filter(|line| !line.starts_with(key));
@@ -109,7 +110,8 @@ impl DataDirectory {
 pub fn init_command(data_dir: &Path, domain: &str) -> Command {
     let mut command = pact_journal();
     command.args(["init", "--domain", domain, "-o", "json", "--agent-listen", "127.0.0.1:0"]);
-    command.args(["--operator-listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+    command.args(["--operator-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
+    command.arg("--data-dir").arg(data_dir);
     command
 }
 

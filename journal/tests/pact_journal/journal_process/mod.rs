@@ -7,6 +7,7 @@
 
 mod data_directory;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -44,6 +45,7 @@ struct Served {
     process: Process,
     agents: JournalAddress,
     operators: JournalAddress,
+    probes: SocketAddr,
 }
 
 /// A child that does not outlive its test.
@@ -92,15 +94,22 @@ impl Journal {
 
     /// Starts the process, after [`Journal::kill`] or [`Journal::terminate`].
     pub fn start_again(&mut self) {
+        self.start_again_and(|| {});
+    }
+
+    /// [`Journal::start_again`], and does something as soon as there is a process.
+    pub fn start_again_and(&mut self, meanwhile: impl FnOnce()) {
         let mut command = self.dir.serve_command();
         command.envs(self.environment.iter().copied());
         let mut process = Process(command.spawn().expect("pact-journal starts"));
+        meanwhile();
         let endpoints = ready(&mut process, &self.dir);
-        let address = |listener: Option<std::net::SocketAddr>| {
+        let address = |listener: Option<SocketAddr>| {
             format!("https://{}", listener.expect("it listens")).parse().expect("an address")
         };
         let (agents, operators) = (address(endpoints.agent), address(endpoints.operator));
-        self.served = Some(Served { process, agents, operators });
+        let probes = endpoints.http.expect("it listens");
+        self.served = Some(Served { process, agents, operators, probes });
     }
 
     /// Ends it as a power cut would.
@@ -110,8 +119,14 @@ impl Journal {
 
     /// Ends it in good order; its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
+        self.terminate_and(|| {})
+    }
+
+    /// [`Journal::terminate`], and does something as soon as it is told to end.
+    pub fn terminate_and(&mut self, meanwhile: impl FnOnce()) -> Option<i32> {
         let mut served = self.served.take().expect("it serves");
         kill_process(pid(&served.process), Signal::TERM).expect("it runs");
+        meanwhile();
         served.process.ended_within(READY).code()
     }
 
@@ -140,6 +155,11 @@ impl Journal {
     /// The operators' listener.
     pub fn operators_address(&self) -> &JournalAddress {
         &self.served().operators
+    }
+
+    /// The listener of probes and metrics.
+    pub fn probes_address(&self) -> SocketAddr {
+        self.served().probes
     }
 
     /// Connects to the agents' listener.

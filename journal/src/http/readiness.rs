@@ -1,0 +1,89 @@
+//! Whether the journal is ready, and if not, why: the one line that `/readyz` says.
+//!
+//! [`crate::journal`] turns it, [`super`] reads it, without waiting for anything.
+//!
+//! **Invariant:** what has ended does not become ready again, and the first reason for the end stays.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// How it stands with a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// It reads its log, or is not listening yet.
+    Starting,
+    /// It serves.
+    Ready,
+    /// It was asked to stop.
+    Stopping,
+    /// It cannot record anything any more (R3).
+    LogUnwritable,
+    /// Nobody replaces its authority any more.
+    AuthorityStuck,
+}
+
+impl Condition {
+    /// In a word or two.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Stopping => "stopping",
+            Self::LogUnwritable => "log unwritable",
+            Self::AuthorityStuck => "authority stuck",
+        }
+    }
+
+    fn is_the_end(self) -> bool {
+        match self {
+            Self::Starting | Self::Ready => false,
+            Self::Stopping | Self::LogUnwritable | Self::AuthorityStuck => true,
+        }
+    }
+}
+
+/// See the module. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Readiness(Arc<watch::Sender<Condition>>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Condition::Starting)))
+    }
+}
+
+impl Readiness {
+    /// How it stands.
+    pub fn condition(&self) -> Condition {
+        *self.0.borrow()
+    }
+
+    /// It stands otherwise from now on.
+    pub fn turn(&self, to: Condition) {
+        self.0.send_if_modified(|condition| {
+            let goes_on = !condition.is_the_end();
+            if goes_on {
+                *condition = to;
+            }
+            goes_on
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_that_ends_says_the_first_reason_and_is_never_ready_again() {
+        let readiness = Readiness::default();
+        assert_eq!(readiness.condition(), Condition::Starting);
+        readiness.turn(Condition::Ready);
+        assert_eq!(readiness.condition(), Condition::Ready);
+        for later in [Condition::LogUnwritable, Condition::Stopping, Condition::Ready] {
+            readiness.turn(later);
+            assert_eq!(readiness.condition(), Condition::LogUnwritable);
+        }
+    }
+}
