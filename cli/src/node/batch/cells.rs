@@ -9,6 +9,9 @@ use csv_core::{ReadRecordResult, Reader};
 
 use super::lines::LINE_BYTES_MAX;
 
+/// Some programs begin a file with it, and files that were put together have it inside too.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Why a line has no cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -50,7 +53,8 @@ impl Cells {
         if line.len() > LINE_BYTES_MAX {
             return Err(Malformed::TooLong);
         }
-        let line = std::str::from_utf8(line).map_err(|_| Malformed::NotText)?.trim();
+        let line = std::str::from_utf8(line).map_err(|_| Malformed::NotText)?;
+        let line = line.trim_start_matches(BYTE_ORDER_MARK).trim();
         if line.is_empty() {
             return Ok(Vec::new());
         }
@@ -104,6 +108,8 @@ mod tests {
             ("ä", &["ä"]),
             ("", &[]),
             (" \t", &[]),
+            ("\u{feff}", &[]),
+            ("\u{feff} \"a\",b", &["a", "b"]),
         ] {
             assert_eq!(cells.split(line.as_bytes()).as_deref(), Ok(expected), "{line}");
         }

@@ -79,7 +79,7 @@ impl<R: BufRead> Rows<R> {
         let first = match lines.next()? {
             None => &[],
             Some((_, Line::TooLong)) => return Err(NoHeader::from(Malformed::TooLong).into()),
-            Some((_, Line::Whole(line))) => line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line),
+            Some((_, Line::Whole(line))) => line,
         };
         let header = Header::read(&cells.split(first).map_err(NoHeader::from)?)?;
         Ok(Self { lines, cells, header, claims: Claims::default(), rows: 0 })
