@@ -232,3 +232,22 @@ async fn rule_20_a_renewal_carries_the_subscription_and_the_configuration_over()
     assert_eq!((journal.known_revisions(), journal.subscribed_from()), (vec![0, 7], vec![0, 7]));
     assert_eq!(journal.goodbyes(), 1);
 }
+
+#[tokio::test]
+async fn rule_20_a_fetch_that_hangs_on_the_old_connection_begins_again_over_the_new_one() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let mut agent = start(&journal);
+    agent.tells("configured").await;
+    journal.configure(ml(9, b"second"));
+    journal.script_boot([BootScript::Stall(Vec::new())]);
+    journal.tell(changed("ml", 9, 9)).await;
+    journal.was_asked_to_configure(2).await;
+
+    let began = Instant::now();
+    journal.tell(Message::RenewNow(RenewNow {})).await;
+
+    agent.tells("renewed").await;
+    agent.tells("configured in ml by revision 9").await;
+    assert!(began.elapsed() < crate::enroll::ANSWER_WITHIN);
+    assert_eq!(agent.stop().await, Ok(()));
+}
