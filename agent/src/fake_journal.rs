@@ -298,7 +298,7 @@ impl FakeJournal {
 
     /// Waits until so many subscriptions were asked for.
     pub(crate) async fn was_asked_to_subscribe(&self, times: usize) {
-        Self::sees(|| self.from_seqs().len() >= times).await;
+        Self::sees(|| self.subscribed_from().len() >= times).await;
     }
 
     /// Waits until the boot configuration was asked for so many times.
@@ -335,7 +335,7 @@ impl FakeJournal {
     }
 
     /// The `from_seq` of every subscription.
-    pub(crate) fn from_seqs(&self) -> Vec<u64> {
+    pub(crate) fn subscribed_from(&self) -> Vec<u64> {
         locked(&self.stage.hellos).iter().map(|hello| hello.from_seq).collect()
     }
 

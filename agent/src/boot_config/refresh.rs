@@ -41,7 +41,7 @@ impl Refresh {
         self.held.hear(changed);
     }
 
-    /// The connection is lost, and with it the fetch over it.
+    /// The connection is lost or replaced, and with it the fetch over it, which would keep it open.
     pub fn lost(&mut self) {
         self.under_way = None;
     }

@@ -98,17 +98,29 @@ impl JournalUnderTest {
         path
     }
 
-    async fn nodes(&self) -> NodeServiceClient<Channel> {
+    /// A connection with the certificate of the first operator.
+    pub async fn operator(&self) -> Connection {
         let trust = Trust::read(&self.ca()).expect("init wrote it");
         let operator = Credential::read(&self.file("j1/bootstrap/operator.pem")).expect("init wrote it");
         let address = self.operators.parse().expect("the journal told it");
-        let connection =
-            Connection::open(&address, &trust, Some(&operator), PATIENCE).await.expect("the journal serves");
-        NodeServiceClient::new(connection.channel())
+        Connection::open(&address, &trust, Some(&operator), PATIENCE).await.expect("the journal serves")
+    }
+
+    async fn nodes(&self) -> NodeServiceClient<Channel> {
+        NodeServiceClient::new(self.operator().await.channel())
     }
 
     /// Registers a machine as a node.
     pub async fn register(&self, node_id: &str, number: u8) {
+        self.register_with(None, node_id, number).await;
+    }
+
+    /// The same, as a node of a vCluster.
+    pub async fn register_in(&self, vcluster: &str, node_id: &str, number: u8) {
+        self.register_with(Some(vcluster.to_owned()), node_id, number).await;
+    }
+
+    async fn register_with(&self, vcluster_id: Option<String>, node_id: &str, number: u8) {
         let hardware = HardwareIdentity {
             mac_addresses: vec![mac(number)],
             bmc_serial: format!("SN{number}"),
@@ -117,6 +129,7 @@ impl JournalUnderTest {
         let request = RegisterNodeRequest {
             node_id: node_id.to_owned(),
             hardware_identity: Some(hardware),
+            vcluster_id,
             ..Default::default()
         };
         self.nodes().await.register_node(request).await.expect("nobody has this name or hardware");
@@ -144,7 +157,8 @@ impl JournalUnderTest {
     }
 }
 
-fn mac(number: u8) -> String {
+/// The MAC address of a machine.
+pub fn mac(number: u8) -> String {
     format!("02:00:00:00:00:{number:02x}")
 }
 

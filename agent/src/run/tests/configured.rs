@@ -45,7 +45,7 @@ async fn a_boot_ends_with_the_whole_overlay() {
 
     assert_eq!(config.vcluster.unwrap().as_str(), "ml");
     assert!(config.overlay.unwrap().bytes == overlay);
-    assert_eq!((journal.known_revisions(), journal.from_seqs()), (vec![0], vec![0]));
+    assert_eq!((journal.known_revisions(), journal.subscribed_from()), (vec![0], vec![0]));
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_busy_journal_is_asked_again_over_the_same_connection() {
     let journal = FakeJournal::start(Vec::new()).await;
     journal.script_boot([busy(), busy()]);
     booted(&journal).await.unwrap();
-    assert_eq!((journal.known_revisions().len(), journal.from_seqs().len()), (3, 1));
+    assert_eq!((journal.known_revisions().len(), journal.subscribed_from().len()), (3, 1));
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_change_that_cannot_be_fetched_is_asked_for_until_it_can() {
     journal.tell(changed("ml", 9, 9)).await;
     agent.tells("configured in ml by revision 9").await;
     assert_eq!(agent.stop().await, Ok(()));
-    assert_eq!(journal.from_seqs(), [0]);
+    assert_eq!(journal.subscribed_from(), [0]);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_node_without_its_first_configuration_stays_subscribed_and_asks_again(
     let mut agent = start(&journal);
     agent.tells("configured in ml by revision 7").await;
     assert_eq!(agent.stop().await, Ok(()));
-    assert_eq!((journal.known_revisions(), journal.from_seqs()), (vec![0, 0, 0], vec![0]));
+    assert_eq!((journal.known_revisions(), journal.subscribed_from()), (vec![0, 0, 0], vec![0]));
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn the_next_subscription_begins_where_the_configuration_ends() {
     journal.tell(changed("ml", 9, 9)).await;
     assert!(agent.tells("").await.starts_with("configured in ml by revision 9"));
     assert_eq!(agent.stop().await, Ok(()));
-    assert_eq!((journal.known_revisions(), journal.from_seqs()), (vec![0, 7], vec![0, 7]));
+    assert_eq!((journal.known_revisions(), journal.subscribed_from()), (vec![0, 7], vec![0, 7]));
 }
 
 #[tokio::test]
@@ -229,6 +229,25 @@ async fn rule_20_a_renewal_carries_the_subscription_and_the_configuration_over()
 
     assert!(agent.tells("").await.starts_with("configured in ml by revision 9"));
     assert_eq!(agent.stop().await, Ok(()));
-    assert_eq!((journal.known_revisions(), journal.from_seqs()), (vec![0, 7], vec![0, 7]));
+    assert_eq!((journal.known_revisions(), journal.subscribed_from()), (vec![0, 7], vec![0, 7]));
     assert_eq!(journal.goodbyes(), 1);
+}
+
+#[tokio::test]
+async fn rule_20_a_fetch_that_hangs_on_the_old_connection_begins_again_over_the_new_one() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let mut agent = start(&journal);
+    agent.tells("configured").await;
+    journal.configure(ml(9, b"second"));
+    journal.script_boot([BootScript::Stall(Vec::new())]);
+    journal.tell(changed("ml", 9, 9)).await;
+    journal.was_asked_to_configure(2).await;
+
+    let began = Instant::now();
+    journal.tell(Message::RenewNow(RenewNow {})).await;
+
+    agent.tells("renewed").await;
+    agent.tells("configured in ml by revision 9").await;
+    assert!(began.elapsed() < crate::enroll::ANSWER_WITHIN);
+    assert_eq!(agent.stop().await, Ok(()));
 }
