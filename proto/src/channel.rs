@@ -14,7 +14,6 @@
 mod address;
 mod connect_error;
 mod connection_refusal;
-mod corked;
 mod http2;
 mod trouble;
 
@@ -33,11 +32,9 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::Status;
 
-use self::{
-    corked::Corked,
-    trouble::{Noted, Trouble, Watched},
-};
+use self::trouble::{Noted, Trouble, Watched};
 use crate::{
+    corked::Corked,
     outcome::Failure,
     pem_file::{Credential, Trust},
     tls,
