@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use proto::channel::Channel;
 use proto::{
     channel::{ConnectError, Connection, JournalAddress},
     outcome::Failure,
@@ -19,7 +20,7 @@ use proto::{
     pem_file::{Credential, Trust},
 };
 use tokio::time;
-use tonic::{Response, Status, transport::Channel};
+use tonic::{Response, Status};
 
 /// The largest answer that is taken. A node takes some 400 bytes, so this is half a million nodes; the 4 MiB that tonic
 /// takes by itself end at ten thousand.

@@ -78,9 +78,16 @@ impl JournalProcess {
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
     pub async fn start(below: &Path) -> Result<Self, Failure> {
-        let data_dir = below.join("j1");
-        init(&siblings::find("pact-journal")?, &data_dir).await?;
-        Self::serve(&data_dir, &below.join("j1.log")).await
+        Self::start_at(&below.join("j1"), &below.join("j1.log")).await
+    }
+
+    /// The same, with a data directory and a file for what it says that may lie apart.
+    ///
+    /// # Errors
+    /// If it is not ready in time. Its last words are on stderr then.
+    pub async fn start_at(data_dir: &Path, log: &Path) -> Result<Self, Failure> {
+        init(&siblings::find("pact-journal")?, data_dir).await?;
+        Self::serve(data_dir, log).await
     }
 
     /// Starts the journal of a data directory; what it says is added to a file.

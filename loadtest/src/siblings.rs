@@ -1,6 +1,9 @@
 //! The other binaries of pact: beside this one, or where `PACT_BIN_DIR` says.
 
-use std::{env, path::PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use proto::outcome::Failure;
 
@@ -13,7 +16,7 @@ pub fn find(name: &str) -> Result<PathBuf, Failure> {
         Some(folder) => PathBuf::from(folder),
         None => {
             let own = env::current_exe().map_err(|error| Failure::other(format!("where am I? {error}")))?;
-            own.parent().map(PathBuf::from).unwrap_or_default()
+            beside(&own)
         }
     };
     let path = folder.join(name);
@@ -25,4 +28,22 @@ pub fn find(name: &str) -> Result<PathBuf, Failure> {
         folder.display()
     );
     Err(Failure::Usage(told))
+}
+
+/// Where the binaries of this build lie. Cargo puts the tests' executables one folder below, into `deps`.
+fn beside(own: &Path) -> PathBuf {
+    let folder = own.parent().unwrap_or(Path::new(""));
+    let built = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    built.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binaries_lie_beside_the_binary_and_above_a_test() {
+        assert_eq!(beside(Path::new("/target/release/pact-loadtest")), Path::new("/target/release"));
+        assert_eq!(beside(Path::new("/target/release/deps/faults-1f")), Path::new("/target/release"));
+    }
 }

@@ -9,34 +9,32 @@
 //!
 //! Not here, on purpose: the choice among several journals, retries, and clocks that wake up wrong (R25).
 //!
-//! **Invariant:** whatever tonic makes of it, a TLS alert reaches the caller as a [`ConnectionRefusal`].
+//! **Invariant:** whatever hyper and tonic make of it, a TLS alert reaches the caller as a [`ConnectionRefusal`].
 
 mod address;
 mod connect_error;
 mod connection_refusal;
+mod http2;
 mod trouble;
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig,
     client::{ResolvesClientCert, Resumption},
     sign::SingleCertAndKey,
 };
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpSocket, TcpStream, lookup_host},
-    sync::Mutex,
     time,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tonic::{
-    Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::Status;
 
 use self::trouble::{Noted, Trouble, Watched};
 use crate::{
+    corked::Corked,
     outcome::Failure,
     pem_file::{Credential, Trust},
     tls,
@@ -47,14 +45,8 @@ pub use self::{
     address::{InvalidAddress, JournalAddress},
     connect_error::ConnectError,
     connection_refusal::{ConnectionRefusal, explain},
+    http2::Channel,
 };
-
-/// Sent as `user-agent`.
-const USER_AGENT: &str = concat!("pact/", env!("CARGO_PKG_VERSION"));
-/// A ping after this much silence, so that a dead journal's subscribers notice and go elsewhere.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// How long a ping may take.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An open connection to one journal. Clones share it; it closes when the last clone and channel are dropped.
 #[derive(Debug, Clone)]
@@ -83,7 +75,9 @@ impl Connection {
             .await
             .map_err(|_| ConnectError::Deadline { address: address.clone(), within })??;
         let trouble = Trouble::default();
-        let channel = http2(address, Watched::new(stream, trouble.clone())).await?;
+        let stream = Watched::new(stream, trouble.clone());
+        let channel =
+            Channel::open(address.uri(), stream).await.map_err(|error| not_spoken(address, error))?;
         Ok(Self { address: address.clone(), channel, trouble })
     }
 
@@ -117,7 +111,7 @@ impl Connection {
             Some(Noted::Lost(why)) => self.lost(&why),
             None => {
                 let failure = Failure::of_status(status);
-                // tonic's words for a connection that ended without an error below it.
+                // hyper's words for a connection that ended without an error below it.
                 if let Failure::Failed { message, .. } = &failure { self.lost(message) } else { failure }
             }
         }
@@ -150,15 +144,22 @@ fn client_config(trust: &Trust, credential: Option<&Credential>) -> ClientConfig
 async fn handshake(
     address: &JournalAddress,
     config: ClientConfig,
-) -> Result<TlsStream<TcpStream>, ConnectError> {
+) -> Result<TlsStream<Corked<TcpStream>>, ConnectError> {
     let unreachable = |source| ConnectError::Unreachable { address: address.clone(), source };
     let tcp = reach(address).await.map_err(unreachable)?;
     // Requests are small, and each waits for its answer.
     tcp.set_nodelay(true).map_err(unreachable)?;
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect(address.server_name().clone(), tcp)
-        .await
-        .map_err(|error| ConnectError::of_handshake(address, error))?;
+    let connecting =
+        TlsConnector::from(Arc::new(config)).connect(address.server_name().clone(), Corked::new(tcp));
+    let mut stream = match connecting.into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, mut tcp)) => {
+            // The server is told what is wrong with it, if it still listens.
+            tcp.shutdown().await.ok();
+            return Err(ConnectError::of_handshake(address, error));
+        }
+    };
+    stream.get_mut().0.shook_hands();
     if stream.get_ref().1.alpn_protocol() != Some(tls::ALPN_H2) {
         let why = "it chose no HTTP/2".to_owned();
         return Err(ConnectError::Incompatible { address: address.clone(), why });
@@ -178,34 +179,12 @@ async fn reach(address: &JournalAddress) -> io::Result<TcpStream> {
     socket.connect(peer).await
 }
 
-/// Why tonic's attempts to reconnect fail: see [`http2`].
-#[derive(Debug, thiserror::Error)]
-#[error("the connection was lost")]
-struct ConnectionIsOver;
-
-/// Speaks HTTP/2 over a stream that is open. tonic asks its connector again when the stream is lost; there is one
-/// stream only, so that the next call fails instead.
-async fn http2(
-    address: &JournalAddress,
-    stream: Watched<TlsStream<TcpStream>>,
-) -> Result<Channel, ConnectError> {
-    let once = Arc::new(Mutex::new(Some(TokioIo::new(stream))));
-    let connector = tower::service_fn(move |_| {
-        let once = Arc::clone(&once);
-        async move { once.lock().await.take().ok_or(ConnectionIsOver) }
-    });
-    Endpoint::from(address.uri().clone())
-        .user_agent(USER_AGENT)
-        .expect("the name and version are plain ASCII")
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .connect_with_connector(connector)
-        .await
-        .map_err(|error| match explain(&error) {
-            Some(refusal) => ConnectError::Refused(refusal),
-            None => ConnectError::Unreachable { address: address.clone(), source: io::Error::other(error) },
-        })
+/// HTTP/2 did not begin.
+fn not_spoken(address: &JournalAddress, error: hyper::Error) -> ConnectError {
+    match explain(&error) {
+        Some(refusal) => ConnectError::Refused(refusal),
+        None => ConnectError::Unreachable { address: address.clone(), source: io::Error::other(error) },
+    }
 }
 
 #[cfg(test)]

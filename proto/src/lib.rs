@@ -8,6 +8,7 @@
 //! | [`pb`] | the generated messages, clients and servers |
 //! | [`reason`], [`refusal`] | why a journal said no, and how that crosses the wire |
 //! | [`tls`], [`channel`] | the one crypto provider; the client's connection to a journal |
+//! | [`corked`] | few segments instead of many, below TLS, for either side |
 //! | [`pem_file`] | the two files that a client is given: whom to trust, and who it is |
 //! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
 //! | [`convert`] | wire to domain, and back |
@@ -19,6 +20,7 @@
 
 pub mod channel;
 pub mod convert;
+pub mod corked;
 pub mod logging;
 pub mod node_json;
 pub mod outcome;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use proto::channel::Channel;
 use proto::{
     channel::Connection,
     pb::{
@@ -20,7 +21,6 @@ use proto::{
 };
 use tempfile::TempDir;
 use tokio::time::{self, Instant};
-use tonic::transport::Channel;
 
 /// Far beyond what loopback needs, so that a slow machine does not fail a test.
 pub const PATIENCE: Duration = Duration::from_secs(60);
