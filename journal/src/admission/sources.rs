@@ -6,13 +6,14 @@
 //! What becomes of a connection whose source has its share was weighed. The kernel's backlog is one line for all: to
 //! leave a connection there, the acceptor must stop taking any, and those behind it wait, whoever they are. To close it
 //! hurts nobody else; but in a storm from one address (NAT) all would be closed and come back, each time with a new
-//! connection, and known callers must be paced, not limited. The difference is whether the source's own connections
-//! make progress. So the acceptor waits for one of them, as it waits when all places are taken: in a storm that takes
-//! less than a millisecond. Where nothing moves for [`STALL`] they are silent or slow: from then on newcomers of that
-//! source are closed at once, until one of its places is free again. What a source can cost others is a [`STALL`] for
-//! each of its places that comes free by a deadline of seconds.
+//! connection and a longer wait, and known callers must be paced, not limited (measured on a crowded machine: twice the
+//! time for the whole storm). The difference is whether the source's own connections get anywhere. So the acceptor
+//! waits for one of them to make room, as it waits when all places are taken: in a storm that is a moment. It closes
+//! newcomers of a source at once if most of its last connections came to nothing, or if none made room for [`STALL`]
+//! looks: they are silent or slow. What one source can cost others is that wait, and again only after one of its
+//! places has come free.
 //!
-//! **Invariant:** no source holds more than its share, and for no source the acceptor waits longer than [`STALL`].
+//! **Invariant:** no source holds more than its share, and the acceptor waits for none that gets nowhere.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,8 +26,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use super::source::Source;
 use super::visitors::share;
 
-/// Long for a source whose handshakes go on, and short for those behind it.
-pub const STALL: Duration = Duration::from_millis(20);
+/// Looks for a free place, [`LOOK`] apart, before a source counts as stalled: a second in all. Counted in looks, not by a
+/// clock: a journal that was stopped or starved itself for seconds has not looked, and nobody else is to blame.
+const STALL: usize = 10;
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+/// Connections of a source that its record speaks of, at most.
+const REMEMBERED: u32 = 16;
 
 /// See the module.
 #[derive(Debug)]
@@ -42,6 +48,32 @@ struct Share {
     pending: Arc<Semaphore>,
     handshakes: Semaphore,
     stalled: AtomicBool,
+    record: Mutex<Record>,
+}
+
+/// What became of a source's last connections.
+#[derive(Debug, Clone, Copy, Default)]
+struct Record {
+    shook_hands: u32,
+    came_to_nothing: u32,
+}
+
+impl Record {
+    fn add(&mut self, shook_hands: bool) {
+        if self.shook_hands + self.came_to_nothing >= REMEMBERED {
+            self.shook_hands /= 2;
+            self.came_to_nothing /= 2;
+        }
+        if shook_hands {
+            self.shook_hands += 1;
+        } else {
+            self.came_to_nothing += 1;
+        }
+    }
+
+    fn is_bad(self) -> bool {
+        self.came_to_nothing > self.shook_hands
+    }
 }
 
 /// A source's place for one connection until it is served. Dropping it gives the place back.
@@ -50,6 +82,7 @@ pub struct Doorstep {
     source: Source,
     share: Arc<Share>,
     sources: Arc<Sources>,
+    shook_hands: AtomicBool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -64,16 +97,11 @@ impl Sources {
     pub async fn enter(self: &Arc<Self>, source: Source) -> Option<Doorstep> {
         let share = self.share(source);
         let place = match Arc::clone(&share.pending).try_acquire_owned() {
-            Ok(place) => Some(place),
-            Err(_) if share.stalled.load(Ordering::Acquire) => None,
-            Err(_) => {
-                let freed = tokio::time::timeout(STALL, Arc::clone(&share.pending).acquire_owned()).await;
-                let freed = freed.ok().and_then(Result::ok);
-                share.stalled.store(freed.is_none(), Ordering::Release);
-                freed
-            }
-        }?;
-        Some(Doorstep { source, share, sources: Arc::clone(self), _place: place })
+            Ok(place) => place,
+            Err(_) => share.wait().await?,
+        };
+        let shook_hands = AtomicBool::new(false);
+        Some(Doorstep { source, share, sources: Arc::clone(self), shook_hands, _place: place })
     }
 
     fn share(&self, source: Source) -> Arc<Share> {
@@ -82,6 +110,7 @@ impl Sources {
                 pending: Arc::new(Semaphore::new(self.pending)),
                 handshakes: Semaphore::new(self.handshakes),
                 stalled: AtomicBool::new(false),
+                record: Mutex::default(),
             })
         };
         Arc::clone(self.present.lock().entry(source).or_insert_with(new))
@@ -91,6 +120,23 @@ impl Sources {
     #[cfg(test)]
     fn present(&self) -> usize {
         self.present.lock().len()
+    }
+}
+
+impl Share {
+    /// The place of another connection of the source, if that makes room.
+    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+        for _ in 0..STALL {
+            if self.stalled.load(Ordering::Acquire) || self.record.lock().is_bad() {
+                return None;
+            }
+            let freed = tokio::time::timeout(LOOK, Arc::clone(&self.pending).acquire_owned()).await;
+            if let Ok(freed) = freed {
+                return freed.ok();
+            }
+        }
+        self.stalled.store(true, Ordering::Release);
+        None
     }
 }
 
@@ -104,10 +150,16 @@ impl Doorstep {
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.share.handshakes.acquire().await.ok()
     }
+
+    /// The connection's handshake is done. What becomes of it afterwards is not its source's record.
+    pub fn shook_hands(&self) {
+        self.shook_hands.store(true, Ordering::Release);
+    }
 }
 
 impl Drop for Doorstep {
     fn drop(&mut self) {
+        self.share.record.lock().add(self.shook_hands.load(Ordering::Acquire));
         self.share.stalled.store(false, Ordering::Release);
         let mut present = self.sources.present.lock();
         // The table's and this one: nobody else of the source is here, or about to be.
@@ -125,11 +177,12 @@ mod tests {
     const B: Source = Source::V4([10, 0, 0, 2]);
 
     #[tokio::test]
-    async fn rule_21_a_source_that_does_not_move_leaves_the_rest_to_others() {
+    async fn rule_21_a_source_that_makes_no_room_leaves_the_rest_to_others() {
         let sources = Sources::new(8, 4);
         let mut held = vec![];
         for _ in 0..6 {
             held.push(sources.enter(A).await.unwrap());
+            held.last().unwrap().shook_hands();
         }
         assert!(sources.enter(A).await.is_none(), "after a stall");
         assert!(sources.share(A).stalled.load(Ordering::Acquire), "the next is closed at once");
@@ -137,6 +190,27 @@ mod tests {
 
         held.pop();
         assert!(sources.enter(A).await.is_some(), "one of its places is free");
+    }
+
+    #[tokio::test]
+    async fn rule_21_a_source_whose_connections_come_to_nothing_is_not_waited_for() {
+        let sources = Sources::new(2, 2);
+        let _held = (sources.enter(A).await.unwrap(), drop(sources.enter(A).await));
+        let _other = sources.enter(A).await.unwrap();
+        let waited = tokio::time::timeout(LOOK / 2, sources.enter(A)).await;
+        assert!(waited.expect("at once").is_none());
+        assert!(!sources.share(A).stalled.load(Ordering::Acquire));
+    }
+
+    #[test]
+    fn rule_21_a_record_speaks_of_the_last_connections() {
+        let mut record = Record::default();
+        assert!(!record.is_bad(), "nothing is known");
+        (0..1000).for_each(|_| record.add(true));
+        (0..2 * REMEMBERED).for_each(|_| record.add(false));
+        assert!(record.is_bad());
+        (0..2 * REMEMBERED).for_each(|_| record.add(true));
+        assert!(!record.is_bad());
     }
 
     #[tokio::test]

@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 
 use super::source::Source;
 
-/// A connection without a call under way ends after this. In a storm a machine may take seconds from its handshake to
-/// its request.
-pub const IDLE: Duration = Duration::from_secs(5);
+/// A connection without a call under way ends after this. On a crowded machine a client takes seconds from its handshake
+/// to its request.
+pub const IDLE: Duration = Duration::from_secs(10);
 /// Who has just come, or has just been answered, is not sent away for another: between handshake and request, and
-/// between answer and close, lies a round trip.
-const SETTLE: Duration = Duration::from_millis(500);
+/// between answer and close, lies a round trip, and in a storm a client that is busy with thousands of others.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// The share of one source: three quarters. A whole storm may come from one address (NAT); the last quarter stays for
 /// others, whoever comes.
@@ -203,7 +203,7 @@ mod tests {
         lobby.wait(1000);
         called.end(lobby.now);
 
-        lobby.wait(600);
+        lobby.wait(2500);
         assert_eq!(lobby.come(A, 4).1, Ok(Some(3)), "2 was answered later");
         assert_eq!(lobby.come(A, 5).1, Ok(Some(2)));
         assert_eq!(lobby.come(A, 6).1, Err(6), "4 and 5 have just come, 1 has a call");
@@ -217,7 +217,7 @@ mod tests {
         for name in 1..4 {
             lobby.come(A, name).1.unwrap();
         }
-        lobby.wait(1000);
+        lobby.wait(2000);
         let ended = lobby.come(A, 4).1.unwrap().unwrap();
         assert!((1..4).contains(&ended), "{ended}");
         assert_eq!(lobby.come(B, 5).1, Ok(Some(0)), "of all, the idlest");
@@ -240,7 +240,7 @@ mod tests {
         #[test]
         fn rule_21_places_and_shares_are_never_exceeded_and_memory_is_given_back(
             places in 1usize..20,
-            steps in prop::collection::vec((0u8..4, any::<bool>(), 0u64..700), 1..200),
+            steps in prop::collection::vec((0u8..4, any::<bool>(), 0u64..1500), 1..200),
         ) {
             let mut lobby = Lobby::new(places);
             let mut ids = vec![];

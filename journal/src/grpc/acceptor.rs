@@ -150,6 +150,7 @@ impl Acceptor {
         let places = (doorstep.turn().await?, self.handshakes.acquire().await.ok()?);
         let stream = self.handshake(stream, address).await?;
         drop(places);
+        doorstep.shook_hands();
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = certificate.map(|der| CertificateHash::of(der));
         // First register, then look up: a revocation in between finds the connection, or is found.

@@ -15,8 +15,8 @@ use super::{PROMPT, open_files};
 const OPEN: usize = 1700;
 /// More than all places for connections that are not served yet (512).
 const MUTE: usize = 1000;
-/// A connection without a call under way ends after 5 s; the machine may be busy.
-const IDLE: Duration = Duration::from_secs(20);
+/// A connection without a call under way ends after 10 s; the machine may be busy.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Opens so many connections that say nothing after their handshake.
 async fn silent(journal: &Journal, count: usize) -> Vec<crate::calls::Agent> {

@@ -19,7 +19,7 @@ fn knocks() -> u64 {
 }
 
 /// What the journal's memory may grow by while they do, in KB: connections come and go, a few hundred at a time.
-const GROWTH: u64 = 24 * 1024;
+const GROWTH: u64 = 8 * 1024;
 /// Who knocks at one moment.
 const LANES: u64 = 16;
 
