@@ -9,6 +9,7 @@
 //! | [`reason`], [`refusal`] | why a journal said no, and how that crosses the wire |
 //! | [`tls`], [`channel`] | the one crypto provider; the client's connection to a journal |
 //! | [`corked`] | few segments instead of many, below TLS, for either side |
+//! | [`corked`] | a TCP stream that sends in few segments, for both sides |
 //! | [`pem_file`] | the two files that a client is given: whom to trust, and who it is |
 //! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
 //! | [`convert`] | wire to domain, and back |

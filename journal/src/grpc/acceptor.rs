@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use events::views::{Identity, Standing};
 use events::vocabulary::CertificateHash;
+use proto::corked::Corked;
 use proto::pem_file::Credential;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
@@ -182,10 +183,18 @@ impl Acceptor {
         Some(Connection::new(stream, address, hold))
     }
 
-    async fn handshake(&self, stream: TcpStream, address: SocketAddr) -> Option<TlsStream<TcpStream>> {
-        let accepting = self.tls.accept(stream).into_fallible();
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Option<TlsStream<Corked<TcpStream>>> {
+        // Below TLS, so that what one round of a connection says goes out in one segment.
+        let accepting = self.tls.accept(Corked::new(stream)).into_fallible();
         match tokio::time::timeout(HANDSHAKE_DEADLINE, accepting).await {
-            Ok(Ok(stream)) => Some(stream),
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().0.shook_hands();
+                Some(stream)
+            }
             Ok(Err((error, stream))) => {
                 tracing::debug!(%address, %error, "the handshake failed");
                 handshake(counted(&error));
@@ -211,7 +220,7 @@ fn let_in(identity: &Identity) -> Handshake {
 
 /// Lets a refused client read its alert. A TLS 1.3 client has sent its first request by then; to close with that
 /// unread would make the kernel throw away the alert on its way.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: Corked<TcpStream>) {
     let drain = async {
         stream.shutdown().await?;
         let (mut unread, mut left) = ([0; 4096], LINGER_READS);

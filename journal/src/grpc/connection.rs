@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use events::vocabulary::{CertificateHash, Timestamp};
+use proto::corked::Corked;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -56,9 +57,10 @@ impl Drop for CallUnderWay {
 
 /// See the module.
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Corked<TcpStream>>,
     peer: Peer,
     hold: Hold,
+    peer_is_gone: bool,
 }
 
 /// What holds a connection.
@@ -76,10 +78,10 @@ pub struct Hold {
 
 impl Connection {
     /// A connection of a peer with this certificate, or none.
-    pub fn new(stream: TlsStream<TcpStream>, address: SocketAddr, hold: Hold) -> Self {
+    pub fn new(stream: TlsStream<Corked<TcpStream>>, address: SocketAddr, hold: Hold) -> Self {
         let activity = hold.visit.as_ref().map(|visit| Arc::clone(visit.activity()));
         let peer = Peer { address, certificate: hold.certificate, activity };
-        Self { stream, peer, hold }
+        Self { stream, peer, hold, peer_is_gone: false }
     }
 
     /// Keeps a place until it closes.
@@ -157,7 +159,12 @@ impl AsyncRead for Connection {
         if this.hold.poll_end(context).is_ready() {
             return Poll::Ready(Err(ended()));
         }
-        Pin::new(&mut this.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before {
+            this.peer_is_gone = true;
+        }
+        read
     }
 }
 
@@ -175,7 +182,13 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        // A peer that has closed reads no farewell: to write one would only make the kernel answer for it.
+        if this.peer_is_gone {
+            Poll::Ready(Ok(()))
+        } else {
+            Pin::new(&mut this.stream).poll_shutdown(context)
+        }
     }
 
     fn poll_write_vectored(
