@@ -142,16 +142,21 @@ impl JournalUnderTest {
 
     /// Waits until a node is in a state.
     pub async fn sees(&self, node_id: &str, state: NodeState) -> Node {
+        self.sees_that(node_id, |node| node.state() == state).await
+    }
+
+    /// Waits until a node is as it should be.
+    pub async fn sees_that(&self, node_id: &str, condition: impl Fn(&Node) -> bool) -> Node {
         let mut nodes = self.nodes().await;
         let deadline = Instant::now() + PATIENCE;
         loop {
             let request = InspectNodeRequest { node_id: node_id.to_owned(), min_seq: None };
             let answer = nodes.inspect_node(request).await.expect("the node is registered");
             let node = answer.into_inner().node.expect("an answer has a node");
-            if node.state() == state {
+            if condition(&node) {
                 return node;
             }
-            assert!(Instant::now() < deadline, "{node_id} is still {:?}, not {state:?}", node.state());
+            assert!(Instant::now() < deadline, "{node_id} is still {node:?}");
             time::sleep(LOOK_EVERY).await;
         }
     }
