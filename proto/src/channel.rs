@@ -127,7 +127,8 @@ fn client_config(trust: &Trust, credential: Option<&Credential>) -> ClientConfig
     let builder = ClientConfig::builder_with_provider(tls::provider())
         .with_protocol_versions(tls::VERSIONS)
         .expect("the provider has the cipher suites of TLS 1.3")
-        .with_webpki_verifier(trust.verifier());
+        .dangerous()
+        .with_custom_certificate_verifier(trust.verifier());
     let mut config = match credential {
         Some(credential) => {
             let resolver: Arc<dyn ResolvesClientCert> =

@@ -19,7 +19,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::tls;
+use crate::{known_server::KnownServer, tls};
 
 /// Why a trust or credential file cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ const CREDENTIAL: &str = "certificate chain and key, as `bootstrap/operator.pem`
 #[derive(Clone)]
 pub struct Trust {
     certificates: Arc<[CertificateDer<'static>]>,
-    verifier: Arc<WebPkiServerVerifier>,
+    verifier: Arc<KnownServer>,
 }
 
 impl Trust {
@@ -105,7 +105,7 @@ impl Trust {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), tls::provider())
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { certificates: certificates.into(), verifier })
+        Ok(Self { certificates: certificates.into(), verifier: Arc::new(KnownServer::new(verifier)) })
     }
 
     /// The domain CA certificates (DER), in the order of the file.
@@ -114,7 +114,7 @@ impl Trust {
     }
 
     /// Checks chain, name and validity of a server's certificate.
-    pub(crate) fn verifier(&self) -> Arc<WebPkiServerVerifier> {
+    pub(crate) fn verifier(&self) -> Arc<KnownServer> {
         Arc::clone(&self.verifier)
     }
 }

@@ -30,13 +30,15 @@ impl ActorSystem {
     /// Starts the system, its arbiters and the authority's pool.
     pub fn start() -> Result<Self, SystemError> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        // They decide and wait; more of them than that only wake each other up.
+        let arbiters = cores.div_ceil(4);
         let (ready, started) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("pact-actors".to_owned())
             .spawn(move || {
                 let runner = System::new();
                 runner.block_on(async {
-                    let arbiters: Vec<_> = (0..cores).map(|_| Arbiter::new().handle()).collect();
+                    let arbiters: Vec<_> = (0..arbiters).map(|_| Arbiter::new().handle()).collect();
                     // Whoever started this thread waits; if it is gone there is nothing to run for.
                     ready.send((System::current(), arbiters, Pool::start(None))).ok();
                 });

@@ -28,6 +28,11 @@ use super::issue::IssueError;
 /// not admitted waits in its own node's actor, in order.
 const ADMITTED_PER_WORKER: usize = 512;
 
+/// Workers unless said otherwise: a check and a signature are less than a tenth of what an enrollment costs.
+fn enough() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get).div_ceil(4)
+}
+
 /// The way to the workers. Clones share them.
 #[derive(Clone)]
 pub struct Pool {
@@ -37,13 +42,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts the workers, one a core unless said otherwise. No authority is installed yet.
+    /// Starts the workers, one for four cores unless said otherwise. No authority is installed yet.
     ///
     /// # Panics
     /// Outside of an actix `System`, or if the operating system gives no thread.
     pub fn start(workers: Option<NonZeroUsize>) -> Self {
-        let count =
-            workers.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)).get();
+        let count = workers.map_or_else(enough, NonZeroUsize::get);
         let authorities = Arc::new(Authorities::default());
         let shared = Arc::clone(&authorities);
         let workers = SyncArbiter::start_with_thread_builder(
