@@ -3,6 +3,7 @@
 //! ```text
 //! acceptor     TCP and TLS; registers connections          design §3 step 2, R10
 //! verifier     looks client certificates up                R10
+//! serve        HTTP/2 on accepted connections
 //! connection   a stream on a leash; connections: all of them, to be cut   R17
 //! access       who may call what                           design §7
 //! enrollment   Enroll, RenewCert; measured: what becomes of each Enroll
@@ -26,6 +27,7 @@ mod enrollment;
 mod measured;
 mod node;
 mod refusal;
+mod serve;
 mod subscription;
 mod vcluster;
 mod verifier;
@@ -42,9 +44,7 @@ use proto::pb::v_cluster_service_server::VClusterServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Server;
-use tonic::transport::server::Router;
+use tonic::service::Routes;
 
 use crate::actors::Nodes;
 use crate::admission::Admission;
@@ -61,6 +61,7 @@ use confirmation::Confirmation;
 use enrollment::EnrollmentEdge;
 use measured::Measured;
 use node::NodeEdge;
+use serve::{AgentServices, Routed, Services, serve};
 use vcluster::VClusterEdge;
 
 /// The largest request; a CSR of 64 KB must get a clear refusal, more is cut off.
@@ -109,7 +110,7 @@ pub struct Edge {
 pub struct Listeners {
     stop: watch::Sender<bool>,
     connections: Arc<Connections>,
-    servers: Vec<JoinHandle<Result<(), tonic::transport::Error>>>,
+    servers: Vec<JoinHandle<()>>,
 }
 
 /// Why the services did not start.
@@ -130,18 +131,13 @@ impl Listeners {
         operators: TcpListener,
     ) -> Result<Self, EdgeError> {
         let (stop, stopping) = watch::channel(false);
-        let agents_router = agent_services(edge, stopping.clone()).await?;
-        let operators_router = operator_services(edge).await?;
-        let serve = |router: Router, acceptor: Acceptor, listener: TcpListener| {
-            let accepted = ReceiverStream::new(acceptor.accept(listener));
-            let mut stopping = stopping.clone();
-            tokio::spawn(router.serve_with_incoming_shutdown(accepted, async move {
-                // An error means that the sender is gone: also a reason to stop.
-                stopping.wait_for(|stopping| *stopping).await.ok();
-            }))
-        };
-        let servers =
-            vec![serve(agents_router, acceptor.0, agents), serve(operators_router, acceptor.1, operators)];
+        let for_agents = agent_services(edge, stopping.clone()).await?;
+        let for_operators = operator_services(edge).await?;
+        let (agents, operators) = (acceptor.0.accept(agents), acceptor.1.accept(operators));
+        let servers = vec![
+            tokio::spawn(serve(agents, for_agents, STREAMS_OF_AGENT, stopping.clone())),
+            tokio::spawn(serve(operators, for_operators, STREAMS_OF_OPERATOR, stopping)),
+        ];
         Ok(Self { stop, connections, servers })
     }
 
@@ -159,15 +155,10 @@ impl Listeners {
     }
 }
 
-fn server(streams: u32) -> Server {
-    Server::builder()
-        .max_concurrent_streams(streams)
-        .timeout(CALL_DEADLINE)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-}
-
-async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<Router, EdgeError> {
+async fn agent_services(
+    edge: &Edge,
+    stopping: watch::Receiver<bool>,
+) -> Result<impl Services + use<>, EdgeError> {
     let access = Access::new(edge.log.clone());
     let confirmation = Confirmation { log: edge.log.clone(), nodes: edge.nodes.clone() };
     let enrollment = EnrollmentServiceServer::new(Measured(EnrollmentEdge {
@@ -193,14 +184,15 @@ async fn agent_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<EnrollmentServiceServer<EnrollmentEdge>>().await;
     health.set_serving::<BootConfigServiceServer<BootConfigEdge>>().await;
-    let router = server(STREAMS_OF_AGENT)
-        .add_service(enrollment.max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(boot_config.max_decoding_message_size(LARGEST_REQUEST))
-        .add_service(health_service);
-    with_reflection(router, edge.reflection)
+    let others = with_reflection(Routes::new(health_service), edge.reflection)?;
+    Ok(AgentServices {
+        enrollment: enrollment.max_decoding_message_size(LARGEST_REQUEST),
+        boot_config: boot_config.max_decoding_message_size(LARGEST_REQUEST),
+        others: others.prepare(),
+    })
 }
 
-async fn operator_services(edge: &Edge) -> Result<Router, EdgeError> {
+async fn operator_services(edge: &Edge) -> Result<Routed, EdgeError> {
     let nodes = NodeServiceServer::new(NodeEdge {
         access: Access::new(edge.log.clone()),
         log: edge.log.clone(),
@@ -216,23 +208,22 @@ async fn operator_services(edge: &Edge) -> Result<Router, EdgeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<NodeServiceServer<NodeEdge>>().await;
     health.set_serving::<VClusterServiceServer<VClusterEdge>>().await;
-    let router = server(STREAMS_OF_OPERATOR)
+    let routes = Routes::new(health_service)
         .add_service(nodes.max_decoding_message_size(LARGEST_BATCH))
-        .add_service(vclusters.max_decoding_message_size(LARGEST_OVERLAY))
-        .add_service(health_service);
-    with_reflection(router, edge.reflection)
+        .add_service(vclusters.max_decoding_message_size(LARGEST_OVERLAY));
+    Ok(Routed(with_reflection(routes, edge.reflection)?.prepare()))
 }
 
 /// Both versions of the protocol: most tools still ask for the older one.
-fn with_reflection(router: Router, offered: bool) -> Result<Router, EdgeError> {
+fn with_reflection(routes: Routes, offered: bool) -> Result<Routes, EdgeError> {
     if !offered {
-        return Ok(router);
+        return Ok(routes);
     }
     let described = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
     };
-    Ok(router
+    Ok(routes
         .add_service(described().build_v1().map_err(EdgeError::Reflection)?)
         .add_service(described().build_v1alpha().map_err(EdgeError::Reflection)?))
 }

@@ -25,6 +25,7 @@ use crate::presence::{self, Told, updates::Updates};
 
 use super::access::Admitted;
 use super::refusal::status;
+use super::serve::stopped;
 
 /// What a subscription is made of.
 pub struct Parts {
@@ -64,7 +65,8 @@ type Later<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 impl Subscription {
     /// Begins one.
     pub fn new(parts: Parts) -> Self {
-        let stops = Box::pin(stopped(parts.stopping.clone()));
+        let mut stopping = parts.stopping.clone();
+        let stops = Box::pin(async move { stopped(&mut stopping).await });
         Self {
             parts,
             welcomed: false,
@@ -155,11 +157,6 @@ impl Stream for Subscription {
         }
         Poll::Pending
     }
-}
-
-/// Resolves when the journal stops; also when nobody is left to say so.
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    stopping.wait_for(|stopping| *stopping).await.ok();
 }
 
 fn check(hello: &pb::agent_message::Hello) -> Result<(), Refusal> {

@@ -1,0 +1,199 @@
+//! Serves accepted connections: HTTP/2 by hyper, one task a connection, until the journal stops.
+//!
+//! In place of tonic's own server, which looks at each connection whether it is HTTP/1, clones a stack of layers for every
+//! request and routes by a table: two connections and three calls a boot paid for that (docs/performance.md).
+//!
+//! Here are the deadline of a call, the peer in its extensions, and the two services of a storm by their names. All else
+//! goes through tonic's routes.
+//!
+//! **Invariant:** a server ends when all its connections have ended.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper::service::Service as HyperService;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::{mpsc, watch};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic::transport::server::Connected;
+use tower::Service;
+
+use super::connection::{Connection, Peer};
+use super::{CALL_DEADLINE, KEEPALIVE};
+
+/// The answer to come of a call.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// One connection at work.
+type Serving<S> = hyper::server::conn::http2::Connection<TokioIo<Connection>, Calls<S>, TokioExecutor>;
+
+/// What a listener offers. Cloned for every call, so it must be cheap to clone.
+pub trait Services: Clone + Send + Sync + 'static {
+    /// Answers a call.
+    fn call(&self, request: Request<Body>) -> Answering;
+}
+
+/// Services that are called rarely, found by their paths.
+#[derive(Clone)]
+pub struct Routed(pub Routes);
+
+impl Services for Routed {
+    fn call(&self, request: Request<Body>) -> Answering {
+        Box::pin(self.0.clone().call(request))
+    }
+}
+
+/// The services of agents: two that every boot calls, found by a comparison, and the rest.
+#[derive(Clone)]
+pub struct AgentServices<E, B> {
+    /// `pact.v1.EnrollmentService`
+    pub enrollment: E,
+    /// `pact.v1.BootConfigService`
+    pub boot_config: B,
+    /// All others.
+    pub others: Routes,
+}
+
+impl<E, B> Services for AgentServices<E, B>
+where
+    E: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answering>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answering>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    fn call(&self, request: Request<Body>) -> Answering {
+        match service_of(request.uri().path()) {
+            "pact.v1.EnrollmentService" => self.enrollment.clone().call(request),
+            "pact.v1.BootConfigService" => self.boot_config.clone().call(request),
+            _ => Box::pin(self.others.clone().call(request)),
+        }
+    }
+}
+
+/// `/SERVICE/METHOD` -> `SERVICE` (gRPC over HTTP/2, Requests).
+fn service_of(path: &str) -> &str {
+    let name = path.strip_prefix('/').unwrap_or_default();
+    name.split_once('/').map_or("", |(service, _)| service)
+}
+
+/// Serves what is accepted, until the journal stops and all connections have ended.
+pub async fn serve(
+    mut accepted: mpsc::Receiver<io::Result<Connection>>,
+    services: impl Services,
+    streams: u32,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).max_concurrent_streams(streams);
+    builder.keep_alive_interval(KEEPALIVE).keep_alive_timeout(KEEPALIVE);
+    // Each connection holds the sender; the receiver hears when the last one is gone.
+    let (open, mut ended) = mpsc::channel::<Infallible>(1);
+    loop {
+        let connection = tokio::select! {
+            () = stopped(&mut stopping) => break,
+            connection = accepted.recv() => connection,
+        };
+        match connection {
+            Some(Ok(connection)) => {
+                let calls = Calls { services: services.clone(), peer: connection.connect_info() };
+                // Boxed before it is spawned: a task would keep room for each place that it was moved from.
+                let serving = Box::pin(builder.serve_connection(TokioIo::new(connection), calls));
+                tokio::spawn(serve_one(serving, stopping.clone(), open.clone()));
+            }
+            Some(Err(error)) => tracing::warn!(%error, "a connection could not be accepted"),
+            None => break,
+        }
+    }
+    drop((accepted, open));
+    ended.recv().await;
+}
+
+/// `open` is held until the connection has ended.
+async fn serve_one<S: Services>(
+    mut serving: Pin<Box<Serving<S>>>,
+    mut stopping: watch::Receiver<bool>,
+    open: mpsc::Sender<Infallible>,
+) {
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = stopped(&mut stopping) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "the connection ended");
+    }
+    drop(open);
+}
+
+/// Resolves when the journal stops; also when nobody is left to say so.
+pub async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    stopping.wait_for(|stopping| *stopping).await.ok();
+}
+
+/// The calls of one connection.
+struct Calls<S> {
+    services: S,
+    peer: Peer,
+}
+
+impl<S: Services> HyperService<Request<Incoming>> for Calls<S> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answered;
+
+    fn call(&self, request: Request<Incoming>) -> Answered {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer.clone());
+        Answered {
+            answering: self.services.call(request),
+            deadline: Box::pin(tokio::time::sleep(CALL_DEADLINE)),
+        }
+    }
+}
+
+/// An answer to come, or that it took too long.
+struct Answered {
+    answering: Answering,
+    deadline: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Future for Answered {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(answer) = self.answering.as_mut().poll(context) {
+            return Poll::Ready(answer);
+        }
+        let over = self.deadline.as_mut().poll(context);
+        over.map(|()| Ok(Status::deadline_exceeded("the call took too long").into_http()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_found_by_its_whole_name() {
+        assert_eq!(service_of("/pact.v1.EnrollmentService/Enroll"), "pact.v1.EnrollmentService");
+        for path in ["", "/", "pact.v1.EnrollmentService/Enroll", "/pact.v1.EnrollmentService", "//x"] {
+            assert_eq!(service_of(path), "", "{path}");
+        }
+    }
+}
