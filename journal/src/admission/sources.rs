@@ -9,8 +9,8 @@
 //! connection and a longer wait, and known callers must be paced, not limited (measured on a crowded machine: twice the
 //! time for the whole storm). The difference is whether the source's own connections get anywhere. So the acceptor
 //! waits for one of them to make room, as it waits when all places are taken: in a storm that is a moment. It closes
-//! newcomers of a source at once if most of its last connections came to nothing, or if none made room for [`STALL`]
-//! looks: they are silent or slow. What one source can cost others is that wait, and again only after one of its
+//! newcomers of a source at once if most of its last connections were silent or slow until a deadline, or if none made
+//! room for [`STALL`] looks. What one source can cost others is that wait, and again only after one of its
 //! places has come free.
 //!
 //! **Invariant:** no source holds more than its share, and the acceptor waits for none that gets nowhere.
@@ -26,9 +26,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use super::source::Source;
 use super::visitors::share;
 
-/// Looks for a free place, [`LOOK`] apart, before a source counts as stalled: a second in all. Counted in looks, not by a
-/// clock: a journal that was stopped or starved itself for seconds has not looked, and nobody else is to blame.
-const STALL: usize = 10;
+/// Looks for a free place, [`LOOK`] apart, before a source counts as stalled: three seconds in all, longer than it takes
+/// until an idle connection makes room in the lobby. Counted in looks, not by a clock: a journal that was stopped or
+/// starved itself for seconds has not looked, and nobody else is to blame.
+const STALL: usize = 30;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// Connections of a source that its record speaks of, at most.
@@ -39,6 +40,7 @@ const REMEMBERED: u32 = 16;
 pub struct Sources {
     pending: usize,
     handshakes: usize,
+    stall: usize,
     present: Mutex<HashMap<Source, Arc<Share>>>,
 }
 
@@ -51,28 +53,28 @@ struct Share {
     record: Mutex<Record>,
 }
 
-/// What became of a source's last connections.
+/// What became of a source's last connections. Who gave up held no place for long.
 #[derive(Debug, Clone, Copy, Default)]
 struct Record {
-    shook_hands: u32,
-    came_to_nothing: u32,
+    went_on: u32,
+    kept_waiting: u32,
 }
 
 impl Record {
-    fn add(&mut self, shook_hands: bool) {
-        if self.shook_hands + self.came_to_nothing >= REMEMBERED {
-            self.shook_hands /= 2;
-            self.came_to_nothing /= 2;
+    fn add(&mut self, kept_waiting: bool) {
+        if self.went_on + self.kept_waiting >= REMEMBERED {
+            self.went_on /= 2;
+            self.kept_waiting /= 2;
         }
-        if shook_hands {
-            self.shook_hands += 1;
+        if kept_waiting {
+            self.kept_waiting += 1;
         } else {
-            self.came_to_nothing += 1;
+            self.went_on += 1;
         }
     }
 
     fn is_bad(self) -> bool {
-        self.came_to_nothing > self.shook_hands
+        self.kept_waiting > self.went_on
     }
 }
 
@@ -82,7 +84,7 @@ pub struct Doorstep {
     source: Source,
     share: Arc<Share>,
     sources: Arc<Sources>,
-    shook_hands: AtomicBool,
+    kept_waiting: AtomicBool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -90,7 +92,7 @@ impl Sources {
     /// Of a listener with so many places for connections that are not served yet, and for handshakes.
     pub fn new(pending: usize, handshakes: usize) -> Arc<Self> {
         let (pending, handshakes) = (share(pending), share(handshakes));
-        Arc::new(Self { pending, handshakes, present: Mutex::default() })
+        Arc::new(Self { pending, handshakes, stall: STALL, present: Mutex::default() })
     }
 
     /// A place for one more connection of a source. None: close it.
@@ -98,10 +100,10 @@ impl Sources {
         let share = self.share(source);
         let place = match Arc::clone(&share.pending).try_acquire_owned() {
             Ok(place) => place,
-            Err(_) => share.wait().await?,
+            Err(_) => share.wait(self.stall).await?,
         };
-        let shook_hands = AtomicBool::new(false);
-        Some(Doorstep { source, share, sources: Arc::clone(self), shook_hands, _place: place })
+        let kept_waiting = AtomicBool::new(false);
+        Some(Doorstep { source, share, sources: Arc::clone(self), kept_waiting, _place: place })
     }
 
     fn share(&self, source: Source) -> Arc<Share> {
@@ -125,8 +127,8 @@ impl Sources {
 
 impl Share {
     /// The place of another connection of the source, if that makes room.
-    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
-        for _ in 0..STALL {
+    async fn wait(&self, looks: usize) -> Option<OwnedSemaphorePermit> {
+        for _ in 0..looks {
             if self.stalled.load(Ordering::Acquire) || self.record.lock().is_bad() {
                 return None;
             }
@@ -151,15 +153,15 @@ impl Doorstep {
         self.share.handshakes.acquire().await.ok()
     }
 
-    /// The connection's handshake is done. What becomes of it afterwards is not its source's record.
-    pub fn shook_hands(&self) {
-        self.shook_hands.store(true, Ordering::Release);
+    /// The connection was silent or slow until a deadline: that goes on its source's record.
+    pub fn kept_waiting(&self) {
+        self.kept_waiting.store(true, Ordering::Release);
     }
 }
 
 impl Drop for Doorstep {
     fn drop(&mut self) {
-        self.share.record.lock().add(self.shook_hands.load(Ordering::Acquire));
+        self.share.record.lock().add(self.kept_waiting.load(Ordering::Acquire));
         self.share.stalled.store(false, Ordering::Release);
         let mut present = self.sources.present.lock();
         // The table's and this one: nobody else of the source is here, or about to be.
@@ -178,11 +180,10 @@ mod tests {
 
     #[tokio::test]
     async fn rule_21_a_source_that_makes_no_room_leaves_the_rest_to_others() {
-        let sources = Sources::new(8, 4);
+        let sources = Arc::new(Sources { pending: 6, handshakes: 3, stall: 2, present: Mutex::default() });
         let mut held = vec![];
         for _ in 0..6 {
             held.push(sources.enter(A).await.unwrap());
-            held.last().unwrap().shook_hands();
         }
         assert!(sources.enter(A).await.is_none(), "after a stall");
         assert!(sources.share(A).stalled.load(Ordering::Acquire), "the next is closed at once");
@@ -193,9 +194,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rule_21_a_source_whose_connections_come_to_nothing_is_not_waited_for() {
+    async fn rule_21_a_source_whose_connections_keep_the_journal_waiting_is_not_waited_for() {
         let sources = Sources::new(2, 2);
-        let _held = (sources.enter(A).await.unwrap(), drop(sources.enter(A).await));
+        let _one = sources.enter(A).await.unwrap();
+        sources.enter(A).await.unwrap().kept_waiting();
         let _other = sources.enter(A).await.unwrap();
         let waited = tokio::time::timeout(LOOK / 2, sources.enter(A)).await;
         assert!(waited.expect("at once").is_none());
@@ -206,10 +208,10 @@ mod tests {
     fn rule_21_a_record_speaks_of_the_last_connections() {
         let mut record = Record::default();
         assert!(!record.is_bad(), "nothing is known");
-        (0..1000).for_each(|_| record.add(true));
-        (0..2 * REMEMBERED).for_each(|_| record.add(false));
-        assert!(record.is_bad());
+        (0..1000).for_each(|_| record.add(false));
         (0..2 * REMEMBERED).for_each(|_| record.add(true));
+        assert!(record.is_bad());
+        (0..2 * REMEMBERED).for_each(|_| record.add(false));
         assert!(!record.is_bad());
     }
 

@@ -15,7 +15,7 @@ use proto::pem_file::Credential;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -146,12 +146,27 @@ impl Acceptor {
         // Not `readable`, which may be wrong.
         match tokio::time::timeout(FIRST_WORD, stream.peek(&mut [0])).await {
             Ok(Ok(1..)) => {}
-            Ok(Ok(0) | Err(_)) | Err(_) => return None,
+            Ok(Ok(0) | Err(_)) => return None,
+            Err(_) => {
+                doorstep.kept_waiting();
+                return None;
+            }
         }
         let places = (doorstep.turn().await?, self.handshakes.acquire().await.ok()?);
-        let stream = self.handshake(stream, address).await?;
+        // Whoever gave up while it waited needs no handshake: in an overload that would be most of them.
+        if stream.ready(Interest::READABLE).await.ok()?.is_read_closed() {
+            return None;
+        }
+        let shaken = self.handshake(stream, address, doorstep).await;
+        // Before a refused client is waited for.
         drop(places);
-        doorstep.shook_hands();
+        let stream = match shaken {
+            Ok(stream) => stream,
+            Err(refused) => {
+                linger(refused?).await;
+                return None;
+            }
+        };
         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = certificate.map(|der| CertificateHash::of(der));
         // First register, then look up: a revocation in between finds the connection, or is found.
@@ -183,28 +198,30 @@ impl Acceptor {
         Some(Connection::new(stream, address, hold))
     }
 
+    /// `Err`: the stream of a client that is to read its alert; none, if it does not even listen.
     async fn handshake(
         &self,
         stream: TcpStream,
         address: SocketAddr,
-    ) -> Option<TlsStream<Corked<TcpStream>>> {
+        doorstep: &Doorstep,
+    ) -> Result<TlsStream<Corked<TcpStream>>, Option<Corked<TcpStream>>> {
         // Below TLS, so that what one round of a connection says goes out in one segment.
         let accepting = self.tls.accept(Corked::new(stream)).into_fallible();
         match tokio::time::timeout(HANDSHAKE_DEADLINE, accepting).await {
             Ok(Ok(mut stream)) => {
                 stream.get_mut().0.shook_hands();
-                Some(stream)
+                Ok(stream)
             }
             Ok(Err((error, stream))) => {
                 tracing::debug!(%address, %error, "the handshake failed");
                 handshake(counted(&error));
-                linger(stream).await;
-                None
+                Err(Some(stream))
             }
             Err(_) => {
                 tracing::debug!(%address, "the handshake took too long");
                 handshake(Handshake::TimedOut);
-                None
+                doorstep.kept_waiting();
+                Err(None)
             }
         }
     }
