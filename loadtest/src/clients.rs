@@ -1,7 +1,7 @@
 //! The threads that the made-up machines run on: one a core, each with a runtime of its own, as an agent has one.
 //!
 //! [`crate::fleet`] boots its machines here. On a runtime of several threads the parts of one machine would wander from
-//! core to core and wake each other there, which costs a fifth more than what real agents use.
+//! core to core, as those of a real agent, which has one thread, do not.
 //!
 //! **Invariant:** what was started on a thread stays there; the threads end when this is dropped.
 

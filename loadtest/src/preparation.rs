@@ -15,18 +15,13 @@ use proto::{
     pem_file::{Credential, Trust},
 };
 
-use crate::{
-    fleet,
-    progress::{Counter, say},
-};
+use crate::{fleet, progress::Counter};
 
 /// Rows of one call: the most that a journal takes.
 const ROWS: u32 = 1000;
 /// Calls under way: one is decided while the other is on its way.
 const CALLS: usize = 2;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// The gRPC code of a call that the journal does not know.
-const UNIMPLEMENTED: i32 = 12;
 /// Bytes of the overlay that every node of a storm fetches: the size of a small file of configuration.
 const OVERLAY_BYTES: usize = 4 * 1024;
 
@@ -59,13 +54,7 @@ impl Operator {
     pub async fn set_domain_default(&self) -> Result<(), Failure> {
         let mut client = VClusterServiceClient::new(self.0.channel());
         let answer = client.set_domain_default(SetDomainDefaultRequest { overlay: overlay() }).await;
-        match answer {
-            Err(status) if status.code() as i32 == UNIMPLEMENTED => {
-                say("the journal knows no overlays: its boot configuration is empty");
-                Ok(())
-            }
-            answer => answer.map(drop).map_err(|status| self.0.failure(&status)),
-        }
+        answer.map(drop).map_err(|status| self.0.failure(&status))
     }
 
     /// Registers machines. What is registered so already is left as it is.
@@ -86,14 +75,11 @@ impl Operator {
     }
 
     async fn register_part(&self, machines: Range<u32>) -> Result<u64, Failure> {
-        let rows: Vec<_> = machines.clone().map(row).collect();
+        let rows: Vec<_> = machines.map(row).collect();
         let sent = rows.len();
         let mut client = NodeServiceClient::new(self.0.channel());
         let request = BatchRegisterNodesRequest { rows, dry_run: false };
-        let answer = match client.batch_register_nodes(request).await {
-            Err(status) if status.code() as i32 == UNIMPLEMENTED => return self.one_by_one(machines).await,
-            answer => answer.map_err(|status| self.0.failure(&status))?,
-        };
+        let answer = client.batch_register_nodes(request).await.map_err(|status| self.0.failure(&status))?;
         let rows = answer.into_inner().rows;
         if rows.len() != sent {
             let told = format!("the journal answered {} of {sent} rows of a batch", rows.len());
@@ -106,19 +92,6 @@ impl Operator {
             }
             None => Ok(sent as u64),
         }
-    }
-
-    async fn one_by_one(&self, machines: Range<u32>) -> Result<u64, Failure> {
-        let sent = u64::from(machines.end - machines.start);
-        let calls = machines.map(|machine| {
-            let mut client = NodeServiceClient::new(self.0.channel());
-            async move { client.register_node(row(machine)).await }
-        });
-        let mut answers = stream::iter(calls).buffer_unordered(64);
-        while let Some(answer) = answers.next().await {
-            answer.map_err(|status| self.0.failure(&status))?;
-        }
-        Ok(sent)
     }
 }
 

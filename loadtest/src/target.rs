@@ -82,6 +82,9 @@ impl Target {
             .tempdir()
             .map_err(|error| Failure::other(format!("there is no temporary directory: {error}")))?;
         let journal = JournalProcess::start(place.path()).await?;
+        if journal.http.is_none() {
+            return Err(Failure::other("pact-journal is too old: it has no metrics to measure a storm by"));
+        }
         Ok(Self {
             trust: journal.trust()?,
             operator: journal.operator()?,
