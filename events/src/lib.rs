@@ -19,5 +19,6 @@ pub mod operator;
 #[cfg(test)]
 mod samples;
 pub mod stream;
+mod table;
 pub mod views;
 pub mod vocabulary;

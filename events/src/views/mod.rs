@@ -5,6 +5,7 @@
 
 mod authorities;
 mod certificates;
+mod ends;
 mod keys;
 mod operators;
 mod registry;

@@ -15,6 +15,7 @@ mod labels;
 mod mac;
 mod name;
 mod principal;
+mod reading;
 mod remark;
 mod role;
 mod serial;
