@@ -175,14 +175,17 @@ impl<const N: usize, V> Table<N, V> {
     }
 }
 
-/// The bits of a key that say where it lies: the upper half of its end, multiplied by 2⁶⁴ over the golden ratio, so that
-/// all of it counts, and keys that follow each other are spread.
+/// The bits of a key that say where it lies. All of it counts: each word is multiplied by 2⁶⁴ over the golden ratio, so
+/// that also keys that follow each other are spread.
 fn bits<const N: usize>(key: &[u8; N]) -> u32 {
-    let word = match key.last_chunk::<8>() {
-        Some(end) => u64::from_le_bytes(*end),
-        None => key.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    let mix = |bits: u64, word: u64| {
+        let mixed = (bits ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ mixed >> 32
     };
-    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    let (words, rest) = key.as_chunks::<8>();
+    let bits = words.iter().map(|word| u64::from_le_bytes(*word)).fold(0, mix);
+    let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    mix(bits, rest) as u32
 }
 
 #[cfg(test)]
@@ -214,8 +217,12 @@ mod tests {
 
     /// All of them fall together.
     fn chosen(number: u16) -> [u8; 16] {
-        let mut key = [7; 16];
-        key[..2].copy_from_slice(&number.to_be_bytes());
+        let first = u64::from(number).to_le_bytes();
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&first);
+        // What undoes the first word.
+        let undone = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        key[8..].copy_from_slice(&(undone ^ undone >> 32).to_le_bytes());
         key
     }
 

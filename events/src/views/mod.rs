@@ -4,6 +4,7 @@
 //! **Invariant:** folding the same facts gives equal views, on every journal and at any time; no view reads a clock.
 
 mod authorities;
+mod by_name;
 mod certificates;
 mod ends;
 mod keys;

@@ -30,6 +30,7 @@ pub use hardware::{Assurance, BmcSerial, HardwareIdentity, InvalidHardware, MAX_
 pub use identifier::{AuthorityId, InvalidUlid, JoinTokenId};
 pub use labels::{InvalidLabel, Labels};
 pub use mac::{InvalidMac, Mac};
+pub(crate) use name::NAME_BYTES;
 pub use name::{
     DomainId, InvalidName, JournalId, MAX_NAMES_TOGETHER, NodeId, OperatorId, VClusterId, names_fit_together,
 };

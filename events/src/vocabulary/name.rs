@@ -17,6 +17,9 @@ pub const MAX_NAMES_TOGETHER: usize = 44;
 const MAX_DOMAIN: usize = 40;
 const MAX_NAME: usize = MAX_NAMES_TOGETHER - 1;
 
+/// A name in place has this many bytes.
+pub(crate) const NAME_BYTES: usize = MAX_NAME;
+
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
@@ -101,6 +104,11 @@ macro_rules! name {
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
+            }
+
+            /// The bytes of the text and zeros behind it: no other name has the same.
+            pub(crate) const fn as_padded(&self) -> &[u8; NAME_BYTES] {
+                &self.0.bytes
             }
         }
 
