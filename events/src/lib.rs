@@ -19,6 +19,7 @@ pub mod operator;
 #[cfg(test)]
 mod samples;
 pub mod stream;
+mod table;
 pub mod vcluster;
 pub mod views;
 pub mod vocabulary;

@@ -18,7 +18,6 @@ mod one_current_certificate;
 mod operator_fact_fits_its_state;
 mod past;
 mod revoked_is_final;
-mod seen;
 mod seq_has_no_gaps;
 mod serial_is_unique;
 mod stream_versions_follow;

@@ -7,19 +7,18 @@ use std::collections::BTreeMap;
 use crate::authority;
 use crate::fact::{Fact, Record};
 use crate::stream::StreamName;
+use crate::table::Table;
 use crate::views::Views;
 use crate::vocabulary::{AppendId, SecretHash, Serial, Timestamp};
-
-use super::seen::Seen;
 
 /// Everything before the fact in question.
 #[derive(Debug, Clone, Default)]
 pub struct Past {
     /// The views, folded up to the fact before.
     pub views: Views,
-    serials: Seen<16, ()>,
-    appends: Seen<16, ()>,
-    keys: Seen<32, u64>,
+    serials: Table<16, ()>,
+    appends: Table<16, ()>,
+    keys: Table<32, u64>,
     joins: BTreeMap<SecretHash, u64>,
     last_append: Option<LastAppend>,
 }
@@ -52,7 +51,7 @@ impl Past {
     /// The version of a claim to a key or join token, released or not; none for the streams that views remember.
     pub(super) fn claim(&self, stream: &StreamName) -> Option<u64> {
         match stream {
-            StreamName::Key(key) => Some(self.keys.get(key.as_bytes()).unwrap_or(0)),
+            StreamName::Key(key) => Some(self.keys.get(key.as_bytes()).copied().unwrap_or(0)),
             StreamName::Join(hash) => Some(self.joins.get(hash).copied().unwrap_or(0)),
             StreamName::Domain
             | StreamName::Node(_)

@@ -1,19 +1,19 @@
 //! The certificates that were issued, found by the hash of the exact bytes (R10). Kept until 24 hours after notAfter,
 //! so that a late caller hears "expired" and not "unknown".
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::fact::Record;
+use crate::table::Table;
 use crate::vocabulary::{CertificateHash, NodeId, OperatorId, Serial, Timestamp};
 
+use super::ends::Ends;
 use super::keys::RELEASED_AFTER;
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Certificates {
-    known: BTreeMap<CertificateHash, Known>,
-    by_serial: BTreeMap<Serial, CertificateHash>,
-    by_end: BTreeSet<(Timestamp, CertificateHash)>,
+    known: Table<32, Known>,
+    by_serial: Table<16, CertificateHash>,
+    ends: Ends<CertificateHash>,
 }
 
 /// What the view remembers of a certificate; the rest stands in the fact.
@@ -41,12 +41,12 @@ pub enum Holder {
 impl Certificates {
     /// A certificate by the hash of its DER.
     pub fn get(&self, hash: &CertificateHash) -> Option<&Known> {
-        self.known.get(hash)
+        self.known.get(hash.as_bytes())
     }
 
     /// A certificate by its serial number.
     pub fn by_serial(&self, serial: &Serial) -> Option<&Known> {
-        self.by_serial.get(serial).and_then(|hash| self.known.get(hash))
+        self.by_serial.get(serial.as_bytes()).and_then(|hash| self.get(hash))
     }
 
     /// How many are remembered.
@@ -56,23 +56,24 @@ impl Certificates {
 
     /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.known.len() == 0
     }
 
     pub(super) fn fold(&mut self, record: &Record) {
         let Some((certificate, holder, _)) = super::issued(record) else { return };
         let known =
             Known { holder, serial: certificate.serial, not_after: certificate.not_after, seq: record.seq };
-        self.by_end.insert((known.not_after.plus(RELEASED_AFTER), certificate.sha256));
-        self.by_serial.insert(known.serial, certificate.sha256);
-        self.known.insert(certificate.sha256, known);
+        self.ends.insert(known.not_after.plus(RELEASED_AFTER), certificate.sha256);
+        self.by_serial.insert(*known.serial.as_bytes(), certificate.sha256);
+        self.known.insert(*certificate.sha256.as_bytes(), known);
     }
 
     pub(super) fn forget(&mut self, now: Timestamp) {
-        while let Some((end, hash)) = self.by_end.first().copied().filter(|(end, _)| *end <= now) {
-            self.by_end.remove(&(end, hash));
-            if let Some(known) = self.known.remove(&hash) {
-                self.by_serial.remove(&known.serial);
+        while let Some((_, ended)) = self.ends.take(now) {
+            for hash in ended {
+                if let Some(known) = self.known.remove(hash.as_bytes()) {
+                    self.by_serial.remove(known.serial.as_bytes());
+                }
             }
         }
     }

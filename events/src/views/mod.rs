@@ -4,7 +4,9 @@
 //! **Invariant:** folding the same facts gives equal views, on every journal and at any time; no view reads a clock.
 
 mod authorities;
+mod by_name;
 mod certificates;
+mod ends;
 mod keys;
 mod operators;
 mod registry;

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::fact::Record;
 use crate::node::{Event, MacClaims, State, evolve};
 use crate::stream::StreamName;
+use crate::table::Table;
 use crate::vocabulary::{
     BmcSerial, CertificateHash, HardwareIdentity, Mac, NodeId, Principal, SystemUuid, Timestamp,
 };
 
+use super::by_name::ByName;
+
 /// All nodes that were ever registered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registry {
-    nodes: BTreeMap<NodeId, Node>,
-    macs: BTreeMap<Mac, MacHolder>,
+    nodes: ByName<Node>,
+    macs: Table<6, MacHolder>,
     serials: BTreeMap<BmcSerial, BTreeSet<NodeId>>,
     uuids: BTreeMap<SystemUuid, BTreeSet<NodeId>>,
     census: Census,
@@ -110,8 +113,7 @@ impl Registry {
 
     /// The nodes behind a name, in their order: whoever looks at very many lets others in between.
     pub fn nodes_after(&self, last: Option<&NodeId>) -> impl Iterator<Item = (&NodeId, &Node)> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        self.nodes.range::<NodeId, _>((last.map_or(Unbounded, Excluded), Unbounded))
+        self.nodes.after(last)
     }
 
     /// How many nodes there are of each state.
@@ -126,13 +128,14 @@ impl Registry {
 
     /// Whether no node was ever registered.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.nodes.len() == 0
     }
 
     /// Finds the node that a machine is (R13). A released address leads to its last owner, so that a revoked node is
     /// told so (R2).
     pub fn identify(&self, presented: &HardwareIdentity) -> Identified {
-        let by_mac = presented.macs.iter().filter_map(|mac| self.macs.get(mac)).map(|holder| &holder.node);
+        let by_mac =
+            presented.macs.iter().filter_map(|mac| self.macs.get(mac.as_bytes())).map(|holder| &holder.node);
         let by_serial = presented.bmc_serial.iter().filter_map(|serial| self.serials.get(serial)).flatten();
         let by_uuid = presented.uuid.iter().filter_map(|uuid| self.uuids.get(uuid)).flatten();
         let mut first = None;
@@ -153,17 +156,17 @@ impl Registry {
 
     /// Who has an address now.
     pub(crate) fn mac_owner(&self, mac: &Mac) -> Option<&NodeId> {
-        self.macs.get(mac).filter(|holder| !holder.released).map(|holder| &holder.node)
+        self.macs.get(mac.as_bytes()).filter(|holder| !holder.released).map(|holder| &holder.node)
     }
 
     /// The version of an address's claim stream.
     pub fn mac_version(&self, mac: &Mac) -> u64 {
-        self.macs.get(mac).map_or(0, |holder| holder.version)
+        self.macs.get(mac.as_bytes()).map_or(0, |holder| holder.version)
     }
 
     /// Folds a fact about a node; answers the certificates whose usability changed.
     pub(super) fn fold(&mut self, id: &NodeId, event: &Event, record: &Record) -> Vec<CertificateHash> {
-        let node = self.nodes.entry(id.clone()).or_insert_with(|| Node {
+        let node = self.nodes.get_or_insert_with(id, || Node {
             state: State::Unknown,
             version: 0,
             registered_at: record.recorded_at,
@@ -204,7 +207,7 @@ impl Registry {
     fn claim(&mut self, id: &NodeId, hardware: &HardwareIdentity, record: &Record) {
         for mac in &hardware.macs {
             let version = record.version_of(&StreamName::Mac(*mac)).unwrap_or_default();
-            self.macs.insert(*mac, MacHolder { node: id.clone(), released: false, version });
+            self.macs.insert(*mac.as_bytes(), MacHolder { node: id.clone(), released: false, version });
         }
         if let Some(serial) = &hardware.bmc_serial {
             self.serials.entry(serial.clone()).or_default().insert(id.clone());
@@ -216,7 +219,7 @@ impl Registry {
 
     fn release(&mut self, id: &NodeId, macs: &[Mac], record: &Record) {
         for mac in macs {
-            if let Some(holder) = self.macs.get_mut(mac).filter(|holder| holder.node == *id) {
+            if let Some(holder) = self.macs.get_mut(mac.as_bytes()).filter(|holder| holder.node == *id) {
                 holder.released = true;
                 holder.version = record.version_of(&StreamName::Mac(*mac)).unwrap_or(holder.version);
             }

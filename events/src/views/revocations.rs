@@ -1,20 +1,21 @@
 //! The certificates that were revoked with their holder, until 24 hours after their notAfter (R16). The log keeps them
 //! for ever.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::fact::{Fact, Record};
 use crate::vocabulary::{Serial, Timestamp};
 use crate::{node, operator};
 
 use super::certificates::Certificates;
+use super::ends::Ends;
 use super::keys::RELEASED_AFTER;
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revocations {
     revoked: BTreeMap<Serial, Revocation>,
-    by_end: BTreeSet<(Timestamp, Serial)>,
+    ends: Ends<Serial>,
 }
 
 /// One revoked certificate.
@@ -72,13 +73,14 @@ impl Revocations {
         let not_after = known.not_after;
         let revocation = Revocation { revoked_at: record.recorded_at, not_after, seq: record.seq };
         self.revoked.entry(serial).or_insert(revocation);
-        self.by_end.insert((not_after.plus(RELEASED_AFTER), serial));
+        self.ends.insert(not_after.plus(RELEASED_AFTER), serial);
     }
 
     pub(super) fn forget(&mut self, now: Timestamp) {
-        while let Some((end, serial)) = self.by_end.first().copied().filter(|(end, _)| *end <= now) {
-            self.by_end.remove(&(end, serial));
-            self.revoked.remove(&serial);
+        while let Some((_, ended)) = self.ends.take(now) {
+            for serial in ended {
+                self.revoked.remove(&serial);
+            }
         }
     }
 }

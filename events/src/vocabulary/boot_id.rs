@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::reading;
 
 /// 1–64 letters, digits and `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,6 @@ impl Serialize for BootId {
 
 impl<'de> Deserialize<'de> for BootId {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
+        reading::parsed(from)
     }
 }

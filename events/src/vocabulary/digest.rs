@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::reading;
 
 /// A text that is not the expected number of lower- or upper-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,9 +64,9 @@ macro_rules! bytes {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 if from.is_human_readable() {
-                    String::deserialize(from)?.parse().map_err(de::Error::custom)
+                    reading::parsed(from)
                 } else {
-                    Ok(Self(<[u8; $length]>::deserialize(from)?))
+                    reading::bytes(from).map(Self)
                 }
             }
         }

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{InvalidMac, Mac};
+use super::{InvalidMac, Mac, reading};
 
 /// A node has at most this many MAC addresses: with its other claims a fact stays within 32 streams (R2).
 pub const MAX_MACS: usize = 16;
@@ -194,7 +194,7 @@ impl Serialize for BmcSerial {
 
 impl<'de> Deserialize<'de> for BmcSerial {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(de::Error::custom)
+        reading::parsed(from)
     }
 }
 
@@ -237,11 +237,7 @@ impl Serialize for SystemUuid {
 
 impl<'de> Deserialize<'de> for SystemUuid {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        if from.is_human_readable() {
-            String::deserialize(from)?.parse().map_err(de::Error::custom)
-        } else {
-            Ok(Self(<[u8; 16]>::deserialize(from)?))
-        }
+        if from.is_human_readable() { reading::parsed(from) } else { reading::bytes(from).map(Self) }
     }
 }
 

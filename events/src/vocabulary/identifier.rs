@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Timestamp;
+use super::{Timestamp, reading};
 
 /// A text that is no ULID of 26 Crockford base-32 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,9 +54,9 @@ macro_rules! ulid {
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 if from.is_human_readable() {
-                    String::deserialize(from)?.parse().map_err(de::Error::custom)
+                    reading::parsed(from)
                 } else {
-                    Ok(Self(u128::from_be_bytes(<[u8; 16]>::deserialize(from)?)))
+                    reading::bytes(from).map(u128::from_be_bytes).map(Self)
                 }
             }
         }

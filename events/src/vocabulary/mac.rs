@@ -34,6 +34,11 @@ impl Mac {
             Ok(Self(bytes))
         }
     }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 6] {
+        &self.0
+    }
 }
 
 /// Removes `:`, `-` (every two digits) or `.` (every four); nothing else is a separator.

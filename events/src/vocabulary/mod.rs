@@ -16,6 +16,7 @@ mod mac;
 mod name;
 mod overlay;
 mod principal;
+mod reading;
 mod remark;
 mod role;
 mod serial;
@@ -32,6 +33,7 @@ pub use hardware::{Assurance, BmcSerial, HardwareIdentity, InvalidHardware, MAX_
 pub use identifier::{AuthorityId, InvalidUlid, JoinTokenId};
 pub use labels::{InvalidLabel, Labels};
 pub use mac::{InvalidMac, Mac};
+pub(crate) use name::NAME_BYTES;
 pub use name::{
     DomainId, InvalidName, JournalId, MAX_NAMES_TOGETHER, NodeId, OperatorId, VClusterId, names_fit_together,
 };

@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::reading;
 
 /// A node's (or journal's) name and its domain's may have this many characters together: with
 /// `pact-service-agent/` and `@` they fill the 64 of a common name.
@@ -15,6 +16,9 @@ pub const MAX_NAMES_TOGETHER: usize = 44;
 
 const MAX_DOMAIN: usize = 40;
 const MAX_NAME: usize = MAX_NAMES_TOGETHER - 1;
+
+/// A name in place has this many bytes.
+pub(crate) const NAME_BYTES: usize = MAX_NAME;
 
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +66,29 @@ fn check(what: &'static str, text: &str, limit: usize) -> Result<(), InvalidName
     }
 }
 
+/// The text of a name, in place: a fact has four names, and years of facts are read at a start.
+///
+/// The bytes behind the text are zero, which no name contains, so that they compare as texts do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Text {
+    bytes: [u8; MAX_NAME],
+    length: u8,
+}
+
+impl Text {
+    /// Of a text that was checked: it has at most [`MAX_NAME`] bytes.
+    fn new(checked: &str) -> Self {
+        let mut bytes = [0; MAX_NAME];
+        bytes[..checked.len()].copy_from_slice(checked.as_bytes());
+        let length = u8::try_from(checked.len()).expect("the limits are below 256");
+        Self { bytes, length }
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).expect("the grammar is ASCII")
+    }
+}
+
 /// Whether a name and its domain fit into one common name together (design §8).
 pub fn names_fit_together(name: &str, domain: &DomainId) -> bool {
     name.len() + domain.as_str().len() <= MAX_NAMES_TOGETHER
@@ -71,12 +98,17 @@ macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal, $limit:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(Arc<str>);
+        pub struct $type(Text);
 
         impl $type {
             /// The name as text.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
+            }
+
+            /// The bytes of the text and zeros behind it: no other name has the same.
+            pub(crate) const fn as_padded(&self) -> &[u8; NAME_BYTES] {
+                &self.0.bytes
             }
         }
 
@@ -85,32 +117,31 @@ macro_rules! name {
 
             fn from_str(text: &str) -> Result<Self, InvalidName> {
                 check($what, text, $limit)?;
-                Ok(Self(text.into()))
+                Ok(Self(Text::new(text)))
             }
         }
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
             }
         }
 
         impl fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({})", stringify!($type), self.0)
+                write!(f, "{}({self})", stringify!($type))
             }
         }
 
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.serialize_str(&self.0)
+                to.serialize_str(self.as_str())
             }
         }
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
-                text.parse().map_err(de::Error::custom)
+                reading::parsed(from)
             }
         }
     };

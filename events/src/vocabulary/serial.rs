@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::reading;
+
 /// The serial number of a certificate: 16 random bytes, the first of them in 0x40–0x7f, so that every serial is a
 /// positive DER integer of one length and 32 hex digits everywhere (R8; RFC 5280, 4.1.2.2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,9 +65,9 @@ impl Serialize for Serial {
 impl<'de> Deserialize<'de> for Serial {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         if from.is_human_readable() {
-            String::deserialize(from)?.parse().map_err(de::Error::custom)
+            reading::parsed(from)
         } else {
-            Self::checked(<[u8; 16]>::deserialize(from)?).map_err(de::Error::custom)
+            Self::checked(reading::bytes(from)?).map_err(de::Error::custom)
         }
     }
 }
