@@ -45,8 +45,8 @@ pub struct Journal {
     system: ActorSystem,
     listeners: Listeners,
     succession: JoinHandle<()>,
-    /// The timers of nodes, and who tells them of changes.
-    presence: [JoinHandle<()>; 2],
+    /// The timers of nodes, who tells them of changes, and who puts their actors to sleep.
+    presence: [JoinHandle<()>; 3],
     endpoints: Endpoints,
     probes: ProbeListener,
 }
@@ -184,6 +184,7 @@ impl Journal {
         let updates = Updates::new(log.clone(), streams.clone());
         tell_changes(log, &connections, &streams, &updates);
         let nodes = Nodes::new(executor, system.arbiters());
+        let sleeper = nodes.clone();
         let timers = Timers {
             log: log.clone(),
             streams: streams.clone(),
@@ -215,7 +216,8 @@ impl Journal {
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
-        let presence = [tokio::spawn(timers.run()), tokio::spawn(updates.run())];
+        let presence =
+            [tokio::spawn(timers.run()), tokio::spawn(updates.run()), tokio::spawn(sleeper.sweep())];
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
         Ok(Self { data_dir, log: log.clone(), system, listeners, succession, presence, endpoints, probes })

@@ -22,6 +22,7 @@
 pub mod channel;
 pub mod convert;
 pub mod corked;
+mod frugal_codec;
 mod known_server;
 pub mod logging;
 pub mod node_json;

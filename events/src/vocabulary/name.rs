@@ -105,11 +105,6 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
-
-            /// The bytes of the text and zeros behind it: no other name has the same.
-            pub(crate) const fn as_padded(&self) -> &[u8; NAME_BYTES] {
-                &self.0.bytes
-            }
         }
 
         impl FromStr for $type {
@@ -177,6 +172,13 @@ name!(
     "vcluster",
     MAX_NAME
 );
+
+impl NodeId {
+    /// The bytes of the text and zeros behind it: no other name has the same.
+    pub(crate) const fn as_padded(&self) -> &[u8; NAME_BYTES] {
+        &self.0.bytes
+    }
+}
 
 #[cfg(test)]
 mod tests {

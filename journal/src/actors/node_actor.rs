@@ -27,6 +27,8 @@ pub struct Ask {
     pub reply: Reply,
     /// Its place among the node's orders, given back when it is carried out.
     pub place: Option<OwnedSemaphorePermit>,
+    /// Keeps the actor from being put to sleep before it is carried out.
+    pub order: Arc<()>,
     /// Counts it while it waits.
     pub queued: Queued,
 }
@@ -64,7 +66,7 @@ impl Handler<Ask> for NodeActor {
             let answer = executor.carry_out(&node, &ask.request).await;
             // A caller that gave up asks again and gets the same answer (R14 a).
             ask.reply.send(answer).ok();
-            drop(ask.place);
+            drop((ask.place, ask.order));
         };
         AtomicResponse::new(Box::pin(work.into_actor(self)))
     }

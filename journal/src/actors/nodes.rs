@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Actor, Addr, ArbiterHandle};
@@ -29,11 +30,18 @@ pub struct Nodes {
     spread: RandomState,
 }
 
+/// How often idle actors are looked for.
+const SWEEP: Duration = Duration::from_secs(5);
+
 /// A node's actor and the places in front of it.
 #[derive(Clone)]
 struct Known {
     address: Addr<NodeActor>,
     places: Arc<Semaphore>,
+    /// Every order on its way holds a clone.
+    orders: Arc<()>,
+    /// Asked since the last sweep.
+    used: bool,
 }
 
 impl Nodes {
@@ -66,6 +74,22 @@ impl Nodes {
         self.send(node, request, oneshot::channel().0)
     }
 
+    /// Puts idle actors to sleep, for as long as the journal runs: a machine of 100,000 nodes orders little once it is up.
+    pub async fn sweep(self) {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            self.put_to_sleep();
+        }
+    }
+
+    /// Forgets the actors that were not asked since the last time; they end. None that has an order on its way: the next
+    /// one would be decided beside it, by another actor.
+    fn put_to_sleep(&self) {
+        let mut actors = self.actors.lock();
+        actors.retain(|_, known| std::mem::take(&mut known.used) || Arc::strong_count(&known.orders) > 1);
+        actors.shrink_to_fit();
+    }
+
     /// The order takes its place with it, until it is carried out: a caller that gives up does not make room for the
     /// next one. An operator's takes none, for it must not wait behind a node's.
     fn send(&self, node: &NodeId, request: Request, reply: Reply) -> Result<(), AskError> {
@@ -76,7 +100,13 @@ impl Nodes {
                 Some(known.places.try_acquire_owned().map_err(|_| AskError::Overloaded)?)
             }
         };
-        let ask = match known.address.try_send(Ask { request, reply, place, queued: Queued::begin() }) {
+        let ask = match known.address.try_send(Ask {
+            request,
+            reply,
+            place,
+            queued: Queued::begin(),
+            order: Arc::clone(&known.orders),
+        }) {
             Ok(()) => return Ok(()),
             Err(SendError::Full(_)) => return Err(AskError::Overloaded),
             Err(SendError::Closed(ask)) => ask,
@@ -91,9 +121,14 @@ impl Nodes {
             let (name, executor) = (node.clone(), Arc::clone(&self.executor));
             let address =
                 NodeActor::start_in_arbiter(self.arbiter(node), move |_| NodeActor::new(name, executor));
-            Known { address, places: Arc::new(Semaphore::new(PLACES)) }
+            Known { address, places: Arc::new(Semaphore::new(PLACES)), orders: Arc::new(()), used: true }
         };
-        self.actors.lock().entry(node.clone()).or_insert_with(start).clone()
+        let mut actors = self.actors.lock();
+        if let Some(known) = actors.get_mut(node) {
+            known.used = true;
+            return known.clone();
+        }
+        actors.entry(node.clone()).or_insert_with(start).clone()
     }
 
     fn arbiter(&self, node: &NodeId) -> &ArbiterHandle {
