@@ -103,6 +103,10 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
             "AUTHORITY_STUCK",
             "nobody replaces the authority any more; start the journal again",
         )),
+        Some(Broken::Presence) => Err(Failure::named(
+            "PRESENCE_STUCK",
+            "nobody watches over the nodes any more; start the journal again",
+        )),
     }
 }
 

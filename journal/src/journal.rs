@@ -65,6 +65,8 @@ pub enum Broken {
     Log(String),
     /// Nobody replaces the authority any more; certificates would get shorter and shorter.
     Succession,
+    /// Nobody watches over the nodes any more; the silent ones would stay active.
+    Presence,
 }
 
 /// Why a journal did not start.
@@ -233,6 +235,9 @@ impl Journal {
         let (broken, condition) = tokio::select! {
             message = self.log.broken() => (Broken::Log(message), Condition::LogUnwritable),
             _ = &mut self.succession => (Broken::Succession, Condition::AuthorityStuck),
+            _ = futures_util::future::select_all(&mut self.presence) => {
+                (Broken::Presence, Condition::PresenceStuck)
+            }
         };
         self.probes.readiness().turn(condition);
         broken

@@ -6,7 +6,7 @@
 //! Only the chain, name and validity are remembered, for exactly the same bytes and name. That the server holds the key
 //! is proved anew in every handshake.
 //!
-//! **Invariant:** what was not verified within [`REMEMBERED`], or has expired since, is verified.
+//! **Invariant:** what was not verified within [`REMEMBERED`] is verified.
 
 use std::{sync::Arc, time::Duration};
 

@@ -14,6 +14,9 @@ use super::command::Command;
 use super::event::DeactivationCause;
 use super::state::State;
 
+/// A certificate begins 5 minutes before its issuance; some seconds after that its first use must have been noted.
+const NOTED_AGAIN: Duration = Duration::from_secs(310);
+
 /// What is known of a node's subscription streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -32,6 +35,12 @@ pub enum Presence {
 /// When time orders something about a node next. None: not before something else happens to it.
 pub fn next_due(state: &State, presence: Presence, grace: Duration) -> Option<Timestamp> {
     match (state, presence) {
+        // Whose first use was noted and came to nothing: it is noted again, once.
+        (State::Active { current, .. }, Presence::Connected { serial })
+            if current.certificate.serial == serial && current.confirmed_at.is_none() =>
+        {
+            Some(current.certificate.not_before.plus(NOTED_AGAIN).min(current.certificate.not_after))
+        }
         (State::Active { current, .. }, Presence::Connected { .. }) => Some(current.certificate.not_after),
         (State::Active { current, .. }, Presence::Absent { since }) => {
             Some(current.certificate.not_after.min(since.plus(grace)))
@@ -59,6 +68,11 @@ pub fn due(state: &State, presence: Presence, grace: Duration, now: Timestamp) -
         }
         (State::Active { .. }, Presence::Absent { .. }) => {
             Some(Command::Deactivate { cause: DeactivationCause::Silence, now })
+        }
+        (State::Active { current, .. }, Presence::Connected { serial })
+            if current.certificate.serial == serial && current.confirmed_at.is_none() =>
+        {
+            Some(Command::Confirm { serial, now })
         }
         (State::Inactive { current: Some(current), .. }, Presence::Connected { serial })
             if !current.is_expired(now) =>
@@ -105,13 +119,10 @@ mod tests {
     }
 
     fn ordered(state: &State, presence: Presence, secs: u64) -> Option<DeactivationCause> {
-        match due(state, presence, GRACE, at(secs))? {
-            Command::Deactivate { cause, now } => {
-                assert_eq!(now, at(secs));
-                Some(cause)
-            }
-            other => panic!("{other:?}"),
-        }
+        let command = due(state, presence, GRACE, at(secs))?;
+        let Command::Deactivate { cause, now } = command else { panic!("{command:?}") };
+        assert_eq!(now, at(secs));
+        Some(cause)
     }
 
     #[test]
@@ -145,6 +156,18 @@ mod tests {
         assert_eq!(due(&given_up, here(1), GRACE, at(400)), back);
         assert_eq!(due(&given_up, here(2), GRACE, at(400)), None, "a stream of another certificate");
         assert_eq!(due(&given_up, here(1), GRACE, at(3 * DAY)), None, "its certificate is over");
+    }
+
+    #[test]
+    fn a_first_use_that_was_not_recorded_is_noted_again_while_the_stream_is_open() {
+        let mut log = Log::new();
+        log.of("n1", crate::samples::registered(1, &[1])).of("n1", crate::samples::enrolled(1, 0, &[1]));
+        let unconfirmed = log.views().registry.node(&node("n1")).unwrap().state.clone();
+        assert_eq!(due(&unconfirmed, here(1), GRACE, at(9)), None);
+        let again = Some(Command::Confirm { serial: serial(1), now: at(10) });
+        assert_eq!(due(&unconfirmed, here(1), GRACE, at(10)), again);
+        assert_eq!(due(&unconfirmed, here(2), GRACE, at(10)), None, "a stream of another certificate");
+        assert_eq!(due(&active(), here(1), GRACE, at(10)), None, "it is confirmed");
     }
 
     #[test]

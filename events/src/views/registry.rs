@@ -35,8 +35,8 @@ pub struct Node {
     pub registered_by: Principal,
     /// The fact that carries its newest certificate; 0: none yet.
     pub issued_seq: u64,
-    /// When that was recorded: a node that never connects is missed from then on (R19).
-    pub issued_at: Timestamp,
+    /// When it got its newest certificate or came back: one that is away is missed from then on (R19).
+    pub active_since: Timestamp,
     /// The fact that put it into its present vCluster, or into none.
     pub grouped_seq: u64,
 }
@@ -172,7 +172,7 @@ impl Registry {
             registered_at: record.recorded_at,
             registered_by: record.principal.clone(),
             issued_seq: 0,
-            issued_at: record.recorded_at,
+            active_since: record.recorded_at,
             grouped_seq: record.seq,
         });
         let before = usable(&node.state);
@@ -195,10 +195,11 @@ impl Registry {
             Event::Revoked { macs, .. } => self.release(id, macs, record),
             Event::CertificateIssued { .. } => {
                 node.issued_seq = record.seq;
-                node.issued_at = record.recorded_at;
+                node.active_since = record.recorded_at;
             }
             Event::Assigned { .. } => node.grouped_seq = record.seq,
-            Event::EnrollmentConfirmed { .. } | Event::Deactivated { .. } | Event::Reactivated { .. } => {}
+            Event::Reactivated { .. } => node.active_since = record.recorded_at,
+            Event::EnrollmentConfirmed { .. } | Event::Deactivated { .. } => {}
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
         ended.map(|(hash, _)| hash).collect()

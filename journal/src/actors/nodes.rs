@@ -141,7 +141,11 @@ impl Nodes {
     /// An order about a node that still does not exist leaves no actor behind: names cost nothing to invent.
     fn forget_stranger(&self, node: &NodeId) {
         if self.executor.log.views().registry.node(node).is_none() {
-            self.actors.lock().remove(node);
+            let mut actors = self.actors.lock();
+            // Unless others ask meanwhile; the sweep comes then.
+            if actors.get(node).is_some_and(|known| Arc::strong_count(&known.orders) == 1) {
+                actors.remove(node);
+            }
         }
     }
 }

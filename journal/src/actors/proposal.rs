@@ -107,7 +107,7 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
     Some(match order {
         Order::Due { streams, grace } => {
             let known = views.registry.node(node)?;
-            return due(&known.state, streams.presence(node, known.issued_at), *grace, terms.now);
+            return due(&known.state, streams.presence(node, known.active_since), *grace, terms.now);
         }
         Order::Register { hardware, labels, vcluster } => Command::Register(Register {
             domain: domain.clone(),

@@ -134,12 +134,14 @@ fn permits(call: Call, caller: &Caller) -> bool {
     }
 }
 
+/// The refusal of a caller that shows no certificate.
+pub fn no_certificate() -> Refusal {
+    Refusal::new(Reason::CertificateRequired, "this call needs a client certificate; none was presented")
+}
+
 fn refusal(call: Call, caller: &Caller) -> Refusal {
     match (call, caller) {
-        (_, Caller::Anonymous) => Refusal::new(
-            Reason::CertificateRequired,
-            "this call needs a client certificate; none was presented",
-        ),
+        (_, Caller::Anonymous) => no_certificate(),
         (Call::Operate(_), Caller::Node(..)) => {
             Refusal::new(Reason::RoleNotAllowed, "a node's certificate opens nothing for operators")
         }

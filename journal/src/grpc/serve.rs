@@ -26,6 +26,7 @@ use tonic::service::Routes;
 use tonic::transport::server::Connected;
 use tower::Service;
 
+use super::access::no_certificate;
 use super::connection::{Connection, Peer};
 use super::{CALL_DEADLINE, KEEPALIVE};
 
@@ -47,6 +48,11 @@ pub struct Routed(pub Routes);
 
 impl Services for Routed {
     fn call(&self, request: Request<Body>) -> Answering {
+        // Before a body is read, which may have megabytes here: strangers have no use for it.
+        let stranger = request.extensions().get::<Peer>().is_none_or(|peer| peer.certificate.is_none());
+        if stranger && service_of(request.uri().path()).starts_with("pact.") {
+            return Box::pin(async { Ok(Status::from(no_certificate()).into_http()) });
+        }
         Box::pin(self.0.clone().call(request))
     }
 }

@@ -21,6 +21,8 @@ pub enum Condition {
     LogUnwritable,
     /// Nobody replaces its authority any more.
     AuthorityStuck,
+    /// Nobody watches over its nodes any more.
+    PresenceStuck,
 }
 
 impl Condition {
@@ -32,13 +34,14 @@ impl Condition {
             Self::Stopping => "stopping",
             Self::LogUnwritable => "log unwritable",
             Self::AuthorityStuck => "authority stuck",
+            Self::PresenceStuck => "presence stuck",
         }
     }
 
     fn is_the_end(self) -> bool {
         match self {
             Self::Starting | Self::Ready => false,
-            Self::Stopping | Self::LogUnwritable | Self::AuthorityStuck => true,
+            Self::Stopping | Self::LogUnwritable | Self::AuthorityStuck | Self::PresenceStuck => true,
         }
     }
 }

@@ -63,6 +63,7 @@ struct Open {
 pub struct Stream {
     streams: Streams,
     node: NodeId,
+    serial: Serial,
     number: u64,
     outbox: Arc<Outbox>,
 }
@@ -89,18 +90,18 @@ impl Streams {
         self.shared.nodes.lock().entry(node.clone()).or_default().open.push(open);
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         self.look_at([node]);
-        Stream { streams: self.clone(), node: node.clone(), number, outbox }
+        Stream { streams: self.clone(), node: node.clone(), serial, number, outbox }
     }
 
-    /// Whether a node is here. `issued_at`: when it got its present certificate.
-    pub fn presence(&self, node: &NodeId, issued_at: Timestamp) -> Presence {
+    /// Whether a node is here. `active_since`: when it got its present certificate, or came back.
+    pub fn presence(&self, node: &NodeId, active_since: Timestamp) -> Presence {
         let nodes = self.shared.nodes.lock();
         let known = nodes.get(node);
         match known.and_then(|known| known.open.last()) {
             Some(open) => Presence::Connected { serial: open.serial },
             None => {
                 let left_at = known.and_then(|known| known.left_at).unwrap_or_default();
-                Presence::Absent { since: left_at.max(issued_at).max(self.shared.started_at) }
+                Presence::Absent { since: left_at.max(active_since).max(self.shared.started_at) }
             }
         }
     }
@@ -151,19 +152,21 @@ impl Streams {
         nodes.iter().flat_map(of_node).collect()
     }
 
-    fn close(&self, node: &NodeId, number: u64) {
-        {
+    fn close(&self, node: &NodeId, closes: impl Fn(&Open) -> bool) {
+        let closed = {
             let mut nodes = self.shared.nodes.lock();
             let Some(known) = nodes.get_mut(node) else { return };
             let before = known.open.len();
-            known.open.retain(|open| open.number != number);
-            if known.open.len() == before {
+            known.open.retain(|open| !closes(open));
+            let closed = before - known.open.len();
+            if closed == 0 {
                 return;
             }
             known.open.shrink_to_fit();
             known.left_at = Some(clock::now());
-        }
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+            closed as u64
+        };
+        self.shared.open.fetch_sub(closed, Ordering::Relaxed);
         self.look_at([node]);
     }
 }
@@ -174,15 +177,16 @@ impl Stream {
         &self.outbox
     }
 
-    /// The node said goodbye: it is away from here on, also while its stream still stands.
+    /// The node said goodbye: it is away from here on, also while its streams still stand. Another that the same
+    /// certificate opened is one whose end was not noticed yet.
     pub fn leave(&self) {
-        self.streams.close(&self.node, self.number);
+        self.streams.close(&self.node, |open| open.serial == self.serial);
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.streams.close(&self.node, self.number);
+        self.streams.close(&self.node, |open| open.number == self.number);
     }
 }
 
@@ -218,6 +222,16 @@ mod tests {
         assert!(since > START && streams.last_seen(&node(), START) == Some(since));
         drop(old);
         assert_eq!(streams.count(), 0, "it is counted once, though it left and was dropped");
+    }
+
+    #[test]
+    fn rule_19_a_goodbye_also_ends_a_stream_whose_end_was_not_noticed() {
+        let streams = Streams::new(START);
+        let (stale, fresh) = (streams.open(&node(), serial(1)), streams.open(&node(), serial(1)));
+        fresh.leave();
+        assert!(matches!(streams.presence(&node(), START), Presence::Absent { .. }));
+        drop((stale, fresh));
+        assert_eq!(streams.count(), 0);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Timers {
                 let views = self.log.views();
                 for id in some {
                     let moment = views.registry.node(id).and_then(|node| {
-                        next_due(&node.state, self.streams.presence(id, node.issued_at), self.grace)
+                        next_due(&node.state, self.streams.presence(id, node.active_since), self.grace)
                     });
                     deadlines.set(id, moment.map(|moment| moment.max(not_before)));
                 }

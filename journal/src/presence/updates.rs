@@ -36,6 +36,8 @@ impl Updates {
 
     /// A node says on its new subscription what it has; it is told at once what changed since.
     pub fn begin(&self, node: &NodeId, outbox: &Outbox, has_seq: u64) {
+        // Who claims to have more than there is has it of another log, or of one that was restored since.
+        let has_seq = Some(has_seq).filter(|seq| *seq <= self.log.views().seq).unwrap_or_default();
         outbox.knows(has_seq);
         self.look(&[(node, outbox)]);
     }

@@ -131,7 +131,7 @@ mod tests {
             registered_at: Timestamp::from_millis(500_000),
             registered_by: Principal::Operator("admin".parse().unwrap()),
             issued_seq: 7,
-            issued_at: Timestamp::from_millis(1_000_000),
+            active_since: Timestamp::from_millis(1_000_000),
             grouped_seq: 3,
         };
         let (domain, id) = ("alps".parse().unwrap(), "compute-042".parse().unwrap());
