@@ -4,12 +4,19 @@
 //!
 //! Not here, on purpose: what agents see of it.
 
+#[cfg(test)]
 mod batch;
+#[cfg(test)]
 mod connection;
+#[cfg(test)]
 mod fake;
+#[cfg(test)]
 mod journal;
+#[cfg(test)]
 mod node;
+#[cfg(test)]
 mod odd_answers;
+#[cfg(test)]
 mod vcluster;
 
 use std::{collections::BTreeSet, process::Output};

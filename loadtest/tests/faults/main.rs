@@ -7,8 +7,13 @@
 //! `PACT_FAULT_ROUNDS` (kills), `PACT_FAULT_PAUSE_SECS`, `PACT_FAULT_SEED` (the moments of the kills).
 //! The other binaries are looked for in `PACT_BIN_DIR`, or beside the folder of this test.
 
+#[cfg(test)]
 mod full_disk;
+#[cfg(test)]
 mod kill;
+#[cfg(test)]
 mod ledger;
+#[cfg(test)]
 mod pause;
+#[cfg(test)]
 mod settings;
