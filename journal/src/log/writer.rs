@@ -97,14 +97,14 @@ impl Writer {
             batch.overlays.extend(next.overlay);
             answers.push(next.answer);
         }
+        self.counters.entries.fetch_add(1, Ordering::Relaxed);
+        self.counters.appends.fetch_add(answers.len() as u64, Ordering::Relaxed);
         batch.stamp = (self.clock)();
         (batch, answers)
     }
 
     /// Whether the log can go on.
     async fn write(&self, batch: Batch, answers: Vec<oneshot::Sender<Answer>>) -> bool {
-        self.counters.entries.fetch_add(1, Ordering::Relaxed);
-        self.counters.appends.fetch_add(answers.len() as u64, Ordering::Relaxed);
         let written = tokio::select! {
             biased;
             written = self.raft.client_write(batch) => written,
