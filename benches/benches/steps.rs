@@ -30,7 +30,7 @@ fn before_the_signature(criterion: &mut Criterion) {
     let key = world.csr().key();
     let mut group = criterion.benchmark_group("decide");
     group.bench_function("find the node", |b| {
-        b.iter(|| world.views.registry.identify(black_box(&world.hardware)))
+        b.iter(|| world.views.registry.identify(black_box(&world.hardware)));
     });
     group.bench_function("enroll", |b| b.iter(|| world.issue(key)));
     let event = world.issue(key).complete(world.certificate()).pop().expect("an issuance has a fact");

@@ -31,7 +31,7 @@ const EXAMPLES: &str = "Examples:
 pub enum Command {
     /// Make a domain: its CA, its log, its first journal and first operator.
     #[command(after_help = "Example:\n  pact-journal init --data-dir /var/lib/pact --domain hpc -o json")]
-    Init(Init),
+    Init(Box<Init>),
     /// Serve agents and operators until SIGTERM or SIGINT.
     #[command(after_help = "Example:\n  pact-journal serve --data-dir /var/lib/pact")]
     Serve(Serve),

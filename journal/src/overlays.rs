@@ -23,12 +23,15 @@ const ATTEMPTS: usize = 3;
 /// Overlays that are kept in memory, the last used: a machine that boots at once has one or a few. 40 MB at the most.
 const KEPT: usize = 4;
 
+/// The newest first.
+type Kept = VecDeque<(OverlayHash, Arc<[u8]>)>;
+
 /// See the module. Cheap to clone.
 #[derive(Clone)]
 pub struct Overlays {
     log: Log,
     journal_id: JournalId,
-    kept: Arc<Mutex<VecDeque<(OverlayHash, Arc<[u8]>)>>>,
+    kept: Arc<Mutex<Kept>>,
 }
 
 /// Why an overlay was not set.

@@ -135,7 +135,7 @@ async fn a_foreign_journal_is_loaded_measured_if_it_is_near_and_left_running() {
 #[test]
 fn more_nodes_than_open_files_are_refused_before_anything_begins() {
     let place = tempfile::tempdir().unwrap();
-    let limited = format!("ulimit -Hn 600; exec {} storm --nodes 500", env!("CARGO_BIN_EXE_pact-loadtest"));
+    let limited = format!("ulimit -n 600; exec {} storm --nodes 500", env!("CARGO_BIN_EXE_pact-loadtest"));
     let output = Command::new("bash").args(["-c", &limited]).env("TMPDIR", place.path()).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
