@@ -309,6 +309,8 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A journal that was just stopped leaves connections behind that would hold the port for a minute.
         socket.set_reuseaddr(true)?;
+        // Accepted sockets inherit it.
+        socket.set_nodelay(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };

@@ -6,6 +6,7 @@ use clap::Parser;
 use journal::args::Args;
 use journal::commands;
 use proto::outcome::{Exit, Failure};
+use proto::throughput;
 
 /// Measured in a storm: a tenth of the journal's CPU (design §9).
 #[global_allocator]
@@ -21,6 +22,10 @@ fn main() -> ExitCode {
 
 fn start(args: &Args) -> Result<(), Failure> {
     proto::logging::init(args.log_format)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::other(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_start(throughput::prefer_if_possible)
+        .build()
+        .map_err(|error| Failure::other(error.to_string()))?;
     runtime.block_on(commands::run(args))
 }

@@ -55,7 +55,10 @@ impl Client {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         // It is not joined: what it runs may hold sockets that take a while, and the process ends without it.
-        thread::Builder::new().name("machines".to_owned()).spawn(move || runtime.block_on(stopped))?;
+        thread::Builder::new().name("machines".to_owned()).spawn(move || {
+            proto::throughput::prefer_if_possible();
+            runtime.block_on(stopped)
+        })?;
         Ok(Self { runtime: handle, _stop: stop })
     }
 }

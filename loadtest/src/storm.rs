@@ -14,16 +14,13 @@ use crate::{
     arguments::StormArguments,
     clients::Clients,
     fleet::{Boot, Fleet},
-    floor::Floor,
+    floor::{Floor, Sampling},
     measure::{Reading, Used},
     open_files,
     progress::{Progress, say},
     summary::{LatencyMs, Overload, Showing, Summary},
     target::Target,
 };
-
-/// Two measurements of the floor that differ by more than this part are told: the machine has other things to do.
-const FLOOR_SPREAD: f64 = 0.15;
 
 /// Runs a storm.
 ///
@@ -54,11 +51,12 @@ impl Storm<'_> {
     async fn run(self) -> Result<Summary, Failure> {
         let StormArguments { nodes, concurrency, warm, overload, .. } = *self.arguments;
         self.prepare().await?;
-        let before = floor().await?;
         if warm {
             self.boot_and_leave("first boots", 0..nodes, concurrency).await?;
         }
+        let sampling = Sampling::begin().map_err(|error| not_measured(&error))?;
         let storm = self.boot_and_leave("booting", 0..nodes, concurrency).await?;
+        let crypto_floor = floor(sampling).await?;
         let overload = match overload {
             Some(factor) => {
                 let at_once = most_at_once(self.arguments);
@@ -68,10 +66,8 @@ impl Storm<'_> {
             }
             None => None,
         };
-        let after = floor().await?;
         let verified = self.target.verify().await?;
 
-        let crypto_floor = told_if_apart(before, after);
         let floor_us = crypto_floor.total_us();
         let ratio = |journal: f64| rounded(journal / floor_us.max(f64::MIN_POSITIVE));
         Ok(Summary {
@@ -135,23 +131,17 @@ fn tell_example(fleet: &Fleet) {
     }
 }
 
-async fn floor() -> Result<Floor, Failure> {
-    // Cryptography for a tenth of a second: not where signals are heard.
-    let measured = task::spawn_blocking(Floor::measure).await;
-    let measured =
-        measured.map_err(|error| Failure::other(format!("the floor was not measured: {error}")))?;
+async fn floor(sampling: Sampling) -> Result<Floor, Failure> {
+    // It may still have some rounds to do: not where signals are heard.
+    let measured = task::spawn_blocking(|| sampling.end()).await.map_err(|error| not_measured(&error))?;
     measured.map_err(|error| match error.source() {
         Some(cause) => Failure::other(format!("{error}: {cause}")),
         None => Failure::other(error.to_string()),
     })
 }
 
-fn told_if_apart(before: Floor, after: Floor) -> Floor {
-    let (one, two) = (before.total_us(), after.total_us());
-    if (one - two).abs() > FLOOR_SPREAD * one.min(two) {
-        say(&format!("the floor was {one:.0} us before and {two:.0} us after: the machine is not quiet"));
-    }
-    before.between(after)
+fn not_measured(error: &dyn Error) -> Failure {
+    Failure::other(format!("the floor was not measured: {error}"))
 }
 
 fn showing(nodes: u32, up: u64, fleet: &Fleet, used: &Used) -> Showing {

@@ -23,8 +23,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// More than this is not held back: a handshake and a usual request are far smaller, and large bodies gain nothing.
 const HELD_BYTES_MAX: usize = 16 * 1024;
+/// Room for what is held back at first: a flight of a handshake and an answer fit, so that it seldom grows.
+const HELD_BYTES_USUAL: usize = 1500;
 /// Rounds that may add something before all is sent. A call adds in three: settings, headers, body.
 const ROUNDS_MAX: u8 = 4;
+/// Reads without a flush that may wait before all is sent. HTTP/2 reads twice in its first round.
+const READS_MAX: u8 = 2;
 
 /// See the module.
 #[derive(Debug)]
@@ -38,8 +42,8 @@ pub struct Corked<S> {
     fresh: bool,
     /// Flushes that have waited for another round.
     rounds: u8,
-    /// A read has waited since the last flush: who only reads must not wait for a flush.
-    waiting: bool,
+    /// Reads that have waited since the last flush: who only reads must not wait for a flush.
+    reads: u8,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Corked<S> {
@@ -52,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Corked<S> {
             sent: 0,
             fresh: false,
             rounds: 0,
-            waiting: false,
+            reads: 0,
         }
     }
 
@@ -79,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Corked<S> {
             // Thousands of connections are idle; none of them keeps room for what it might say.
             self.held = Vec::new();
         }
-        (self.sent, self.rounds, self.fresh, self.waiting) = (0, 0, false, false);
+        (self.sent, self.rounds, self.fresh, self.reads) = (0, 0, false, 0);
         Poll::Ready(Ok(()))
     }
 }
@@ -94,13 +98,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Corked<S> {
         if read.is_ready() || self.held.is_empty() {
             return read;
         }
-        if self.shaking_hands || self.waiting {
+        if self.shaking_hands || self.reads == READS_MAX {
             // Pending or done: the read has left its waker, and a stream that takes no more wakes the task too.
             if let Poll::Ready(Err(error)) = self.poll_send(cx) {
                 return Poll::Ready(Err(error));
             }
         } else {
-            self.waiting = true;
+            self.reads += 1;
             cx.waker().wake_by_ref();
         }
         read
@@ -113,6 +117,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Corked<S> {
             ready!(self.poll_send(cx))?;
         }
         let taken = bytes.len().min(HELD_BYTES_MAX);
+        if self.held.capacity() == 0 {
+            self.held.reserve_exact(taken.max(HELD_BYTES_USUAL));
+        }
         self.held.extend_from_slice(&bytes[..taken]);
         self.fresh = true;
         Poll::Ready(Ok(taken))
@@ -122,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Corked<S> {
         if self.shaking_hands {
             return Poll::Ready(Ok(()));
         }
-        self.waiting = false;
+        self.reads = 0;
         if self.fresh && self.rounds < ROUNDS_MAX {
             self.fresh = false;
             self.rounds += 1;

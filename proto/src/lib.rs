@@ -8,10 +8,10 @@
 //! | [`pb`] | the generated messages, clients and servers |
 //! | [`reason`], [`refusal`] | why a journal said no, and how that crosses the wire |
 //! | [`tls`], [`channel`] | the one crypto provider; the client's connection to a journal |
-//! | [`corked`] | few segments instead of many, below TLS, for either side |
 //! | [`corked`] | a TCP stream that sends in few segments, for both sides |
 //! | [`pem_file`] | the two files that a client is given: whom to trust, and who it is |
 //! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
+//! | [`throughput`] | threads that do much for many, on both sides of a storm |
 //! | [`convert`] | wire to domain, and back |
 //! | [`node_json`], [`vcluster_json`] | a node and a vCluster as JSON, as scripts read them |
 //!
@@ -30,6 +30,7 @@ pub mod outcome;
 pub mod pem_file;
 pub mod reason;
 pub mod refusal;
+pub mod throughput;
 pub mod tls;
 pub mod vcluster_json;
 

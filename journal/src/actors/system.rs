@@ -36,6 +36,8 @@ impl ActorSystem {
         let thread = std::thread::Builder::new()
             .name("pact-actors".to_owned())
             .spawn(move || {
+                // The arbiters and the pool are started from here.
+                proto::throughput::prefer_if_possible();
                 let runner = System::new();
                 runner.block_on(async {
                     let arbiters: Vec<_> = (0..arbiters).map(|_| Arbiter::new().handle()).collect();

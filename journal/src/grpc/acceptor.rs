@@ -142,7 +142,6 @@ impl Acceptor {
     }
 
     async fn admit(&self, stream: TcpStream, address: SocketAddr, doorstep: &Doorstep) -> Option<Connection> {
-        stream.set_nodelay(true).ok();
         // Not `readable`, which may be wrong.
         match tokio::time::timeout(FIRST_WORD, stream.peek(&mut [0])).await {
             Ok(Ok(1..)) => {}

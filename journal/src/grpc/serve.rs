@@ -1,24 +1,28 @@
-//! Serves accepted connections: HTTP/2 by hyper, one task a connection, until the journal stops.
+//! Serves accepted connections: HTTP/2 by hyper, one task a connection and all its calls, until the journal stops.
 //!
 //! In place of tonic's own server, which looks at each connection whether it is HTTP/1, clones a stack of layers for every
 //! request and routes by a table: two connections and three calls a boot paid for that (docs/performance.md).
 //!
 //! Here are the deadline of a call, the peer in its extensions, and the two services of a storm by their names. All else
-//! goes through tonic's routes.
+//! goes through tonic's routes. Calls are not spawned, as hyper's examples do: the task of a connection polls them too, so
+//! that an answer needs no other thread and leaves in one segment with what else the connection has to say.
 //!
-//! **Invariant:** a server ends when all its connections have ended.
+//! **Invariant:** a server ends when all its connections have ended, and a connection takes its calls with it.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::Service as HyperService;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use tonic::body::Body;
@@ -33,8 +37,11 @@ use super::{CALL_DEADLINE, KEEPALIVE};
 /// The answer to come of a call.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// One connection at work.
-type Serving<S> = hyper::server::conn::http2::Connection<TokioIo<Connection>, Calls<S>, TokioExecutor>;
+/// HTTP/2 on one connection.
+type Protocol<S> = hyper::server::conn::http2::Connection<TokioIo<Connection>, Calls<S>, Begun>;
+
+/// A call, with its answer and all that hyper does for it.
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a listener offers. Cloned for every call, so it must be cheap to clone.
 pub trait Services: Clone + Send + Sync + 'static {
@@ -103,9 +110,6 @@ pub async fn serve(
     streams: u32,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).max_concurrent_streams(streams);
-    builder.keep_alive_interval(KEEPALIVE).keep_alive_timeout(KEEPALIVE);
     // Each connection holds the sender; the receiver hears when the last one is gone.
     let (open, mut ended) = mpsc::channel::<Infallible>(1);
     loop {
@@ -115,9 +119,7 @@ pub async fn serve(
         };
         match connection {
             Some(Ok(connection)) => {
-                let calls = Calls { services: services.clone(), peer: connection.connect_info() };
-                // Boxed before it is spawned: a task would keep room for each place that it was moved from.
-                let serving = Box::pin(builder.serve_connection(TokioIo::new(connection), calls));
+                let serving = Serving::new(connection, services.clone(), streams);
                 tokio::spawn(serve_one(serving, stopping.clone(), open.clone()));
             }
             Some(Err(error)) => tracing::warn!(%error, "a connection could not be accepted"),
@@ -130,14 +132,14 @@ pub async fn serve(
 
 /// `open` is held until the connection has ended.
 async fn serve_one<S: Services>(
-    mut serving: Pin<Box<Serving<S>>>,
+    mut serving: Serving<S>,
     mut stopping: watch::Receiver<bool>,
     open: mpsc::Sender<Infallible>,
 ) {
     let ended = tokio::select! {
         ended = &mut serving => ended,
         () = stopped(&mut stopping) => {
-            serving.as_mut().graceful_shutdown();
+            serving.protocol.as_mut().graceful_shutdown();
             serving.await
         }
     };
@@ -145,6 +147,62 @@ async fn serve_one<S: Services>(
         tracing::debug!(%error, "the connection ended");
     }
     drop(open);
+}
+
+/// One connection at work: its protocol and its calls.
+struct Serving<S: Services> {
+    protocol: Pin<Box<Protocol<S>>>,
+    begun: Begun,
+    running: FuturesUnordered<Running>,
+}
+
+impl<S: Services> Serving<S> {
+    fn new(connection: Connection, services: S, streams: u32) -> Self {
+        let begun = Begun::default();
+        let mut builder = Builder::new(begun.clone());
+        builder.timer(TokioTimer::new()).max_concurrent_streams(streams).auto_date_header(false);
+        builder.keep_alive_interval(KEEPALIVE).keep_alive_timeout(KEEPALIVE);
+        let calls = Calls { services, peer: connection.connect_info() };
+        // Boxed before it is spawned: a task would keep room for each place that it was moved from.
+        let protocol = Box::pin(builder.serve_connection(TokioIo::new(connection), calls));
+        Self { protocol, begun, running: FuturesUnordered::new() }
+    }
+}
+
+impl<S: Services> Future for Serving<S> {
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            // First, so that the protocol sends what they say.
+            while let Poll::Ready(Some(())) = self.running.poll_next_unpin(context) {}
+            if let Poll::Ready(ended) = self.protocol.as_mut().poll(context) {
+                return Poll::Ready(ended);
+            }
+            let begun = self.begun.take();
+            if begun.is_empty() {
+                return Poll::Pending;
+            }
+            self.running.extend(begun);
+        }
+    }
+}
+
+/// The calls that the protocol has begun and nobody has polled yet.
+#[derive(Clone, Default)]
+struct Begun(Arc<Mutex<Vec<Running>>>);
+
+impl Begun {
+    fn take(&self) -> Vec<Running> {
+        // Only this task takes the lock; a call that panicked left the list whole.
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Begun {
+    fn execute(&self, call: F) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(call));
+    }
 }
 
 /// Resolves when the journal stops; also when nobody is left to say so.

@@ -27,8 +27,10 @@ const MAX_BYTES: usize = 8 << 20;
 
 /// After an entry with so many appends more are on their way.
 const BUSY: usize = 4;
-/// How long the writer then waits for them: far less than anybody waits who is one of so many.
-const LINGER: Duration = Duration::from_millis(10);
+/// How long the writer then waits for each of as many as came before: far less than anybody waits who is one of so many.
+const LINGER_EACH: Duration = Duration::from_millis(1);
+/// And how long at most.
+const LINGER_MAX: Duration = Duration::from_millis(25);
 
 /// Where the time of an entry comes from: the system's clock, in tests another.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -64,7 +66,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes until the log is stopped or broken. Whoever waits then hears that it was.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut busy = false;
+        let mut before = 0;
         loop {
             let first = tokio::select! {
                 biased;
@@ -73,11 +75,11 @@ impl Writer {
                 first = self.waiting.recv() => first,
             };
             let Some(first) = first else { return };
-            if busy && self.waiting.len() < MAX_APPENDS {
-                tokio::time::sleep(LINGER).await;
+            if before >= BUSY && self.waiting.len() < MAX_APPENDS {
+                tokio::time::sleep(linger(before)).await;
             }
             let (batch, answers) = self.gather(first);
-            busy = answers.len() >= BUSY;
+            before = answers.len();
             if !self.write(batch, answers).await {
                 return;
             }
@@ -146,4 +148,9 @@ fn told(outcome: Outcome) -> Answer {
         Outcome::Skewed => Err(AppendError::Skewed),
         Outcome::Malformed => Err(AppendError::Malformed),
     }
+}
+
+/// How long to wait for more after an entry of so many appends.
+fn linger(appends: usize) -> Duration {
+    LINGER_EACH.saturating_mul(u32::try_from(appends).unwrap_or(u32::MAX)).min(LINGER_MAX)
 }
