@@ -49,15 +49,7 @@ pub struct Corked<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Corked<S> {
     /// A stream on which the handshake begins.
     pub fn new(stream: S) -> Self {
-        Self {
-            stream,
-            shaking_hands: true,
-            held: Vec::new(),
-            sent: 0,
-            fresh: false,
-            rounds: 0,
-            reads: 0,
-        }
+        Self { stream, shaking_hands: true, held: Vec::new(), sent: 0, fresh: false, rounds: 0, reads: 0 }
     }
 
     /// The handshake is over.
