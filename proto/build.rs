@@ -11,10 +11,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 4] = [
+const FILES: [&str; 7] = [
     "proto/pact/v1/boot_config.proto",
     "proto/pact/v1/enrollment.proto",
+    "proto/pact/v1/event.proto",
     "proto/pact/v1/node.proto",
+    "proto/pact/v1/operator.proto",
+    "proto/pact/v1/status.proto",
     "proto/pact/v1/vcluster.proto",
 ];
 

@@ -62,6 +62,13 @@ pub struct Profile {
     pub authority: AuthorityId,
 }
 
+impl Certificate {
+    /// When it was decided, to the second: validity begins a little earlier.
+    pub fn issued_at(&self) -> Timestamp {
+        self.not_before.plus(BACKDATED)
+    }
+}
+
 impl Profile {
     /// The common name (R8).
     pub fn common_name(&self, domain: &DomainId) -> String {

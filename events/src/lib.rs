@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod codec;
 pub mod domain;
 pub mod fact;
+pub mod fact_json;
 pub mod invariants;
 pub mod node;
 pub mod operator;

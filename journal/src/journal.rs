@@ -24,6 +24,7 @@ use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits,
 use crate::hardening;
 use crate::http::{self, Condition, ProbeListener};
 use crate::log::{Log, OpenError};
+use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::{Streams, timers::Timers, updates::Updates};
 use crate::server_credential::{self, ServerCredentialError};
@@ -209,7 +210,14 @@ impl Journal {
             updates: updates.clone(),
             overlays: Overlays::new(log.clone(), identity.journal_id.clone()),
             admission: Admission::new(config.unknown_per_minute),
+            operators: Operators {
+                log: log.clone(),
+                pool: system.pool().clone(),
+                domain_id: identity.domain_id.clone(),
+                journal_id: identity.journal_id.clone(),
+            },
             domain_id: identity.domain_id.clone(),
+            journal_id: identity.journal_id.clone(),
             endpoints: Arc::from([agent_endpoint]),
             reflection: config.reflection,
         };

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Beside them: [`presence`] knows which nodes are here, gives up the absent and tells the others of changes; [`overlays`]
-//! sets and shows what they are configured by; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
+//! sets and shows what they are configured by; [`operators`] gives and takes the certificates of those who command; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
 //! replaces authorities, [`http`] answers probes and [`metrics`] counts.
 //! Not here: any rule. Rules are in `events`.
 
@@ -33,6 +33,7 @@ pub mod init;
 pub mod journal;
 pub mod log;
 pub mod metrics;
+mod operators;
 mod overlays;
 mod own_append;
 mod presence;

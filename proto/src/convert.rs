@@ -13,5 +13,6 @@ pub mod field;
 pub mod hardware;
 pub mod moment;
 pub mod node;
+pub mod operator;
 pub mod rejection;
 pub mod vcluster;

@@ -55,6 +55,8 @@ reasons! {
 
     /// The name is taken.
     NodeAlreadyEnrolled = "NODE_ALREADY_ENROLLED" => AlreadyExists,
+    /// There is or was an operator of this name.
+    OperatorAlreadyExists = "OPERATOR_ALREADY_EXISTS" => AlreadyExists,
     /// A MAC address belongs to another node (R2).
     HardwareIdentityConflict = "HARDWARE_IDENTITY_CONFLICT" => AlreadyExists,
     /// Another node has this WireGuard key.
@@ -76,6 +78,8 @@ reasons! {
     SerialSuperseded = "SERIAL_SUPERSEDED" => FailedPrecondition,
     /// The underlay endpoint does not answer.
     UnderlayUnreachable = "UNDERLAY_UNREACHABLE" => FailedPrecondition,
+    /// Nobody could command the domain afterwards.
+    LastAdmin = "LAST_ADMIN" => FailedPrecondition,
     /// TPM keys cannot be registered before they can be proved (R13).
     TpmNotSupported = "TPM_NOT_SUPPORTED" => FailedPrecondition,
 
@@ -153,12 +157,13 @@ mod tests {
         ),
         (
             Code::AlreadyExists,
-            "NODE_ALREADY_ENROLLED HARDWARE_IDENTITY_CONFLICT WIREGUARD_KEY_CONFLICT KEY_REUSED",
+            "NODE_ALREADY_ENROLLED OPERATOR_ALREADY_EXISTS HARDWARE_IDENTITY_CONFLICT WIREGUARD_KEY_CONFLICT \
+             KEY_REUSED",
         ),
         (
             Code::FailedPrecondition,
             "ALREADY_ACTIVE TOKEN_EXPIRED TOKEN_REVOKED TOKEN_CONSUMED ACTIVE_SESSIONS SERIAL_SUPERSEDED \
-             UNDERLAY_UNREACHABLE TPM_NOT_SUPPORTED",
+             UNDERLAY_UNREACHABLE LAST_ADMIN TPM_NOT_SUPPORTED",
         ),
         (Code::PermissionDenied, "NODE_REVOKED HARDWARE_MISMATCH TOKEN_WRONG_NODE ROLE_NOT_ALLOWED"),
         (

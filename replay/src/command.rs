@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use events::fact_json;
 use events::vocabulary::NodeId;
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
@@ -17,7 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::history::{HistoryError, Told, history};
 use crate::reader::OpenError;
 use crate::verify::{Report, VerifyError, verify};
-use crate::{fact_json, fact_text};
+use crate::fact_text;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,7 +5,7 @@ use events::fact::{Fact, Record};
 use events::vocabulary::{Overlay, Remark};
 use events::{authority, domain, node, operator, vcluster};
 
-use crate::fact_json::remark_text;
+use events::fact_json::remark_text;
 
 /// What happened, without its type and subject.
 pub fn what(record: &Record, remarks: &[Remark]) -> String {

@@ -9,7 +9,6 @@
 //! **Invariant:** nothing is ever written, locked or created beside the log; a journal may run meanwhile.
 
 pub mod command;
-pub mod fact_json;
 mod fact_text;
 pub mod history;
 pub mod reader;

@@ -96,6 +96,8 @@ pub enum Command {
     Revoke {
         /// What was said.
         reason: Option<RemarkHash>,
+        /// Whether another administrator of the domain has a certificate that opens something now.
+        another_admin: bool,
     },
 }
 
@@ -147,6 +149,9 @@ pub enum Rejection {
     /// The operator was revoked.
     #[error("the operator was revoked")]
     Revoked,
+    /// `LAST_ADMIN`: afterwards nobody could command the domain.
+    #[error("this is the last administrator of the domain; create another one first")]
+    LastAdmin,
     /// `KEY_REUSED`
     #[error("the public key was used before; make a new key")]
     KeyReused,
@@ -174,9 +179,10 @@ pub fn decide(operator: &OperatorId, state: &State, command: Command) -> Result<
             State::Active { current, .. } if current.serial != presented => Err(Rejection::SerialSuperseded),
             State::Active { .. } => issue(operator, key, &terms, Occasion::Renewal { supersedes: presented }),
         },
-        Command::Revoke { reason } => match state {
+        Command::Revoke { reason, another_admin } => match state {
             State::Unknown => Err(Rejection::NotFound),
             State::Revoked { .. } => Ok(Decision::Nothing),
+            State::Active { role: Role::PlatformAdmin, .. } if !another_admin => Err(Rejection::LastAdmin),
             State::Active { current, .. } => {
                 Ok(Decision::Record(Box::new(Event::Revoked { serial: current.serial, reason })))
             }

@@ -24,6 +24,8 @@ pub enum Call {
     OwnNode,
     /// A call of an operator.
     Operate(Verb),
+    /// RenewOperator: for an operator of any role, for themselves.
+    OwnOperator,
 }
 
 /// Who calls.
@@ -34,7 +36,7 @@ pub enum Caller {
     /// A node, by this certificate.
     Node(NodeId, Serial),
     /// An operator.
-    Operator(OperatorId, Role),
+    Operator(OperatorId, Role, Serial),
 }
 
 /// A caller who may make the call.
@@ -75,8 +77,8 @@ impl Access {
             Standing::Valid { identity: Identity::Node { node_id, serial }, .. } => {
                 Ok(Caller::Node(node_id, serial))
             }
-            Standing::Valid { identity: Identity::Operator { operator_id, role, .. }, .. } => {
-                Ok(Caller::Operator(operator_id, role))
+            Standing::Valid { identity: Identity::Operator { operator_id, role, serial }, .. } => {
+                Ok(Caller::Operator(operator_id, role, serial))
             }
             Standing::Unknown | Standing::Expired | Standing::Revoked => Err(Refusal::new(
                 Reason::CertificateRequired,
@@ -92,7 +94,7 @@ impl Admitted {
         match &self.caller {
             Caller::Anonymous => Principal::Anonymous,
             Caller::Node(id, _) => Principal::Node(id.clone()),
-            Caller::Operator(id, _) => Principal::Operator(id.clone()),
+            Caller::Operator(id, ..) => Principal::Operator(id.clone()),
         }
     }
 
@@ -104,10 +106,18 @@ impl Admitted {
         }
     }
 
+    /// The operator who calls for themselves.
+    pub fn operator(&self) -> Result<(OperatorId, Serial), Refusal> {
+        match &self.caller {
+            Caller::Operator(id, _, serial) => Ok((id.clone(), *serial)),
+            Caller::Anonymous | Caller::Node(..) => Err(refusal(Call::OwnOperator, &self.caller)),
+        }
+    }
+
     /// Whether the caller may set the overlay of this vCluster, or of the domain's default.
     pub fn configures(&self, vcluster: Option<&events::vocabulary::VClusterId>) -> Result<(), Refusal> {
         match &self.caller {
-            Caller::Operator(_, role) if role.configures(vcluster) => Ok(()),
+            Caller::Operator(_, role, _) if role.configures(vcluster) => Ok(()),
             Caller::Operator(..) | Caller::Anonymous | Caller::Node(..) => {
                 Err(refusal(Call::Operate(Verb::Configure), &self.caller))
             }
@@ -117,7 +127,7 @@ impl Admitted {
     /// Whether a node of this vCluster exists for the caller.
     pub fn sees(&self, vcluster: Option<&events::vocabulary::VClusterId>) -> bool {
         match &self.caller {
-            Caller::Operator(_, role) => role.sees(vcluster),
+            Caller::Operator(_, role, _) => role.sees(vcluster),
             Caller::Anonymous | Caller::Node(..) => false,
         }
     }
@@ -127,10 +137,11 @@ impl Admitted {
 fn permits(call: Call, caller: &Caller) -> bool {
     match (call, caller) {
         (Call::Enroll, Caller::Anonymous | Caller::Node(..)) | (Call::OwnNode, Caller::Node(..)) => true,
-        (Call::Operate(verb), Caller::Operator(_, role)) => role.may(verb),
+        (Call::Operate(verb), Caller::Operator(_, role, _)) => role.may(verb),
+        (Call::OwnOperator, Caller::Operator(..)) => true,
         (Call::Enroll, Caller::Operator(..))
         | (Call::OwnNode, Caller::Anonymous | Caller::Operator(..))
-        | (Call::Operate(_), Caller::Anonymous | Caller::Node(..)) => false,
+        | (Call::Operate(_) | Call::OwnOperator, Caller::Anonymous | Caller::Node(..)) => false,
     }
 }
 
@@ -142,10 +153,10 @@ pub fn no_certificate() -> Refusal {
 fn refusal(call: Call, caller: &Caller) -> Refusal {
     match (call, caller) {
         (_, Caller::Anonymous) => no_certificate(),
-        (Call::Operate(_), Caller::Node(..)) => {
+        (Call::Operate(_) | Call::OwnOperator, Caller::Node(..)) => {
             Refusal::new(Reason::RoleNotAllowed, "a node's certificate opens nothing for operators")
         }
-        (Call::Operate(_), Caller::Operator(_, role)) => {
+        (Call::Operate(_) | Call::OwnOperator, Caller::Operator(_, role, _)) => {
             Refusal::new(Reason::RoleNotAllowed, format!("the role {role} may not do this"))
         }
         (Call::Enroll | Call::OwnNode, Caller::Node(..) | Caller::Operator(..)) => {
@@ -165,7 +176,7 @@ mod tests {
     use super::*;
 
     fn operator(role: &str) -> Caller {
-        Caller::Operator("o".parse().unwrap(), role.parse().unwrap())
+        Caller::Operator("o".parse().unwrap(), role.parse().unwrap(), Serial::from_random([2; 16]))
     }
 
     fn node() -> Caller {

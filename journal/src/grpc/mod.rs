@@ -10,6 +10,7 @@
 //! boot_config  StreamBootConfig, SubscribeConfigUpdates; subscription: one open stream
 //! node         what operators order and see; walk: of very many nodes
 //! vcluster     what nodes are configured by
+//! operator, status, event: those who command, how the domain is, what happened
 //! refusal      an order without answer -> gRPC status
 //! deadline     how long a caller waits
 //! ```
@@ -24,10 +25,13 @@ mod connection;
 mod connections;
 mod deadline;
 mod enrollment;
+mod event;
 mod measured;
 mod node;
+mod operator;
 mod refusal;
 mod serve;
+mod status;
 mod subscription;
 mod vcluster;
 mod verifier;
@@ -36,10 +40,13 @@ mod walk;
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::vocabulary::DomainId;
+use events::vocabulary::{DomainId, JournalId};
 use proto::pb::boot_config_service_server::BootConfigServiceServer;
 use proto::pb::enrollment_service_server::EnrollmentServiceServer;
+use proto::pb::event_service_server::EventServiceServer;
 use proto::pb::node_service_server::NodeServiceServer;
+use proto::pb::operator_service_server::OperatorServiceServer;
+use proto::pb::status_service_server::StatusServiceServer;
 use proto::pb::v_cluster_service_server::VClusterServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -49,6 +56,7 @@ use tonic::service::Routes;
 use crate::actors::Nodes;
 use crate::admission::Admission;
 use crate::log::Log;
+use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::{Streams, updates::Updates};
 
@@ -59,9 +67,12 @@ use access::Access;
 use boot_config::BootConfigEdge;
 use confirmation::Confirmation;
 use enrollment::EnrollmentEdge;
+use event::EventEdge;
 use measured::Measured;
 use node::NodeEdge;
+use operator::OperatorEdge;
 use serve::{AgentServices, Routed, Services, serve};
+use status::StatusEdge;
 use vcluster::VClusterEdge;
 
 /// The largest request; a CSR of 64 KB must get a clear refusal, more is cut off.
@@ -98,8 +109,12 @@ pub struct Edge {
     pub overlays: Overlays,
     /// Who may go on to them.
     pub admission: Arc<Admission>,
+    /// Those who command.
+    pub operators: Operators,
     /// The domain.
     pub domain_id: DomainId,
+    /// This journal.
+    pub journal_id: JournalId,
     /// The agents' listeners of all journals, as agents are told.
     pub endpoints: Arc<[String]>,
     /// Whether server reflection is answered.
@@ -205,12 +220,31 @@ async fn operator_services(edge: &Edge) -> Result<Routed, EdgeError> {
         log: edge.log.clone(),
         overlays: edge.overlays.clone(),
     });
+    let access = Access::new(edge.log.clone());
+    let operators = OperatorServiceServer::new(OperatorEdge {
+        access: access.clone(),
+        log: edge.log.clone(),
+        operators: edge.operators.clone(),
+    });
+    let status = StatusServiceServer::new(StatusEdge {
+        access: access.clone(),
+        log: edge.log.clone(),
+        domain_id: edge.domain_id.clone(),
+        journal_id: edge.journal_id.clone(),
+    });
+    let events = EventServiceServer::new(EventEdge { access, log: edge.log.clone() });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<NodeServiceServer<NodeEdge>>().await;
+    health.set_serving::<OperatorServiceServer<OperatorEdge>>().await;
+    health.set_serving::<StatusServiceServer<StatusEdge>>().await;
+    health.set_serving::<EventServiceServer<EventEdge>>().await;
     health.set_serving::<VClusterServiceServer<VClusterEdge>>().await;
     let routes = Routes::new(health_service)
         .add_service(nodes.max_decoding_message_size(LARGEST_BATCH))
-        .add_service(vclusters.max_decoding_message_size(LARGEST_OVERLAY));
+        .add_service(vclusters.max_decoding_message_size(LARGEST_OVERLAY))
+        .add_service(operators.max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(status)
+        .add_service(events);
     Ok(Routed(with_reflection(routes, edge.reflection)?.prepare()))
 }
 

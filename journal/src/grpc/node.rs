@@ -196,7 +196,8 @@ fn broke(status: &Status) -> pb::BatchRow {
     pb::BatchRow { outcome: Outcome::Failed.into(), reason, message }
 }
 
-fn remark(name: &str, text: &str) -> Result<Option<Remark>, Status> {
+/// Salts what an operator said, so that it can be erased (R4). None: nothing was said.
+pub(super) fn remark(name: &str, text: &str) -> Result<Option<Remark>, Status> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -166,7 +166,7 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
             return Err(wrong(None));
         }
         let last = self.store.record(tip.position.seq).map_err(self.unreadable)?;
-        for at in last.map(|(record, _)| record.streams).unwrap_or_default() {
+        for at in last.map(|(record, ..)| record.streams).unwrap_or_default() {
             let head = self.store.head(&at.name).map_err(self.unreadable)?;
             if (head.version, head.seq) != (at.version, tip.position.seq) {
                 return Err(wrong(Some(&keys::head(&at.name))));

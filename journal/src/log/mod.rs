@@ -289,7 +289,13 @@ impl Log {
 
     /// A fact with the remarks that were not erased.
     pub fn record(&self, seq: u64) -> Result<Option<(Record, Vec<Remark>)>, ReadError> {
-        self.read(|store| store.record(seq))
+        Ok(self.read(|store| store.record(seq))?.map(|(record, remarks, _)| (record, remarks)))
+    }
+
+    /// A fact as operators are told it.
+    pub fn fact_json(&self, seq: u64) -> Result<Option<serde_json::Value>, ReadError> {
+        let told = self.read(|store| store.record(seq))?;
+        Ok(told.map(|(record, remarks, chain)| events::fact_json::to_json(&record, &remarks, &chain)))
     }
 
     fn read<T>(&self, read: impl FnOnce(&Store) -> Result<T, StoreError>) -> Result<T, ReadError> {

@@ -184,7 +184,7 @@ impl<'a> Draft<'a> {
         version: u64,
     ) -> Result<Option<(events::vocabulary::AppendId, u64)>, StoreError> {
         let Some(seq) = self.store.subject(subject, version)? else { return Ok(None) };
-        Ok(self.store.record(seq)?.map(|(record, _)| (record.append_id, record.seq)))
+        Ok(self.store.record(seq)?.map(|(record, ..)| (record.append_id, record.seq)))
     }
 }
 

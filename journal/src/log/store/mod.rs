@@ -14,7 +14,7 @@ pub(super) mod state_machine;
 use std::path::Path;
 use std::sync::Arc;
 
-use events::codec::{StoredValue, decode_body, keys};
+use events::codec::{Chain, StoredValue, decode_body, keys};
 use events::fact::Record;
 use events::stream::StreamName;
 use events::vocabulary::{OverlayHash, Remark};
@@ -145,12 +145,12 @@ impl Store {
         Ok(place.as_deref().and_then(keys::seq))
     }
 
-    /// A fact, with the remarks that were not erased.
-    pub(super) fn record(&self, seq: u64) -> Result<Option<(Record, Vec<Remark>)>, StoreError> {
+    /// A fact, with the remarks that were not erased and its link of the chain.
+    pub(super) fn record(&self, seq: u64) -> Result<Option<(Record, Vec<Remark>, Chain)>, StoreError> {
         let Some(value) = self.get(keys::FACTS, keys::fact(seq))? else { return Ok(None) };
         let read = || {
             let value = StoredValue::parse(&value)?;
-            Ok(Some((decode_body(value.body)?, value.remarks()?)))
+            Ok(Some((decode_body(value.body)?, value.remarks()?, value.chain)))
         };
         read().map_err(|source| StoreError::Decode { what: "a fact", source })
     }

@@ -1,14 +1,14 @@
-//! A fact as one flat JSON object (contract: Facts). Called by `history -o json`, later by exports.
+//! A fact as one flat JSON object (contract: Facts). Journals tell it to operators, auditors read it of a log.
 //!
 //! The envelope's fields and the fact's own lie side by side, with `type` and the subject's id. Where the fact holds the
 //! hash of a personal remark, the field has the text, null once it is erased, and `…_sha256` beside it has the hash.
 //!
 //! **Invariant:** no field of a fact is lost and none covers another.
 
-use events::codec::Chain;
-use events::fact::{Fact, Record};
-use events::vocabulary::{Remark, RemarkHash};
-use events::{domain, node, operator};
+use crate::codec::Chain;
+use crate::fact::{Fact, Record};
+use crate::vocabulary::{Remark, RemarkHash};
+use crate::{domain, node, operator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 

@@ -1,11 +1,11 @@
 //! Every type of fact, as JSON.
 
-use events::authority::{self, Announced};
-use events::certificate::Certificate;
-use events::domain::Created;
-use events::node::{Cause, DeactivationCause, RevocationCause, Supersession};
-use events::stream::StreamVersion;
-use events::vocabulary::{
+use crate::authority::{self, Announced};
+use crate::certificate::Certificate;
+use crate::domain::Created;
+use crate::node::{Cause, DeactivationCause, RevocationCause, Supersession};
+use crate::stream::StreamVersion;
+use crate::vocabulary::{
     AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareIdentity, JoinTokenId, KeyHash, Labels,
     LogId, Principal, Role, SecretHash, Serial, Timestamp,
 };

@@ -1,0 +1,114 @@
+//! EventService: the log as operators read it (contract: `pact events tail`).
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use events::vocabulary::{NodeId, Verb};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use proto::convert::field;
+use proto::pb;
+use proto::pb::event_service_server::EventService;
+use serde_json::Value;
+use tonic::{Request, Response, Status};
+
+use crate::log::Log;
+
+use super::access::{Access, Admitted, Call};
+use super::refusal::broken;
+
+/// Facts that are told if none is asked for in particular.
+const LAST: u64 = 20;
+/// How often a stream that follows looks for new facts: a person reads it.
+const LOOK: Duration = Duration::from_millis(200);
+/// Facts that are read before others get their turn.
+const AT_ONCE: u64 = 256;
+
+/// See the module.
+pub struct EventEdge {
+    /// Who may call.
+    pub access: Access,
+    /// The log.
+    pub log: Log,
+}
+
+type Told = Pin<Box<dyn Stream<Item = Result<pb::TailEventsResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl EventService for EventEdge {
+    type TailEventsStream = Told;
+
+    async fn tail_events(&self, request: Request<pb::TailEventsRequest>) -> Result<Response<Told>, Status> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
+        let wire = request.into_inner();
+        let node = Some(wire.node_id.as_str()).filter(|id| !id.is_empty()).map(field::node_id).transpose()?;
+        let last = self.log.views().seq;
+        let next = match (wire.from_seq, &node) {
+            (Some(seq), _) => seq.max(1),
+            (None, Some(_)) => 1,
+            (None, None) => last.saturating_sub(LAST - 1).max(1),
+        };
+        let until = (!wire.follow).then_some(last);
+        let tail = Tail { log: self.log.clone(), admitted, node, next, until };
+        Ok(Response::new(Box::pin(unfold(Some(tail), next_fact))))
+    }
+}
+
+/// Where a reader stands.
+struct Tail {
+    log: Log,
+    admitted: Admitted,
+    node: Option<NodeId>,
+    next: u64,
+    /// The last fact that is told; none: it goes on.
+    until: Option<u64>,
+}
+
+async fn next_fact(tail: Option<Tail>) -> Option<(Result<pb::TailEventsResponse, Status>, Option<Tail>)> {
+    let mut tail = tail?;
+    loop {
+        let last = tail.until.unwrap_or_else(|| tail.log.views().seq);
+        let pause = last.min(tail.next.saturating_add(AT_ONCE));
+        while tail.next <= pause {
+            let seq = tail.next;
+            tail.next += 1;
+            match tail.look(seq) {
+                Ok(Some(json)) => return Some((Ok(pb::TailEventsResponse { seq, json }), Some(tail))),
+                Ok(None) => {}
+                Err(status) => return Some((Err(status), None)),
+            }
+        }
+        if tail.next <= last {
+            tokio::task::yield_now().await;
+        } else if tail.until.is_some() {
+            return None;
+        } else {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl Tail {
+    /// The fact at this place, if it is asked for and the caller may see it.
+    fn look(&self, seq: u64) -> Result<Option<String>, Status> {
+        let fact = self.log.fact_json(seq).map_err(|error| broken(&error))?;
+        let fact = fact.filter(|fact| self.wants(fact) && self.sees(fact));
+        Ok(fact.map(|fact| fact.to_string()))
+    }
+
+    fn wants(&self, fact: &Value) -> bool {
+        self.node.as_ref().is_none_or(|node| fact["node_id"] == node.as_str())
+    }
+
+    /// A node's facts for whom the node is visible now; a vCluster's for whom it is; all others for administrators.
+    fn sees(&self, fact: &Value) -> bool {
+        if let Some(id) = fact["node_id"].as_str().and_then(|id| id.parse::<NodeId>().ok()) {
+            let views = self.log.views();
+            return views.registry.node(&id).is_some_and(|node| self.admitted.sees(node.state.vcluster()));
+        }
+        match fact["vcluster"].as_str().and_then(|id| id.parse().ok()) {
+            Some(vcluster) => self.admitted.sees(Some(&vcluster)),
+            None => self.admitted.sees(None),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! StatusService: how the domain is (contract: `pact status`, `pact authority list`).
+
+use events::node::State;
+use events::vocabulary::{DomainId, JournalId, Timestamp, Verb};
+use proto::convert::operator;
+use proto::pb;
+use proto::pb::status_service_server::StatusService;
+use tonic::{Request, Response, Status};
+
+use crate::clock;
+use crate::log::Log;
+
+use super::access::{Access, Admitted, Call};
+use super::walk;
+
+/// See the module.
+pub struct StatusEdge {
+    /// Who may call.
+    pub access: Access,
+    /// The log's views.
+    pub log: Log,
+    /// The domain.
+    pub domain_id: DomainId,
+    /// This journal.
+    pub journal_id: JournalId,
+}
+
+#[tonic::async_trait]
+impl StatusService for StatusEdge {
+    async fn status(&self, request: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
+        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let last_seq = self.log.views().seq;
+        let counted = self.count(&admitted, clock::now()).await;
+        let own = self.journal_id.to_string();
+        let leads = self.log.raft().leads;
+        let views = self.log.views();
+        let live = views.authorities.iter().filter(|(_, known)| !retired(&known.state)).count();
+        let mut warnings = vec![];
+        if counted.stuck > 0 {
+            warnings.push(format!(
+                "{} nodes have not used their certificate for more than 10 minutes: pact node list --stuck",
+                counted.stuck
+            ));
+        }
+        if !leads {
+            warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());
+        }
+        Ok(Response::new(pb::StatusResponse {
+            domain_id: self.domain_id.to_string(),
+            leader: if leads { own.clone() } else { String::new() },
+            journals: vec![own],
+            nodes: Some(counted.nodes),
+            last_seq,
+            authorities: live as u64,
+            warnings,
+        }))
+    }
+
+    async fn list_authorities(
+        &self,
+        request: Request<pb::ListAuthoritiesRequest>,
+    ) -> Result<Response<pb::ListAuthoritiesResponse>, Status> {
+        self.access.admit(&request, Call::Operate(Verb::Read))?;
+        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let views = self.log.views();
+        let told = views.authorities.iter().filter_map(|(id, known)| {
+            let announced = known.state.announced()?;
+            Some(operator::authority(*id, announced, retired(&known.state)))
+        });
+        let authorities = told.collect();
+        Ok(Response::new(pb::ListAuthoritiesResponse { authorities, seq: views.seq }))
+    }
+}
+
+/// The nodes that a caller sees.
+#[derive(Default)]
+struct Counted {
+    nodes: pb::NodeCounts,
+    stuck: u64,
+}
+
+impl StatusEdge {
+    async fn count(&self, admitted: &Admitted, now: Timestamp) -> Counted {
+        let mut counted = Counted::default();
+        walk::all_nodes(&self.log, |_, node| {
+            if !admitted.sees(node.state.vcluster()) {
+                return;
+            }
+            match &node.state {
+                State::Unknown => {}
+                State::Registered { .. } => counted.nodes.registered += 1,
+                State::Active { .. } => counted.nodes.active += 1,
+                State::Inactive { .. } => counted.nodes.inactive += 1,
+                State::Revoked { .. } => counted.nodes.revoked += 1,
+            }
+            counted.stuck += u64::from(node.state.is_stuck(now));
+        })
+        .await;
+        counted
+    }
+}
+
+fn retired(state: &events::authority::State) -> bool {
+    matches!(state, events::authority::State::Retired(_))
+}
