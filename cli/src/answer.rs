@@ -17,7 +17,12 @@ use proto::{
 };
 use serde::Serialize;
 
-use crate::{node::batch::Report, table};
+use crate::{
+    node::batch::Report,
+    operator::OperatorJson,
+    status::{AuthorityJson, StatusJson},
+    table,
+};
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -55,6 +60,27 @@ pub enum Answer {
         /// The log's last fact that they show.
         seq: u64,
     },
+    /// The operator that was looked at or changed.
+    Operator(Box<OperatorJson>),
+    /// Operators in the order of their names.
+    Operators {
+        /// The operators.
+        operators: Vec<OperatorJson>,
+        /// The log's last fact that they show.
+        seq: u64,
+    },
+    /// How the domain is.
+    Status(Box<StatusJson>),
+    /// Authorities in the order of their ids, which is that of their announcement.
+    Authorities {
+        /// The authorities.
+        authorities: Vec<AuthorityJson>,
+        /// The log's last fact that they show.
+        seq: u64,
+    },
+    /// All was printed on the way.
+    #[serde(skip)]
+    Printed,
     /// An overlay, printed as it is in any form of output.
     #[serde(skip)]
     Bytes(Vec<u8>),
@@ -108,6 +134,11 @@ impl Answer {
             | Self::Nodes { .. }
             | Self::VCluster(_)
             | Self::VClusters { .. }
+            | Self::Operator(_)
+            | Self::Operators { .. }
+            | Self::Status(_)
+            | Self::Authorities { .. }
+            | Self::Printed
             | Self::Bytes(_) => None,
         }
     }
@@ -126,6 +157,9 @@ impl Answer {
     }
 
     fn write(&self, output: Output, to: &mut dyn Write) -> io::Result<()> {
+        if let Self::Printed = self {
+            return Ok(());
+        }
         if let Self::Bytes(bytes) = self {
             to.write_all(bytes)?;
             return to.flush();
@@ -147,6 +181,11 @@ impl Answer {
             Self::VClusters { vclusters, domain_default, .. } => {
                 table::of_vclusters(vclusters, domain_default.as_deref())
             }
+            Self::Operator(operator) => table::of_operators(std::slice::from_ref(operator)),
+            Self::Operators { operators, .. } => table::of_operators(operators),
+            Self::Status(status) => table::of_status(status),
+            Self::Authorities { authorities, .. } => table::of_authorities(authorities),
+            Self::Printed => String::new(),
             Self::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         }
     }

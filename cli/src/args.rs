@@ -24,7 +24,7 @@ use proto::{
 use crate::{
     answer::{Answer, Output},
     connection::Journals,
-    duration, node, vcluster,
+    duration, events, node, operator, status, vcluster,
 };
 
 const EXAMPLES: &str = "\
@@ -37,6 +37,9 @@ Examples:
   pact node enroll --batch nodes.csv
   pact node inspect compute-042 -o json
   pact vcluster set prod --overlay prod.tar
+  pact operator create alice --role pact-platform-admin --out alice.pem
+  pact status
+  pact events tail --follow
 
 Exit codes:
   0  done
@@ -67,6 +70,21 @@ pub enum Noun {
     /// What the nodes are configured by
     #[command(subcommand)]
     Vcluster(vcluster::Verb),
+
+    /// Those who command the domain
+    #[command(subcommand)]
+    Operator(operator::Verb),
+
+    /// The authorities that sign certificates
+    #[command(subcommand)]
+    Authority(status::AuthorityVerb),
+
+    /// What happened
+    #[command(subcommand)]
+    Events(events::Verb),
+
+    /// The domain in a few numbers
+    Status(status::ShowStatus),
 }
 
 impl Noun {
@@ -78,6 +96,10 @@ impl Noun {
         match self {
             Self::Node(verb) => verb.run(journals).await,
             Self::Vcluster(verb) => verb.run(journals, output).await,
+            Self::Operator(verb) => verb.run(journals).await,
+            Self::Authority(verb) => verb.run(journals).await,
+            Self::Events(verb) => verb.run(journals, output).await,
+            Self::Status(show) => show.run(journals).await,
         }
     }
 }
@@ -160,7 +182,8 @@ impl Global {
             return Err(Failure::Usage(format!("give {}", missing.join("; give "))));
         };
         let endpoints = endpoints.into_iter().map(address).collect::<Result<_, _>>()?;
-        Ok(Journals::new(endpoints, Trust::read(ca)?, Credential::read(credential)?, self.timeout))
+        let own = Credential::read(credential)?;
+        Ok(Journals::new(endpoints, Trust::read(ca)?, own, self.timeout).reading(credential))
     }
 }
 

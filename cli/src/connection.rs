@@ -10,17 +10,22 @@
 //! **Invariant:** [`Journals::ask`], [`Journals::session`] and [`Session::ask`] each end within the timeout, whatever the
 //! other side does or leaves.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use proto::channel::Channel;
 use proto::{
     channel::{ConnectError, Connection, JournalAddress},
     outcome::Failure,
-    pb::{node_service_client::NodeServiceClient, v_cluster_service_client::VClusterServiceClient},
+    pb::{
+        event_service_client::EventServiceClient, node_service_client::NodeServiceClient,
+        operator_service_client::OperatorServiceClient, status_service_client::StatusServiceClient,
+        v_cluster_service_client::VClusterServiceClient,
+    },
     pem_file::{Credential, Trust},
 };
 use tokio::time;
-use tonic::{Response, Status};
+use tonic::{Response, Status, Streaming};
 
 /// The largest answer that is taken. A node takes some 400 bytes, so this is half a million nodes; the 4 MiB that tonic
 /// takes by itself end at ten thousand.
@@ -30,6 +35,28 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub type Nodes = NodeServiceClient<Channel>;
 /// Questions about vClusters.
 pub type VClusters = VClusterServiceClient<Channel>;
+
+/// Questions about operators.
+pub type Operators = OperatorServiceClient<Channel>;
+/// Questions about the domain.
+pub type Domain = StatusServiceClient<Channel>;
+/// Questions about what happened.
+pub type Events = EventServiceClient<Channel>;
+
+/// Asks about operators.
+pub fn operators(channel: Channel) -> Operators {
+    Operators::new(channel)
+}
+
+/// Asks about the domain.
+pub fn status(channel: Channel) -> Domain {
+    Domain::new(channel)
+}
+
+/// Asks about what happened.
+pub fn events(channel: Channel) -> Events {
+    Events::new(channel)
+}
 
 /// Asks about nodes.
 pub fn nodes(channel: Channel) -> Nodes {
@@ -47,6 +74,7 @@ pub struct Journals {
     endpoints: Vec<JournalAddress>,
     trust: Trust,
     credential: Credential,
+    credential_file: Option<PathBuf>,
     timeout: Duration,
 }
 
@@ -58,7 +86,19 @@ impl Journals {
         credential: Credential,
         timeout: Duration,
     ) -> Self {
-        Self { endpoints, trust, credential, timeout }
+        Self { endpoints, trust, credential, credential_file: None, timeout }
+    }
+
+    /// From which file the credential was read.
+    #[must_use]
+    pub fn reading(mut self, credential: &Path) -> Self {
+        self.credential_file = Some(credential.to_owned());
+        self
+    }
+
+    /// The file of the credential.
+    pub fn credential_file(&self) -> Option<&Path> {
+        self.credential_file.as_deref()
     }
 
     /// Connects to the first journal that answers, and makes one call.
@@ -132,6 +172,22 @@ impl Session {
         call: impl AsyncFnOnce(Channel) -> Result<Response<A>, Status>,
     ) -> Result<A, Failure> {
         self.within(self.timeout, call).await
+    }
+
+    /// The next message of a stream; none at its end.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub async fn next<A>(&self, stream: &mut Streaming<A>) -> Result<Option<A>, Failure> {
+        match time::timeout(self.timeout, stream.message()).await {
+            Ok(next) => next.map_err(|status| self.failure(&status)),
+            Err(_) => Err(Failure::Deadline(format!("{} fell silent", self.connection.address()))),
+        }
+    }
+
+    /// What a status means on this connection.
+    pub fn failure(&self, status: &Status) -> Failure {
+        self.connection.failure(status)
     }
 
     async fn within<A>(

@@ -1,4 +1,4 @@
-//! Spans of time as operators write them: `500ms`, `10s`, `2m`, `1h`.
+//! Spans of time as operators write them: `500ms`, `10s`, `2m`, `1h`, `30d`.
 //!
 //! `args` parses flags with it.
 //!
@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 /// Units and their milliseconds. A unit that ends like a shorter one stands before it.
-const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// A text that is no span of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDuration {
     /// No whole number, or no unit.
-    #[error("write a whole number and its unit: 500ms, 10s, 2m or 1h")]
+    #[error("write a whole number and its unit: 500ms, 10s, 2m, 1h or 30d")]
     Form,
     /// Zero.
     #[error("it must be longer than zero")]
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn a_number_with_its_unit_is_read() {
         for (text, millis) in
-            [("1ms", 1), ("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000)]
+            [("1ms", 1), ("500ms", 500), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("30d", 2_592_000_000)]
         {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }

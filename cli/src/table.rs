@@ -7,7 +7,11 @@
 use comfy_table::{Table, presets};
 use proto::{node_json::NodeJson, vcluster_json::VClusterJson};
 
-use crate::node::batch::Report;
+use crate::{
+    node::batch::Report,
+    operator::OperatorJson,
+    status::{AuthorityJson, StatusJson},
+};
 
 /// Shown where there is nothing.
 const NONE: &str = "-";
@@ -118,6 +122,56 @@ pub fn of_vclusters(vclusters: &[VClusterJson], domain_default: Option<&VCluster
         ]);
     }
     if table.is_empty() { "no vClusters".to_owned() } else { text(table) }
+}
+
+/// Operators, one a row.
+pub fn of_operators(operators: &[OperatorJson]) -> String {
+    let mut table = Table::new();
+    table.set_header(["OPERATOR", "ROLE", "STATE", "CERTIFICATE UNTIL"]);
+    for operator in operators {
+        table.add_row([
+            printable(&operator.operator_id),
+            printable(&operator.role),
+            operator.state.to_owned(),
+            shown(operator.certificate.as_ref().map(|certificate| certificate.not_after)),
+        ]);
+    }
+    text(table)
+}
+
+/// Authorities, one a row.
+pub fn of_authorities(authorities: &[AuthorityJson]) -> String {
+    let mut table = Table::new();
+    table.set_header(["AUTHORITY", "GENERATION", "JOURNAL", "VALID UNTIL", "STATE"]);
+    for authority in authorities {
+        table.add_row([
+            printable(&authority.id),
+            authority.generation.to_string(),
+            printable(&authority.journal_id),
+            authority.not_after.to_string(),
+            if authority.retired { "retired" } else { "live" }.to_owned(),
+        ]);
+    }
+    text(table)
+}
+
+/// The domain, one property a row, and what needs a look.
+pub fn of_status(status: &StatusJson) -> String {
+    let counts = status.nodes;
+    let mut table = Table::new();
+    table.add_rows([
+        property("DOMAIN", [&status.domain_id]),
+        property("LEADER", &status.leader),
+        property("JOURNALS", &status.journals),
+        property("REGISTERED", [counts.registered]),
+        property("ACTIVE", [counts.active]),
+        property("INACTIVE", [counts.inactive]),
+        property("REVOKED", [counts.revoked]),
+        property("LAST FACT", [status.last_seq]),
+        property("AUTHORITIES", [status.authorities]),
+        property("WARNINGS", &status.warnings),
+    ]);
+    text(table)
 }
 
 /// One vCluster, one property a row.
