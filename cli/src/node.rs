@@ -7,6 +7,7 @@
 //! **Invariant:** every change answers with the node as it is afterwards, and a batch with what became of each row.
 
 pub mod batch;
+mod deactivate;
 mod decommission;
 mod enroll;
 mod inspect;
@@ -37,6 +38,8 @@ pub enum Verb {
     Inspect(inspect::Inspect),
     /// Revoke a node and its certificates, and cut its connections
     Revoke(revoke::Revoke),
+    /// Believe a node gone and take its certificate; it may enroll again
+    Deactivate(deactivate::Deactivate),
     /// Take a node out of service for good
     Decommission(decommission::Decommission),
 }
@@ -52,6 +55,7 @@ impl Verb {
             Self::List(list) => list.run(journals).await,
             Self::Inspect(inspect) => inspect.run(journals).await,
             Self::Revoke(revoke) => revoke.run(journals).await,
+            Self::Deactivate(deactivate) => deactivate.run(journals).await,
             Self::Decommission(decommission) => decommission.run(journals).await,
         }
     }
@@ -60,10 +64,10 @@ impl Verb {
 /// A reason that says nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("say why, for those who read the log")]
-struct NoReason;
+pub(crate) struct NoReason;
 
 /// Reads `--reason`: on the wire an empty one is none.
-fn reason(text: &str) -> Result<String, NoReason> {
+pub(crate) fn reason(text: &str) -> Result<String, NoReason> {
     if text.trim().is_empty() { Err(NoReason) } else { Ok(text.to_owned()) }
 }
 

@@ -97,9 +97,8 @@ fn readable(wire: Option<pb::Operator>) -> Result<OperatorJson, Failure> {
     let certificate = if wire.revoked {
         None
     } else {
-        let serial = <[u8; 16]>::try_from(wire.serial.as_slice()).map_err(|_| malformed("serial"))?;
         Some(CertificateJson {
-            serial: Serial::from_bytes(serial).map_err(|_| malformed("serial"))?,
+            serial: wire.serial.parse().map_err(|_| malformed("serial"))?,
             not_before: moment(&wire.not_before, "not_before")?,
             not_after: moment(&wire.not_after, "not_after")?,
         })

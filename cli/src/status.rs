@@ -139,10 +139,9 @@ fn readable(wire: pb::Authority) -> Result<AuthorityJson, Failure> {
     let moment = |at: Option<&prost_types::Timestamp>, field| {
         at.and_then(|at| moment::from_wire(at).ok()).ok_or_else(|| malformed(field))
     };
-    let serial = <[u8; 16]>::try_from(wire.serial.as_slice()).map_err(|_| malformed("serial"))?;
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     Ok(AuthorityJson {
-        serial: Serial::from_bytes(serial).map_err(|_| malformed("serial"))?,
+        serial: wire.serial.parse().map_err(|_| malformed("serial"))?,
         not_before: moment(wire.not_before.as_ref(), "not_before")?,
         not_after: moment(wire.not_after.as_ref(), "not_after")?,
         certificate_pem: pem::encode_config(&pem::Pem::new("CERTIFICATE", wire.certificate), config),

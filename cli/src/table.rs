@@ -230,7 +230,7 @@ fn shown(value: Option<impl ToString>) -> String {
 }
 
 /// The text with its control characters written out.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() { plain.extend(letter.escape_default()) } else { plain.push(letter) }

@@ -263,9 +263,9 @@ impl Operators {
 fn other_admins(views: &Views, id: &OperatorId, now: Timestamp) -> Vec<OperatorId> {
     let could = |state: &State| match state {
         State::Active { role: Role::PlatformAdmin, current } => current.not_after > now,
-        State::Active { role: Role::Ops(_) | Role::Viewer(_), .. } | State::Unknown | State::Revoked { .. } => {
-            false
-        }
+        State::Active { role: Role::Ops(_) | Role::Viewer(_), .. }
+        | State::Unknown
+        | State::Revoked { .. } => false,
     };
     let others = views.operators.iter().filter(|(other, operator)| *other != id && could(&operator.state));
     others.map(|(other, _)| other.clone()).take(MOST_ADMINS).collect()

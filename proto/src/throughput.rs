@@ -27,11 +27,18 @@ struct SchedAttr {
     period: u64,
 }
 
-/// Asks for long turns for the calling thread, whose niceness stays. Threads that it starts afterwards inherit them.
+/// Asks for long turns for the calling thread, whose niceness stays, unless it has another policy than the usual one. Threads that it starts afterwards inherit them.
 ///
 /// # Errors
 /// If the system refuses, as some containers do: a pity, no harm.
 pub fn prefer() -> io::Result<()> {
+    // SAFETY: it takes two numbers and touches no memory.
+    #[allow(unsafe_code)]
+    let present = unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) };
+    if present != libc::c_long::from(libc::SCHED_OTHER) {
+        // Whoever runs the process has chosen.
+        return Ok(());
+    }
     let attr = SchedAttr {
         size: size_of::<SchedAttr>() as u32,
         policy: SCHED_BATCH,
@@ -63,7 +70,11 @@ mod tests {
     fn the_calling_thread_becomes_a_batch_thread_and_keeps_its_niceness() {
         std::thread::spawn(|| {
             let before = rustix::process::getpriority_process(None).unwrap();
-            prefer().unwrap();
+            match prefer() {
+                // Some containers refuse it.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return,
+                preferred => preferred.unwrap(),
+            }
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
             // proc(5): fields are counted from 1; after the name, which ends with `)`, comes the third.
             let policy = stat.rsplit_once(") ").unwrap().1.split(' ').nth(41 - 3).unwrap().to_owned();

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::fact_text;
 use crate::history::{HistoryError, Told, history};
 use crate::reader::OpenError;
 use crate::verify::{Report, VerifyError, verify};
-use crate::fact_text;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -15,6 +15,8 @@ const EXAMPLES: &str = "\
 Examples:
   pact node list
   pact node list --state registered
+  pact node list --vcluster prod
+  pact node list --stuck
   pact node list -o json | jq -r '.nodes[] | select(.confirmed | not) | .node_id'";
 
 /// Shows the nodes.
@@ -24,6 +26,18 @@ pub struct List {
     /// Only nodes in this state
     #[arg(long, value_enum)]
     state: Option<State>,
+
+    /// Only nodes of this vCluster
+    #[arg(long, value_name = "VCLUSTER", conflicts_with = "unassigned")]
+    vcluster: Option<String>,
+
+    /// Only nodes in no vCluster
+    #[arg(long)]
+    unassigned: bool,
+
+    /// Only nodes that have not used their certificate for more than 10 minutes
+    #[arg(long)]
+    stuck: bool,
 }
 
 /// The states of a node (design §5).
@@ -52,7 +66,13 @@ impl List {
 
     fn request(self) -> ListNodesRequest {
         let state = self.state.map_or(NodeState::Unspecified, NodeState::from);
-        ListNodesRequest { state: state.into(), min_seq: None }
+        ListNodesRequest {
+            state: state.into(),
+            min_seq: None,
+            vcluster_id: self.vcluster.unwrap_or_default(),
+            unassigned: self.unassigned,
+            stuck: self.stuck,
+        }
     }
 }
 
@@ -73,7 +93,8 @@ mod tests {
 
     #[test]
     fn the_filter_names_the_state_and_without_it_all_are_asked_for() {
-        assert_eq!(List { state: None }.request().state(), NodeState::Unspecified);
+        let list = |state| List { state, vcluster: None, unassigned: false, stuck: false };
+        assert_eq!(list(None).request().state(), NodeState::Unspecified);
         for (name, asked) in [
             ("registered", NodeState::Registered),
             ("active", NodeState::Active),
@@ -81,7 +102,7 @@ mod tests {
             ("revoked", NodeState::Revoked),
         ] {
             let state = State::from_str(name, false).unwrap();
-            assert_eq!(List { state: Some(state) }.request().state(), asked);
+            assert_eq!(list(Some(state)).request().state(), asked);
         }
     }
 }

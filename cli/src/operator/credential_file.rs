@@ -31,19 +31,24 @@ impl Draft {
     /// # Errors
     /// If the file exists and is another one than `present`, cannot be made, or there are no random numbers.
     pub fn new(path: &Path, present: Option<&Path>) -> Result<Self, Failure> {
-        let same = |other: &Path| fs::canonicalize(path).is_ok_and(|own| fs::canonicalize(other).ok() == Some(own));
+        let same =
+            |other: &Path| fs::canonicalize(path).is_ok_and(|own| fs::canonicalize(other).ok() == Some(own));
         if fs::symlink_metadata(path).is_ok() && !present.is_some_and(same) {
             return Err(Failure::Usage(format!("{} exists; choose another --out", path.display())));
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.new", std::process::id()));
         let temporary = path.with_file_name(name);
-        let unwritable = |error: io::Error| Failure::Usage(format!("cannot write {}: {error}", path.display()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(unwritable)?;
+        let unwritable =
+            |error: io::Error| Failure::Usage(format!("cannot write {}: {error}", path.display()));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(unwritable)?;
         match request() {
-            Ok((key, csr)) => {
-                Ok(Self { path: path.to_owned(), temporary, file, key, csr, settled: false })
-            }
+            Ok((key, csr)) => Ok(Self { path: path.to_owned(), temporary, file, key, csr, settled: false }),
             Err(error) => {
                 fs::remove_file(&temporary).ok();
                 Err(Failure::other(format!("a key could not be made: {error}")))

@@ -178,6 +178,13 @@ impl NodeService for Service {
         absent()
     }
 
+    async fn deactivate_node(
+        &self,
+        _: Request<pb::DeactivateNodeRequest>,
+    ) -> Answered<pb::DeactivateNodeResponse> {
+        absent()
+    }
+
     async fn decommission_node(
         &self,
         _: Request<pb::DecommissionNodeRequest>,

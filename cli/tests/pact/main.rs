@@ -17,6 +17,8 @@ mod node;
 #[cfg(test)]
 mod odd_answers;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod vcluster;
 
 use std::{collections::BTreeSet, process::Output};

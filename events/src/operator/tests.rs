@@ -53,7 +53,7 @@ fn renew(over: u8, key: KeyClaim) -> Command {
 }
 
 fn revoke() -> Command {
-    Command::Revoke { reason: None }
+    Command::Revoke { reason: None, another_admin: true }
 }
 
 fn is_active() -> Vec<Event> {
@@ -85,6 +85,16 @@ fn an_operator_is_revoked_with_the_current_certificate() {
     check(&is_active(), revoke(), Ok(Some(operator_revoked(50))));
     check(&[operator_created(50, 0), operator_renewed(51, 0, 50)], revoke(), Ok(Some(operator_revoked(51))));
     check(&is_revoked(), revoke(), Ok(None));
+}
+
+#[test]
+fn the_last_administrator_is_not_revoked_but_others_are() {
+    let alone = Command::Revoke { reason: None, another_admin: false };
+    check(&is_active(), alone.clone(), Err(Rejection::LastAdmin));
+    check(&is_revoked(), alone.clone(), Ok(None));
+    let Event::Created { certificate, der, name, .. } = operator_created(50, 0) else { unreachable!() };
+    let viewer = Event::Created { role: "pact-viewer-prod".parse().unwrap(), certificate, der, name };
+    check(&[viewer], alone, Ok(Some(operator_revoked(50))));
 }
 
 #[test]

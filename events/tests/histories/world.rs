@@ -142,7 +142,7 @@ impl World {
                 self.operator_command(&desk, stale, &id, command);
             }
             Action::RevokeOperator { operator } => {
-                let command = operator::Command::Revoke { reason: None };
+                let command = operator::Command::Revoke { reason: None, another_admin: true };
                 self.operator_command(&desk, stale, &operator_id(*operator), command);
             }
             Action::Wait { secs } => self.now = self.now.plus(Duration::from_secs(*secs)),

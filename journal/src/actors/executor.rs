@@ -11,7 +11,8 @@ use events::fact::Fact;
 use events::node::{Decision, Event, Issue, Rejection};
 use events::stream::{StreamName, StreamVersion};
 use events::vocabulary::{
-    AppendId, Assurance, AuthorityId, Der, DomainId, JournalId, NodeId, Remark, Serial, Timestamp, VClusterId,
+    AppendId, Assurance, AuthorityId, Der, DomainId, JournalId, NodeId, Principal, Remark, Serial, Timestamp,
+    VClusterId,
 };
 
 use crate::authority::{Csr, IssueError, Pool};
@@ -48,7 +49,7 @@ impl Executor {
             let terms = self.terms()?;
             let now = terms.now;
             let proposal = loop {
-                match self.propose(node, &request.order, terms.clone())? {
+                match self.propose(node, request, terms.clone())? {
                     Some(proposal) => break proposal,
                     None => tokio::task::yield_now().await,
                 }
@@ -65,14 +66,18 @@ impl Executor {
 
     /// Decides an order and does nothing.
     pub fn rehearse(&self, node: &NodeId, request: &Request) -> Result<Answer, AskError> {
-        self.propose(node, &request.order, self.terms()?)?;
+        self.propose(node, request, self.terms()?)?;
         Ok(Answer::Settled { seq: self.log.views().seq })
     }
 
     /// None: the views are about to change; ask again.
-    fn propose(&self, node: &NodeId, order: &Order, terms: Terms) -> Result<Option<Proposal>, AskError> {
-        let now = terms.now;
+    fn propose(&self, node: &NodeId, request: &Request, terms: Terms) -> Result<Option<Proposal>, AskError> {
+        let (now, order) = (terms.now, &request.order);
         let views = self.log.views();
+        if let Principal::Operator(id) = &request.principal {
+            let asker = views.operators.get(id).and_then(|operator| operator.state.role());
+            asker.ok_or(AskError::AskerGone)?;
+        }
         // The views forget who had a key; how often it was claimed stands in the log. Both must be of one moment, or a
         // claim that is stored and not folded yet would look like a key that was released.
         let key_version = match key_of(order) {
@@ -80,7 +85,8 @@ impl Executor {
             None => Some(0),
         };
         let Some(key_version) = key_version else { return Ok(None) };
-        let proposed = propose(&views, &self.domain_id, node, order, key_version, terms);
+        let proposed =
+            propose(&views, &self.domain_id, node, (order, &request.principal), key_version, terms);
         proposed.map(Some).map_err(|rejection| match (&rejection, unreadable(order)) {
             (Rejection::CsrInvalid, Some(error)) => AskError::Csr(error.clone()),
             _ => AskError::Rejected { rejection, at: now },
@@ -221,7 +227,8 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Renew { .. }
         | Order::Confirm { .. }
         | Order::Goodbye { .. }
-        | Order::Due { .. } => None,
+        | Order::Due { .. }
+        | Order::Deactivate => None,
     }
 }
 
@@ -235,6 +242,7 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         | Order::Confirm { .. }
         | Order::Goodbye { .. }
         | Order::Due { .. }
+        | Order::Deactivate
         | Order::Revoke { .. } => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),
     }
 }

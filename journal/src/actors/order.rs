@@ -71,6 +71,8 @@ pub enum Order {
         /// How long a node may be away.
         grace: Duration,
     },
+    /// Take the node's certificate and believe it gone, until it enrolls again.
+    Deactivate,
     /// End the enrollment.
     Revoke {
         /// In peace or not.
@@ -158,4 +160,7 @@ pub enum AskError {
     /// No authority is ready to sign.
     #[error("no authority is ready to sign")]
     NoAuthority,
+    /// Who asks was revoked since (R1).
+    #[error("the operator who asks was revoked meanwhile")]
+    AskerGone,
 }

@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 
 use events::certificate::Terms;
 use events::fact::Fact;
-use events::node::{Command, Decision, Enroll, Group, Register, Rejection, Renew, State, decide, due};
+use events::node::{
+    Command, DeactivationCause, Decision, Enroll, Group, Register, Rejection, Renew, State, decide, due,
+};
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
-use events::vocabulary::{DomainId, KeyHash, NodeId};
+use events::vocabulary::{DomainId, KeyHash, NodeId, Principal};
 
 use crate::authority::{Csr, CsrError};
 
@@ -32,6 +34,7 @@ pub fn key_of(order: &Order) -> Option<KeyHash> {
         | Order::Confirm { .. }
         | Order::Goodbye { .. }
         | Order::Due { .. }
+        | Order::Deactivate
         | Order::Revoke { .. } => None,
     }
 }
@@ -44,23 +47,27 @@ pub fn unreadable(order: &Order) -> Option<&CsrError> {
         | Order::Confirm { .. }
         | Order::Goodbye { .. }
         | Order::Due { .. }
+        | Order::Deactivate
         | Order::Revoke { .. } => None,
     }
 }
 
-/// Decides an order about a node. `key_version` is the version of the claim to the order's key, of the moment of these
+/// Decides an order about a node, of an asker who may still ask. `key_version` is the version of the claim to the order's key, of the moment of these
 /// views.
 pub fn propose(
     views: &Views,
     domain: &DomainId,
     node: &NodeId,
-    order: &Order,
+    (order, principal): (&Order, &Principal),
     key_version: u64,
     terms: Terms,
 ) -> Result<Proposal, Rejection> {
     let unknown = State::Unknown;
     let state = views.registry.node(node).map_or(&unknown, |node| &node.state);
     let mut reads = reads(node, order, &terms);
+    if let Principal::Operator(id) = principal {
+        reads.insert(StreamName::Operator(id.clone()));
+    }
     let decision = match command(views, domain, node, order, terms) {
         Some(command) => decide(node, state, command)?,
         None => Decision::Nothing,
@@ -95,9 +102,11 @@ fn reads(node: &NodeId, order: &Order, terms: &Terms) -> BTreeSet<StreamName> {
             macs.chain([subject]).chain(key).chain(signer).collect()
         }
         Order::Renew { .. } => [subject].into_iter().chain(key).chain(signer).collect(),
-        Order::Confirm { .. } | Order::Goodbye { .. } | Order::Due { .. } | Order::Revoke { .. } => {
-            BTreeSet::from([subject])
-        }
+        Order::Confirm { .. }
+        | Order::Goodbye { .. }
+        | Order::Due { .. }
+        | Order::Deactivate
+        | Order::Revoke { .. } => BTreeSet::from([subject]),
     }
 }
 
@@ -130,6 +139,7 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
         }
         Order::Confirm { serial } => Command::Confirm { serial: *serial, now: terms.now },
         Order::Goodbye { serial } => Command::Goodbye { serial: *serial },
+        Order::Deactivate => Command::Deactivate { cause: DeactivationCause::Operator, now: terms.now },
         Order::Revoke { cause, reason } => Command::Revoke {
             cause: *cause,
             reason: reason.as_ref().map(|remark| remark.hash()),

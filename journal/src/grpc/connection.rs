@@ -84,6 +84,15 @@ impl Connection {
         Self { stream, peer, hold, peer_is_gone: false }
     }
 
+    /// An answer that was given before the end may still be held back beneath: a renewal supersedes the certificate of the
+    /// connection that it leaves by. The second flush sends what the first one held.
+    fn send_what_is_held(&mut self, context: &mut Context<'_>) {
+        for _ in 0..2 {
+            // Whether it leaves or not: the connection ends.
+            let _ = Pin::new(&mut self.stream).poll_flush(context);
+        }
+    }
+
     /// Keeps a place until it closes.
     pub fn keep(&mut self, place: OwnedSemaphorePermit) {
         self.hold.place = Some(place);
@@ -157,6 +166,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.hold.poll_end(context).is_ready() {
+            this.send_what_is_held(context);
             return Poll::Ready(Err(ended()));
         }
         let before = buffer.filled().len();
@@ -171,20 +181,26 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.hold.leash.is_cut() {
+        if this.hold.poll_end(context).is_ready() {
             return Poll::Ready(Err(ended()));
         }
         Pin::new(&mut this.stream).poll_write(context, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        // Also of a peer that never reads: its socket is full, and nothing else would look at the end.
+        if this.hold.poll_end(context).is_ready() {
+            this.send_what_is_held(context);
+            return Poll::Ready(Err(ended()));
+        }
+        Pin::new(&mut this.stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // A peer that has closed reads no farewell: to write one would only make the kernel answer for it.
-        if this.peer_is_gone {
+        if this.peer_is_gone || this.hold.poll_end(context).is_ready() {
             Poll::Ready(Ok(()))
         } else {
             Pin::new(&mut this.stream).poll_shutdown(context)
@@ -197,7 +213,7 @@ impl AsyncWrite for Connection {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.hold.leash.is_cut() {
+        if this.hold.poll_end(context).is_ready() {
             return Poll::Ready(Err(ended()));
         }
         Pin::new(&mut this.stream).poll_write_vectored(context, bytes)

@@ -71,7 +71,7 @@ use event::EventEdge;
 use measured::Measured;
 use node::NodeEdge;
 use operator::OperatorEdge;
-use serve::{AgentServices, Routed, Services, serve};
+use serve::{AgentServices, Manner, Routed, Services, serve};
 use status::StatusEdge;
 use vcluster::VClusterEdge;
 
@@ -81,10 +81,10 @@ const LARGEST_REQUEST: usize = 96 * 1024;
 const LARGEST_BATCH: usize = 4 << 20;
 /// The largest request with an overlay: one that is somewhat too large must get a clear refusal.
 const LARGEST_OVERLAY: usize = 16 << 20;
-/// HTTP/2 streams on one connection of an agent: it has two or three. Each may hold a request's memory.
-const STREAMS_OF_AGENT: u32 = 8;
-/// And on one connection of an operator's tool.
-const STREAMS_OF_OPERATOR: u32 = 128;
+/// Connections of agents: two or three calls each.
+const OF_AGENTS: Manner = Manner { streams: 8, spawns: false };
+/// Connections of operators' tools.
+const OF_OPERATORS: Manner = Manner { streams: 128, spawns: true };
 /// A call must be read and answered by then; a stream must be opened. A body that never ends holds its memory so long.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// A client that does not answer pings for so long is gone: its connection must not keep its memory.
@@ -150,8 +150,8 @@ impl Listeners {
         let for_operators = operator_services(edge).await?;
         let (agents, operators) = (acceptor.0.accept(agents), acceptor.1.accept(operators));
         let servers = vec![
-            tokio::spawn(serve(agents, for_agents, STREAMS_OF_AGENT, stopping.clone())),
-            tokio::spawn(serve(operators, for_operators, STREAMS_OF_OPERATOR, stopping)),
+            tokio::spawn(serve(agents, for_agents, OF_AGENTS, stopping.clone())),
+            tokio::spawn(serve(operators, for_operators, OF_OPERATORS, stopping)),
         ];
         Ok(Self { stop, connections, servers })
     }

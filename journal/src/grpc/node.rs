@@ -1,8 +1,8 @@
 //! NodeService: what operators order and see (contract: `pact node …`).
 
-use events::node::{Rejection, RevocationCause};
+use events::node::{Rejection, RevocationCause, State};
 use events::views::Views;
-use events::vocabulary::{DomainId, NodeId, Remark, Verb};
+use events::vocabulary::{DomainId, NodeId, Remark, VClusterId, Verb};
 use futures_util::future::join_all;
 use proto::convert::{field, hardware, node};
 use proto::pb;
@@ -76,10 +76,26 @@ impl NodeService for NodeEdge {
         let wire = request.into_inner();
         let filter = pb::NodeState::try_from(wire.state).map_err(|error| field::invalid("state", error))?;
         walk::check_seq(&self.log, wire.min_seq)?;
+        let group = Some(wire.vcluster_id.as_str()).filter(|id| !id.is_empty());
+        let group: Option<VClusterId> = group.map(|id| field::parsed("vcluster_id", id)).transpose()?;
+        if group.is_some() && wire.unassigned {
+            return Err(field::invalid(
+                "unassigned",
+                "a node of a vCluster is assigned: ask for one of both",
+            )
+            .into());
+        }
         let seq = self.log.views().seq;
         let (mut nodes, now) = (Vec::new(), clock::now());
+        let wanted = |state: &State| {
+            let vcluster = state.vcluster();
+            node::passes(filter, state)
+                && (group.is_none() || vcluster == group.as_ref())
+                && !(wire.unassigned && vcluster.is_some())
+                && !(wire.stuck && !state.is_stuck(now))
+        };
         walk::all_nodes(&self.log, |id, one| {
-            if admitted.sees(one.state.vcluster()) && node::passes(filter, &one.state) {
+            if admitted.sees(one.state.vcluster()) && wanted(&one.state) {
                 let last_seen = self.streams.last_seen(id, now);
                 nodes.push(node::to_wire(&self.domain_id, id, one, last_seen));
             }
@@ -115,6 +131,16 @@ impl NodeService for NodeEdge {
             Order::Revoke { cause: RevocationCause::Revoked, reason: remark("reason", &wire.reason)? };
         let seq = self.order(&id, order, admitted).await?;
         Ok(Response::new(pb::RevokeNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn deactivate_node(
+        &self,
+        request: Request<pb::DeactivateNodeRequest>,
+    ) -> Answered<pb::DeactivateNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
+        let id = field::node_id(&request.into_inner().node_id)?;
+        let seq = self.order(&id, Order::Deactivate, admitted).await?;
+        Ok(Response::new(pb::DeactivateNodeResponse { node: self.show(&id), seq }))
     }
 
     async fn decommission_node(

@@ -82,7 +82,8 @@ impl OperatorService for OperatorEdge {
         self.access.admit(&request, Call::Operate(Verb::Administer))?;
         walk::check_seq(&self.log, request.into_inner().min_seq)?;
         let views = self.log.views();
-        let operators = views.operators.iter().map(|(id, known)| operator::to_wire(id, &known.state)).collect();
+        let operators =
+            views.operators.iter().map(|(id, known)| operator::to_wire(id, &known.state)).collect();
         Ok(Response::new(pb::ListOperatorsResponse { operators, seq: views.seq }))
     }
 

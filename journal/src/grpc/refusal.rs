@@ -23,6 +23,7 @@ pub fn status(error: AskError) -> Status {
         AskError::Overloaded | AskError::Contended => {
             Refusal::new(Reason::Overloaded, error.to_string()).retry_after(BUSY).into()
         }
+        AskError::AskerGone => Refusal::new(Reason::CertificateRequired, error.to_string()).into(),
         AskError::Append(error) => append_failed(error),
         AskError::Interrupted
         | AskError::Sign(_)

@@ -4,20 +4,22 @@
 //! request and routes by a table: two connections and three calls a boot paid for that (docs/performance.md).
 //!
 //! Here are the deadline of a call, the peer in its extensions, and the two services of a storm by their names. All else
-//! goes through tonic's routes. Calls are not spawned, as hyper's examples do: the task of a connection polls them too, so
-//! that an answer needs no other thread and leaves in one segment with what else the connection has to say.
+//! goes through tonic's routes. An agent's calls are not spawned, as hyper's examples do: the task of its connection polls
+//! them too, so that an answer needs no other thread and leaves in one segment with what else the connection has to say.
+//! An operator's calls have tasks of their own: a list of 100,000 nodes must not hold up a revocation beside it.
 //!
-//! **Invariant:** a server ends when all its connections have ended, and a connection takes its calls with it.
+//! **Invariant:** a server ends when all its connections have ended. A connection takes the calls that it polls with it,
+//! each polled at least once; a call that panics ends alone.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
@@ -103,11 +105,20 @@ fn service_of(path: &str) -> &str {
     name.split_once('/').map_or("", |(service, _)| service)
 }
 
+/// How a listener serves its connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// HTTP/2 streams on one connection; each may hold a request's memory.
+    pub streams: u32,
+    /// Whether each call has a task of its own.
+    pub spawns: bool,
+}
+
 /// Serves what is accepted, until the journal stops and all connections have ended.
 pub async fn serve(
     mut accepted: mpsc::Receiver<io::Result<Connection>>,
     services: impl Services,
-    streams: u32,
+    manner: Manner,
     mut stopping: watch::Receiver<bool>,
 ) {
     // Each connection holds the sender; the receiver hears when the last one is gone.
@@ -119,7 +130,7 @@ pub async fn serve(
         };
         match connection {
             Some(Ok(connection)) => {
-                let serving = Serving::new(connection, services.clone(), streams);
+                let serving = Serving::new(connection, services.clone(), manner);
                 tokio::spawn(serve_one(serving, stopping.clone(), open.clone()));
             }
             Some(Err(error)) => tracing::warn!(%error, "a connection could not be accepted"),
@@ -153,19 +164,32 @@ async fn serve_one<S: Services>(
 struct Serving<S: Services> {
     protocol: Pin<Box<Protocol<S>>>,
     begun: Begun,
-    running: FuturesUnordered<Running>,
+    /// One to three, so that looking at each is cheaper than to remember who was woken.
+    running: Vec<Running>,
 }
 
 impl<S: Services> Serving<S> {
-    fn new(connection: Connection, services: S, streams: u32) -> Self {
-        let begun = Begun::default();
+    fn new(connection: Connection, services: S, manner: Manner) -> Self {
+        let begun = Begun { waiting: Arc::default(), spawns: manner.spawns };
         let mut builder = Builder::new(begun.clone());
-        builder.timer(TokioTimer::new()).max_concurrent_streams(streams).auto_date_header(false);
+        builder.timer(TokioTimer::new()).max_concurrent_streams(manner.streams).auto_date_header(false);
         builder.keep_alive_interval(KEEPALIVE).keep_alive_timeout(KEEPALIVE);
         let calls = Calls { services, peer: connection.connect_info() };
         // Boxed before it is spawned: a task would keep room for each place that it was moved from.
         let protocol = Box::pin(builder.serve_connection(TokioIo::new(connection), calls));
-        Self { protocol, begun, running: FuturesUnordered::new() }
+        Self { protocol, begun, running: Vec::new() }
+    }
+
+    fn poll_calls(&mut self, context: &mut Context<'_>) {
+        self.running.retain_mut(|call| call.as_mut().poll(context).is_pending());
+    }
+
+    /// Whether the protocol has begun calls since the last time.
+    fn take_begun(&mut self) -> bool {
+        let begun = self.begun.take();
+        let any = !begun.is_empty();
+        self.running.extend(begun);
+        any
     }
 }
 
@@ -175,33 +199,54 @@ impl<S: Services> Future for Serving<S> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             // First, so that the protocol sends what they say.
-            while let Poll::Ready(Some(())) = self.running.poll_next_unpin(context) {}
-            if let Poll::Ready(ended) = self.protocol.as_mut().poll(context) {
-                return Poll::Ready(ended);
+            self.poll_calls(context);
+            let ended = self.protocol.as_mut().poll(context);
+            let begun = self.take_begun();
+            if ended.is_ready() {
+                // What came with the end is an order all the same: a goodbye, a revocation.
+                self.poll_calls(context);
+                return ended;
             }
-            let begun = self.begun.take();
-            if begun.is_empty() {
+            if !begun {
                 return Poll::Pending;
             }
-            self.running.extend(begun);
         }
     }
 }
 
+impl<S: Services> Drop for Serving<S> {
+    fn drop(&mut self) {
+        // A call holds the list that it lies in: what stayed there would keep itself alive for ever.
+        drop(self.begun.take());
+    }
+}
+
 /// The calls that the protocol has begun and nobody has polled yet.
-#[derive(Clone, Default)]
-struct Begun(Arc<Mutex<Vec<Running>>>);
+#[derive(Clone)]
+struct Begun {
+    waiting: Arc<Mutex<Vec<Running>>>,
+    spawns: bool,
+}
 
 impl Begun {
+    /// The lock is given back before a call is dropped, which may take it.
     fn take(&self) -> Vec<Running> {
-        // Only this task takes the lock; a call that panicked left the list whole.
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Begun {
     fn execute(&self, call: F) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(call));
+        if self.spawns {
+            tokio::spawn(call);
+            return;
+        }
+        let call = AssertUnwindSafe(call).catch_unwind().map(|ended| {
+            if ended.is_err() {
+                tracing::error!("a call panicked");
+            }
+        });
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(call));
     }
 }
 
@@ -251,7 +296,41 @@ impl Future for Answered {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+
+    use hyper::rt::Executor;
+
     use super::*;
+
+    fn begun() -> (Begun, Weak<Mutex<Vec<Running>>>) {
+        let begun = Begun { waiting: Arc::default(), spawns: false };
+        let list = Arc::downgrade(&begun.waiting);
+        (begun, list)
+    }
+
+    #[test]
+    fn a_call_that_holds_its_own_list_is_freed_once_it_is_taken() {
+        let (begun, list) = begun();
+        let own = begun.clone();
+        begun.execute(async move {
+            std::future::pending::<()>().await;
+            drop(own);
+        });
+        drop(begun.take());
+        drop(begun);
+        assert!(list.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_call_that_panics_ends_alone() {
+        let (begun, _) = begun();
+        begun.execute(async { panic!("on purpose") });
+        let calls = begun.take();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        for mut call in calls {
+            assert!(call.as_mut().poll(&mut context).is_ready());
+        }
+    }
 
     #[test]
     fn a_service_is_found_by_its_whole_name() {

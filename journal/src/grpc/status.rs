@@ -27,7 +27,10 @@ pub struct StatusEdge {
 
 #[tonic::async_trait]
 impl StatusService for StatusEdge {
-    async fn status(&self, request: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
+    async fn status(
+        &self,
+        request: Request<pb::StatusRequest>,
+    ) -> Result<Response<pb::StatusResponse>, Status> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
         walk::check_seq(&self.log, request.into_inner().min_seq)?;
         let last_seq = self.log.views().seq;

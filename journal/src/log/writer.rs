@@ -14,6 +14,7 @@ use events::append::{Append, Outcome};
 use events::vocabulary::Timestamp;
 use openraft::error::{ClientWriteError, RaftError};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::Committed;
 use super::broken::{Broken, in_one_line};
@@ -31,6 +32,8 @@ const BUSY: usize = 4;
 const LINGER_EACH: Duration = Duration::from_millis(1);
 /// And how long at most.
 const LINGER_MAX: Duration = Duration::from_millis(25);
+/// After so much quiet nobody else is on their way.
+const MEMORY: Duration = Duration::from_millis(250);
 
 /// Where the time of an entry comes from: the system's clock, in tests another.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -66,7 +69,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes until the log is stopped or broken. Whoever waits then hears that it was.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut before = 0;
+        let mut before: Option<(usize, Instant)> = None;
         loop {
             let first = tokio::select! {
                 biased;
@@ -75,11 +78,18 @@ impl Writer {
                 first = self.waiting.recv() => first,
             };
             let Some(first) = first else { return };
-            if before >= BUSY && self.waiting.len() < MAX_APPENDS {
-                tokio::time::sleep(linger(before)).await;
+            let pause = before.map_or(Duration::ZERO, |(appends, at)| linger(appends, at.elapsed()));
+            if !pause.is_zero() && self.waiting.len() < MAX_APPENDS && first.overlay.is_none() {
+                tokio::select! {
+                    biased;
+                    // Whoever waits here hears that the log stopped.
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    _ = self.broken.wait() => return,
+                    () = tokio::time::sleep(pause) => {}
+                }
             }
             let (batch, answers) = self.gather(first);
-            before = answers.len();
+            before = Some((answers.len(), Instant::now()));
             if !self.write(batch, answers).await {
                 return;
             }
@@ -150,7 +160,10 @@ fn told(outcome: Outcome) -> Answer {
     }
 }
 
-/// How long to wait for more after an entry of so many appends.
-fn linger(appends: usize) -> Duration {
+/// How long to wait for more, so long after the end of an entry of so many appends.
+fn linger(appends: usize, since: Duration) -> Duration {
+    if appends < BUSY || since > MEMORY {
+        return Duration::ZERO;
+    }
     LINGER_EACH.saturating_mul(u32::try_from(appends).unwrap_or(u32::MAX)).min(LINGER_MAX)
 }

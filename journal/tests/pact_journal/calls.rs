@@ -74,6 +74,13 @@ impl Operator {
         Ok(answer(&self.0, answered)?.node.expect("every change answers with the node"))
     }
 
+    /// DeactivateNode.
+    pub async fn deactivate(&self, node_id: &str) -> Answer<pb::Node> {
+        let request = pb::DeactivateNodeRequest { node_id: node_id.to_owned() };
+        let answered = NodeServiceClient::new(self.0.channel()).deactivate_node(request).await;
+        Ok(answer(&self.0, answered)?.node.expect("every change answers with the node"))
+    }
+
     /// DecommissionNode.
     pub async fn decommission(&self, node_id: &str) -> Answer<pb::Node> {
         let request = pb::DecommissionNodeRequest { node_id: node_id.to_owned(), ..Default::default() };

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use proto::pb;
+use proto::reason::Reason;
 
 use crate::boot_configuration::booted;
-use crate::calls::Operator;
+use crate::calls::{Operator, reason};
 use crate::journal_process::{ANSWERED, DataDirectory, Journal, until};
 use crate::request::Machine;
 
@@ -45,6 +46,26 @@ async fn rule_19_a_node_that_goes_away_without_a_word_is_inactive_after_the_grac
     assert!(since >= Duration::from_secs(GRACE_SECS - 1), "{since:?}: not before its time");
     let again = machine.with_new_key();
     booted(&journal, &again).await.subscribe().await.unwrap();
+    becomes(&operator, &machine, pb::NodeState::Active).await;
+}
+
+#[tokio::test]
+async fn a_deactivated_node_is_cut_and_enrolls_again_with_any_key() {
+    let journal = journal();
+    let operator = journal.operator().await;
+    let machine = Machine::registered(&operator).await;
+    assert_eq!(reason(operator.deactivate("nobody").await), Reason::NodeNotFound);
+    assert_eq!(operator.deactivate(&machine.node_id).await.unwrap().state(), pb::NodeState::Registered);
+    let agent = booted(&journal, &machine).await;
+    let mut subscription = agent.subscribe().await.unwrap();
+
+    // when
+    let node = operator.deactivate(&machine.node_id).await.unwrap();
+
+    // then
+    assert_eq!((node.state(), node.certificate), (pb::NodeState::Inactive, None));
+    subscription.ended().await;
+    booted(&journal, &machine.with_new_key()).await.subscribe().await.unwrap();
     becomes(&operator, &machine, pb::NodeState::Active).await;
 }
 

@@ -17,7 +17,7 @@ pub fn to_wire(id: &OperatorId, state: &State) -> pb::Operator {
         State::Revoked { role } => pb::Operator { role: role.to_string(), revoked: true, ..operator },
         State::Active { role, current } => pb::Operator {
             role: role.to_string(),
-            serial: current.serial.as_bytes().to_vec(),
+            serial: current.serial.to_string(),
             not_before: Some(moment::to_wire(current.not_before)),
             not_after: Some(moment::to_wire(current.not_after)),
             ..operator
@@ -31,7 +31,7 @@ pub fn authority(id: AuthorityId, announced: &Announced, retired: bool) -> pb::A
         id: id.to_string(),
         generation: announced.generation,
         journal_id: announced.journal_id.to_string(),
-        serial: announced.serial.as_bytes().to_vec(),
+        serial: announced.serial.to_string(),
         not_before: Some(moment::to_wire(announced.not_before)),
         not_after: Some(moment::to_wire(announced.not_after)),
         retired,

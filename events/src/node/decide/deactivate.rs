@@ -5,6 +5,7 @@ use crate::node::state::{Held, State};
 use crate::vocabulary::{Serial, Timestamp};
 
 use super::Decision;
+use crate::node::Rejection;
 
 /// The stream of the current certificate says goodbye; that of the former one too while the new one was never used,
 /// for the node then stops between the two. Later a word on it means nothing.
@@ -26,8 +27,14 @@ pub(super) fn goodbye(state: &State, serial: Serial) -> Decision {
     }
 }
 
-pub(super) fn deactivate(state: &State, cause: DeactivationCause, now: Timestamp) -> Decision {
-    match (state, cause) {
+pub(super) fn deactivate(
+    state: &State,
+    cause: DeactivationCause,
+    now: Timestamp,
+) -> Result<Decision, Rejection> {
+    Ok(match (state, cause) {
+        // A person is told; what time orders has nobody to tell.
+        (State::Unknown, DeactivationCause::Operator) => return Err(Rejection::NotFound),
         (State::Active { current, .. }, DeactivationCause::Expiry) if !current.is_expired(now) => {
             Decision::Nothing
         }
@@ -39,7 +46,7 @@ pub(super) fn deactivate(state: &State, cause: DeactivationCause, now: Timestamp
         (State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. }, _) => {
             Decision::Nothing
         }
-    }
+    })
 }
 
 fn gone(cause: DeactivationCause, ended: Option<&Held>) -> Decision {

@@ -64,7 +64,7 @@ pub fn decide(node: &NodeId, state: &State, command: Command) -> Result<Decision
         Command::Renew(renew) => renew::renew(node, state, renew),
         Command::Confirm { serial, now } => renew::confirm(state, serial, now),
         Command::Goodbye { serial } => Ok(deactivate::goodbye(state, serial)),
-        Command::Deactivate { cause, now } => Ok(deactivate::deactivate(state, cause, now)),
+        Command::Deactivate { cause, now } => deactivate::deactivate(state, cause, now),
         Command::Revoke { cause, reason, now } => revoke::revoke(state, cause, reason, now),
     }
 }

@@ -42,10 +42,14 @@ fn rule_19_what_is_active_goes_by_silence_goodbye_or_an_operators_word() {
     use DeactivationCause::{Goodbye, Operator, Silence};
     for order in [deactivate(10, Silence), deactivate(10, Goodbye), deactivate(10, Operator), say_goodbye(1)]
     {
-        for given in [vec![], is_registered(), is_inactive(), is_put_away(), is_revoked()] {
+        for given in [is_registered(), is_inactive(), is_put_away(), is_revoked()] {
             check(&given, order.clone(), NOTHING);
         }
     }
+    for order in [deactivate(10, Silence), deactivate(10, Goodbye), say_goodbye(1)] {
+        check(&[], order, NOTHING);
+    }
+    check(&[], deactivate(10, Operator), Err(Rejection::NotFound));
     for given in [is_unconfirmed(), is_active()] {
         check(&given, deactivate(10, Silence), record(deactivated(Silence)));
         check(&given, deactivate(10, Goodbye), record(goodbye()));
