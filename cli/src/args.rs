@@ -182,8 +182,8 @@ impl Global {
             return Err(Failure::Usage(format!("give {}", missing.join("; give "))));
         };
         let endpoints = endpoints.into_iter().map(address).collect::<Result<_, _>>()?;
-        let own = Credential::read(credential)?;
-        Ok(Journals::new(endpoints, Trust::read(ca)?, own, self.timeout).reading(credential))
+        let (trust, own) = (Trust::read(ca)?, Credential::read(credential)?);
+        Ok(Journals::new(endpoints, trust, own, self.timeout).reading(credential))
     }
 }
 

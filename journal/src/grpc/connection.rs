@@ -20,7 +20,7 @@ use tonic::transport::server::Connected;
 use crate::admission::{Activity, Visit};
 use crate::clock;
 
-use super::connections::{Connections, Leash};
+use super::connections::{Connections, Leash, Parting};
 
 /// A timer is set at most this far ahead: the wall clock may be set meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -34,9 +34,15 @@ pub struct Peer {
     pub certificate: Option<CertificateHash>,
     /// What a connection without a certificate is doing.
     activity: Option<Arc<Activity>>,
+    leash: Arc<Leash>,
 }
 
 impl Peer {
+    /// It orders what may end its own certificate; its connection lives until the answer has left.
+    pub fn part(&self) -> Parting {
+        self.leash.part()
+    }
+
     /// A call of it is under way until this is dropped: its connection is not idle. None with a certificate, whose
     /// connection may be.
     pub fn call(&self) -> Option<CallUnderWay> {
@@ -80,7 +86,8 @@ impl Connection {
     /// A connection of a peer with this certificate, or none.
     pub fn new(stream: TlsStream<Corked<TcpStream>>, address: SocketAddr, hold: Hold) -> Self {
         let activity = hold.visit.as_ref().map(|visit| Arc::clone(visit.activity()));
-        let peer = Peer { address, certificate: hold.certificate, activity };
+        let leash = Arc::clone(&hold.leash);
+        let peer = Peer { address, certificate: hold.certificate, activity, leash };
         Self { stream, peer, hold, peer_is_gone: false }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use events::views::{Standing, Views};
 use events::vocabulary::{CertificateHash, Timestamp};
@@ -14,6 +15,10 @@ use parking_lot::Mutex;
 
 /// Later than any moment.
 const NEVER: u64 = u64::MAX;
+
+/// How long a connection outlives its certificate whose end was asked for over it: the answer must leave by it. It opens
+/// nothing meanwhile, since every call looks the certificate up.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// Those of one certificate, by their numbers.
 type Leashes = HashMap<u64, Weak<Leash>>;
@@ -30,6 +35,8 @@ pub struct Connections {
 pub struct Leash {
     id: u64,
     cut: AtomicBool,
+    /// Whether an order is under way over it that may end its own certificate.
+    parting: AtomicBool,
     /// Milliseconds since 1970; `NEVER`: no end.
     ends_at: AtomicU64,
     waker: AtomicWaker,
@@ -45,6 +52,13 @@ impl Leash {
     pub fn cut(&self) {
         self.cut.store(true, Ordering::Release);
         self.waker.wake();
+    }
+
+    /// An order is under way over this connection that may end its own certificate: until the result is dropped, a review
+    /// leaves the connection the time to say so.
+    pub fn part(self: &Arc<Self>) -> Parting {
+        self.parting.store(true, Ordering::Release);
+        Parting(Arc::clone(self))
     }
 
     /// When the connection ends by itself.
@@ -67,6 +81,15 @@ impl Leash {
     }
 }
 
+/// See [`Leash::part`].
+pub struct Parting(Arc<Leash>);
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        self.0.parting.store(false, Ordering::Release);
+    }
+}
+
 impl Connections {
     /// Holds a connection that presented this certificate, or none.
     pub fn register(&self, certificate: Option<CertificateHash>) -> Arc<Leash> {
@@ -74,6 +97,7 @@ impl Connections {
         let leash = Arc::new(Leash {
             id,
             cut: AtomicBool::new(false),
+            parting: AtomicBool::new(false),
             ends_at: AtomicU64::new(NEVER),
             waker: AtomicWaker::new(),
         });
@@ -106,6 +130,11 @@ impl Connections {
             for leash in held {
                 match views.standing(certificate, now) {
                     Standing::Valid { until, .. } => leash.end_at(until),
+                    Standing::Unknown | Standing::Expired | Standing::Revoked
+                        if leash.parting.load(Ordering::Acquire) =>
+                    {
+                        leash.end_at(now.plus(PARTING));
+                    }
                     Standing::Unknown | Standing::Expired | Standing::Revoked => leash.cut(),
                 }
             }
@@ -130,6 +159,20 @@ mod tests {
         let other = connections.register(Some(CertificateHash::of(b"other")));
         connections.review(&Views::default(), &[certificate], Timestamp::default());
         assert!(one.is_cut() && two.is_cut() && !other.is_cut());
+    }
+
+    #[test]
+    fn only_the_connection_by_which_its_own_end_was_asked_for_has_the_time_to_say_so() {
+        let (connections, certificate) = (Connections::default(), CertificateHash::of(b"certificate"));
+        let (asking, other) =
+            (connections.register(Some(certificate)), connections.register(Some(certificate)));
+        let parting = asking.part();
+        connections.review(&Views::default(), &[certificate], Timestamp::from_millis(5));
+        assert!(other.is_cut() && !asking.is_cut());
+        assert_eq!(asking.ends_at(), Some(Timestamp::from_millis(5).plus(PARTING)));
+        drop(parting);
+        connections.review(&Views::default(), &[certificate], Timestamp::from_millis(6));
+        assert!(asking.is_cut());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use events::operator::{Rejection, State};
-use events::vocabulary::{OperatorId, Verb};
+use events::vocabulary::{OperatorId, Principal, Verb};
 use proto::convert::{field, operator};
 use proto::pb;
 use proto::pb::operator_service_server::OperatorService;
@@ -16,6 +16,7 @@ use crate::log::Log;
 use crate::operators::{Asker, OperatorError, Operators, Wanted};
 
 use super::access::{Access, Admitted, Call};
+use super::connection::Peer;
 use super::node::remark;
 use super::refusal::{append_failed, broken};
 use super::walk;
@@ -63,6 +64,7 @@ impl OperatorService for OperatorEdge {
         request: Request<pb::RenewOperatorRequest>,
     ) -> Answered<pb::RenewOperatorResponse> {
         let admitted = self.access.admit(&request, Call::OwnOperator)?;
+        let _parting = request.extensions().get::<Peer>().map(Peer::part);
         let wire = request.into_inner();
         let (id, presented) = admitted.operator()?;
         let wanted = wanted(&wire.csr, wire.lifetime_secs)?;
@@ -92,8 +94,11 @@ impl OperatorService for OperatorEdge {
         request: Request<pb::RevokeOperatorRequest>,
     ) -> Answered<pb::RevokeOperatorResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
+        let peer = request.extensions().get::<Peer>().cloned();
         let wire = request.into_inner();
         let id: OperatorId = field::parsed("operator_id", &wire.operator_id)?;
+        let own = admitted.principal() == Principal::Operator(id.clone());
+        let _parting = peer.filter(|_| own).map(|peer| peer.part());
         let reason = remark("reason", &wire.reason)?;
         let seq = self.operators.revoke(&id, reason.as_ref(), &asker(&admitted)).await.map_err(status)?;
         Ok(Response::new(pb::RevokeOperatorResponse { operator: self.show(&id), seq }))
