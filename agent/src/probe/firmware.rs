@@ -79,7 +79,7 @@ fn or_of_tables(file: &Reading, of: &Firmware, field: impl Fn(System<'_>) -> Opt
     let entry_point = of.entry_point.bytes().unwrap_or_default();
     match (file, &of.tables) {
         (Reading::Absent | Reading::Denied, Reading::Bytes(tables)) => {
-            smbios::system(tables, entry_point).and_then(field).map_or(Reading::Absent, Reading::Bytes)
+            smbios::system(tables, entry_point).and_then(field).map_or_else(|| file.clone(), Reading::Bytes)
         }
         (Reading::Absent, Reading::Denied | Reading::Broken(_)) => of.tables.clone(),
         (Reading::Absent, Reading::Absent)
