@@ -85,7 +85,7 @@ pub enum Output {
     /// Lines for people.
     #[default]
     Text,
-    /// JSON for programs: with --once one document, else one line a change.
+    /// JSON for programs: one document, or of `run` without --once a line a change.
     Json,
 }
 
