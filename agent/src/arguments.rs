@@ -26,11 +26,23 @@ pub struct Arguments {
 pub enum Command {
     /// Enrolls, and stays enrolled until SIGTERM or SIGINT.
     Run(RunArguments),
+    /// Shows what this machine would present, and why each network interface does or does not count.
+    Hardware(HardwareArguments),
+}
+
+impl Command {
+    /// The form of what it prints.
+    pub fn output(&self) -> Output {
+        match self {
+            Self::Run(run) => run.output,
+            Self::Hardware(hardware) => hardware.output,
+        }
+    }
 }
 
 /// The options of `pact-agent run`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = RUN_EXAMPLES)]
 pub struct RunArguments {
     /// The agents' listener of a journal. Any one is enough, several are better.
     #[arg(
@@ -44,9 +56,9 @@ pub struct RunArguments {
     /// The domain CA certificate (PEM): only journals of this domain are trusted.
     #[arg(long, value_name = "FILE", env = "PACT_CA")]
     pub ca: PathBuf,
-    /// What identifies this machine: {"macs":["aa:bb:cc:dd:ee:01"],"bmc_serial":"SN1","uuid":null}.
+    /// Presents this in place of the machine's own hardware: {"macs":["aa:bb:cc:dd:ee:01"],"bmc_serial":"SN1","uuid":null}.
     #[arg(long, value_name = "FILE.json")]
-    pub hardware: PathBuf,
+    pub hardware: Option<PathBuf>,
     /// Ends after the enrollment, a first authenticated call and a goodbye.
     #[arg(long)]
     pub once: bool,
@@ -58,13 +70,22 @@ pub struct RunArguments {
     pub output: Output,
 }
 
+/// The options of `pact-agent hardware`.
+#[derive(Debug, Args)]
+#[command(after_help = HARDWARE_EXAMPLES)]
+pub struct HardwareArguments {
+    /// The form of what goes to stdout. JSON is what `run --hardware` reads.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
 /// The form of results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// Lines for people.
     #[default]
     Text,
-    /// JSON for programs: with --once one document, else one line a change.
+    /// JSON for programs: one document, or of `run` without --once a line a change.
     Json,
 }
 
@@ -76,8 +97,17 @@ impl Output {
 }
 
 const EXAMPLES: &str = "Examples:
-  pact-agent run --journal https://127.0.0.1:9443 --ca domain-ca.pem --hardware node.json --once -o json
-  PACT_JOURNALS=https://j1:9443,https://j2:9443 PACT_CA=domain-ca.pem pact-agent run --hardware node.json";
+  pact-agent hardware
+  pact-agent run --journal https://127.0.0.1:9443 --ca domain-ca.pem";
+
+const RUN_EXAMPLES: &str = "Examples:
+  pact-agent run --journal https://127.0.0.1:9443 --ca domain-ca.pem --once -o json
+  PACT_JOURNALS=https://j1:9443,https://j2:9443 PACT_CA=domain-ca.pem pact-agent run
+  pact-agent run --journal https://j1:9443 --ca domain-ca.pem --hardware node.json";
+
+const HARDWARE_EXAMPLES: &str = "Examples:
+  pact-agent hardware                        as root: the serial and the UUID are not for others
+  pact-agent hardware -o json > node.json    for `pact-agent run --hardware node.json`";
 
 /// Reads a time with its unit: `500ms`, `30s`, `5m`, `1h`. Zero is none.
 fn span(text: &str) -> Result<Duration, String> {
@@ -100,12 +130,13 @@ fn span(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    const LEAST: [&str; 8] =
-        ["pact-agent", "run", "--journal", "https://j1:9443", "--ca", "ca.pem", "--hardware", "node.json"];
+    const LEAST: [&str; 6] = ["pact-agent", "run", "--journal", "https://j1:9443", "--ca", "ca.pem"];
 
     fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
-        let Command::Run(run) = Arguments::try_parse_from(LEAST.iter().chain(more))?.command;
-        Ok(run)
+        match Arguments::try_parse_from(LEAST.iter().chain(more))?.command {
+            Command::Run(run) => Ok(run),
+            Command::Hardware(other) => panic!("{other:?} is no run"),
+        }
     }
 
     #[test]
@@ -116,10 +147,24 @@ mod tests {
     }
 
     #[test]
-    fn without_hardware_the_usage_is_wrong_and_says_so() {
-        let error = Arguments::try_parse_from(&LEAST[..6]).unwrap_err();
+    fn without_a_ca_the_usage_is_wrong_and_says_so() {
+        let error = Arguments::try_parse_from(&LEAST[..4]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains("--hardware <FILE.json>"), "{error}");
+        assert!(error.to_string().contains("--ca <FILE>"), "{error}");
+    }
+
+    #[test]
+    fn a_hardware_file_may_be_named_and_need_not() {
+        assert_eq!(parse(&[]).unwrap().hardware, None);
+        assert_eq!(parse(&["--hardware", "node.json"]).unwrap().hardware, Some("node.json".into()));
+    }
+
+    #[test]
+    fn hardware_is_shown_in_either_form() {
+        for (more, json) in [(&[][..], false), (&["-o", "json"], true)] {
+            let command = ["pact-agent", "hardware"].iter().chain(more);
+            assert_eq!(Arguments::try_parse_from(command).unwrap().command.output().is_json(), json);
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! What identifies this machine, read from the file that `--hardware` names.
+//! What identifies this machine, read from the file that `--hardware` names in place of the probe.
 //!
 //! `main` reads it once, through [`crate::run::Agent::of`]. The format is that of a node's `hardware` in `pact node
-//! inspect -o json`: `{"macs":["aa:bb:cc:dd:ee:01"],"bmc_serial":"SN1","uuid":null}`.
+//! inspect -o json`, and what `pact-agent hardware -o json` prints:
+//! `{"macs":["aa:bb:cc:dd:ee:01"],"bmc_serial":"SN1","uuid":null}`.
 //!
-//! Not here, on purpose: whether the hardware is registered (the journal knows), and a probe of the real hardware.
+//! Not here, on purpose: whether the hardware is registered (the journal knows), and the real hardware
+//! ([`crate::probe`]).
 //!
 //! **Invariant:** what was read can be presented: a journal never calls it malformed.
 

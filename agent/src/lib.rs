@@ -5,7 +5,8 @@
 //!
 //! | module | step |
 //! |---|---|
-//! | [`hardware`], [`machine`] | reads what identifies this machine, and which of its boots this is |
+//! | [`probe`], [`hardware`] | reads what identifies this machine, from the machine or from a file |
+//! | [`machine`] | knows which of its boots this is |
 //! | [`key`] | makes a key pair in RAM and the certificate request for it |
 //! | [`journals`] | knows whom to ask and whom to trust |
 //! | [`enroll`] | asks until a journal answers, as [`retry`] allows |
@@ -28,6 +29,7 @@ pub mod hardware;
 pub mod journals;
 pub mod key;
 pub mod machine;
+pub mod probe;
 pub mod renew;
 pub mod report;
 pub mod retry;

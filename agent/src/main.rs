@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use agent::{
     arguments::{Arguments, Command, RunArguments},
+    probe,
     report::Report,
     run::{self, Agent},
 };
@@ -12,19 +13,29 @@ use proto::{
     logging,
     outcome::{Exit, Failure},
 };
-use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Command::Run(run) = arguments.command;
-    match logging::init(arguments.log_format).map_err(Failure::from).and_then(|()| start(&run)) {
+    let output = arguments.command.output();
+    let begun = logging::init(arguments.log_format).map_err(Failure::from);
+    match begun.and_then(|()| obey(&arguments.command)) {
         Ok(()) => Exit::Done,
-        Err(failure) => failure.report(run.output.is_json()),
+        Err(failure) => failure.report(output.is_json()),
     }
     .into()
+}
+
+fn obey(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(arguments) => start(arguments),
+        Command::Hardware(arguments) => {
+            Report::new(arguments.output).hardware(&probe::this_machine()?);
+            Ok(())
+        }
+    }
 }
 
 fn start(arguments: &RunArguments) -> Result<(), Failure> {
@@ -39,17 +50,7 @@ fn start(arguments: &RunArguments) -> Result<(), Failure> {
         if arguments.once {
             run::once(&agent, arguments.timeout, &report).await
         } else {
-            endless(&agent, &report).await
+            run::until_signalled(&agent, &report).await
         }
     })
-}
-
-async fn endless(agent: &Agent, report: &Report) -> Result<(), Failure> {
-    let no_signals = |error| Failure::other(format!("signals cannot be caught: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let stop = async {
-        tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
-    };
-    run::until(stop, agent, report).await
 }

@@ -1,4 +1,4 @@
-//! What the user is told on stdout: each change of this node's standing, or the one result of `--once`.
+//! What the user is told on stdout: each change of this node's standing, or the one result of a command that ends.
 //!
 //! [`crate::run`] reports; with `-o json` a line is a JSON object whose `change` says which it is. The names of the
 //! fields are stable: users script against them.
@@ -17,7 +17,7 @@ use proto::{channel::JournalAddress, outcome::Failure};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
-use crate::{answer::Identity, arguments::Output, boot_config::BootConfig};
+use crate::{answer::Identity, arguments::Output, boot_config::BootConfig, probe::Probed};
 
 /// Tells the user.
 #[derive(Debug)]
@@ -174,6 +174,11 @@ impl Report {
     /// Tells the result of `--once`.
     pub fn once(&self, enrollment: &Enrollment) {
         self.tell(|| json(enrollment), || format!("enrolled {}", of(enrollment)));
+    }
+
+    /// Tells what this machine would present; as JSON, it is what `--hardware` reads.
+    pub fn hardware(&self, probed: &Probed) {
+        self.tell(|| json(&probed.hardware), || probed.to_string());
     }
 
     /// Tells a change.

@@ -1,6 +1,6 @@
 //! The life of an agent: the steps of the other modules in their order, for one boot or for ever.
 //!
-//! `main` calls [`once`] or [`until`], `loadtest` calls [`Agent::come_up`]. `daemon` is what [`until`] does.
+//! `main` calls [`once`] or [`until_signalled`], `loadtest` calls [`Agent::come_up`]. `daemon` is what [`until`] does.
 //!
 //! Not here, on purpose: any decision that a journal takes.
 //!
@@ -12,6 +12,7 @@ mod farewell;
 use std::time::Duration;
 
 use proto::{channel::JournalAddress, outcome::Failure, pem_file::Trust};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::daemon::Daemon;
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     journals::Journals,
     key::{KeyError, NodeKey},
     machine::Machine,
+    probe,
     report::{Change, Enrollment, Report},
     retry::{Patience, Tries, Verdict, most_telling, verdict},
     subscription::Subscription,
@@ -41,14 +43,16 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Reads the files that the command line names.
+    /// Reads the files that the command line names, and probes the machine unless one of them says what it is.
     ///
     /// # Errors
-    /// If one of them cannot be used.
+    /// If one of them cannot be used, or the machine has nothing to present.
     pub fn of(arguments: &RunArguments) -> Result<Self, Failure> {
         let trust = Trust::read(&arguments.ca)?;
-        let hardware =
-            hardware::read(&arguments.hardware).map_err(|error| Failure::Usage(error.to_string()))?;
+        let hardware = match &arguments.hardware {
+            Some(file) => hardware::read(file).map_err(|error| Failure::Usage(error.to_string()))?,
+            None => probe::this_machine()?.hardware,
+        };
         let journals = Journals::new(trust, arguments.journals.clone())?;
         Ok(Self { journals, machine: Machine::here(hardware) })
     }
@@ -173,6 +177,20 @@ pub async fn until(stop: impl Future<Output = ()>, agent: &Agent, report: &Repor
         }
     };
     ended.map(|never| match never {})
+}
+
+/// [`until`] SIGTERM or SIGINT.
+///
+/// # Errors
+/// As [`until`], or if signals cannot be caught.
+pub async fn until_signalled(agent: &Agent, report: &Report) -> Result<(), Failure> {
+    let no_signals = |error| Failure::other(format!("signals cannot be caught: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let stop = async {
+        tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+    };
+    until(stop, agent, report).await
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod agent_process;
 mod boot_config;
 mod journal_under_test;
+mod probed;
 
 use std::{fs, process::Command};
 

@@ -119,24 +119,51 @@ fn parse_mac(text: &str) -> Result<Mac, InvalidHardware> {
 /// What vendors leave in DMI fields that nobody filled in. Compared without case.
 const PLACEHOLDERS: &[&str] = &[
     "to be filled by o.e.m.",
+    "to be filled by o.e.m",
     "to be filled by oem",
+    "to be filled",
+    "o.e.m.",
+    "oem",
     "default string",
+    "default",
+    "string",
     "system serial number",
     "chassis serial number",
     "base board serial number",
+    "product serial number",
+    "serial number",
+    "serial",
     "not specified",
     "not applicable",
     "not available",
+    "not provided",
+    "not present",
+    "not settable",
+    "not set",
+    "not defined",
+    "no serial number",
+    "unspecified",
+    "undefined",
     "none",
+    "null",
+    "nil",
     "n/a",
     "na",
+    "tbd",
     "unknown",
     "invalid",
-    "oem",
     "empty",
+    "1234567",
+    "12345678",
     "123456789",
     "1234567890",
+    "01234567",
+    "012345678",
     "0123456789",
+    "01234567890123456789",
+    "01234567890123456789ab",
+    "0123456789abcdef",
+    "1234567890abcdef",
 ];
 
 fn is_placeholder(text: &str) -> bool {
@@ -145,10 +172,17 @@ fn is_placeholder(text: &str) -> bool {
     PLACEHOLDERS.contains(&text.as_str()) || (!text.is_empty() && text.bytes().all(filler))
 }
 
-/// UUIDs that a firmware vendor ships on every board.
+/// UUIDs that a firmware vendor ships on every board, in either byte order; the last is that of boards whose service
+/// tag is blank.
 fn is_placeholder_uuid(uuid: &SystemUuid) -> bool {
-    const SHIPPED: [u128; 2] =
-        [0x0300_0200_0400_0500_0006_0007_0008_0009, 0x1234_5678_1234_5678_90ab_cdde_efaa_bbcc];
+    const SHIPPED: [u128; 6] = [
+        0x0300_0200_0400_0500_0006_0007_0008_0009,
+        0x0002_0003_0004_0005_0006_0007_0008_0009,
+        0x1234_5678_1234_5678_90ab_cdde_efaa_bbcc,
+        0x7856_3412_3412_7856_90ab_cdde_efaa_bbcc,
+        0xfefe_fefe_fefe_fefe_fefe_fefe_fefe_fefe,
+        0x4c4c_4544_0000_2010_8020_80c0_4f20_2020,
+    ];
     let number = u128::from_be_bytes(uuid.0);
     number == 0 || number == u128::MAX || SHIPPED.contains(&number)
 }
@@ -287,6 +321,32 @@ mod tests {
         let zero = "00000000-0000-0000-0000-000000000000";
         assert_eq!(presented(&[MAC, "00:00:00:00:00:00"], "", zero), presented(&[MAC], "", ""));
         assert_eq!(presented(&[MAC], "", "03000200-0400-0500-0006-000700080009").unwrap().uuid, None);
+    }
+
+    #[test]
+    fn what_vendors_leave_in_place_of_a_value_is_known_in_any_case_and_a_short_serial_is_not_taken_for_it() {
+        for text in [
+            "DEFAULT STRING",
+            "Not Specified ",
+            "System Serial Number",
+            "FFFFFFFF",
+            "0123456789",
+            "xxxxxxx",
+            "...",
+        ] {
+            assert_eq!(presented(&[MAC], text, "").unwrap().bmc_serial, None, "{text}");
+        }
+        for text in ["SN1", "7XK2Q93", "0123456781", "None of yours", "F00D"] {
+            assert_eq!(presented(&[MAC], text, "").unwrap().bmc_serial.unwrap().as_str(), text);
+        }
+        for text in [
+            "00020003-0004-0005-0006-000700080009",
+            "12345678-1234-5678-90AB-CDDEEFAABBCC",
+            "4c4c4544-0000-2010-8020-80c04f202020",
+            "fefefefe-fefe-fefe-fefe-fefefefefefe",
+        ] {
+            assert_eq!(presented(&[MAC], "", text).unwrap().uuid, None, "{text}");
+        }
     }
 
     #[test]
