@@ -9,12 +9,11 @@
 use std::iter::Peekable;
 use std::path::Path;
 
-use events::vocabulary::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::point::{Point, PointError};
+use crate::point::{Mark, Point, PointError};
 use crate::reader::Reader;
-use crate::state::{Course, Part, State, StateError};
+use crate::state::{Course, Part, StateError};
 use crate::told::TellError;
 
 /// The parts that are compared.
@@ -29,17 +28,6 @@ pub struct Diff {
     pub to: Mark,
     /// What changed in each of [`COMPARED`].
     pub parts: Vec<(Part, Changes)>,
-}
-
-/// A place in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// The fact.
-    pub seq: u64,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
-    /// Its link of the chain.
-    pub head: String,
 }
 
 /// What changed in one part.
@@ -88,7 +76,7 @@ pub fn diff(data_dir: &Path, from: Point, to: Point) -> Result<Diff, StateError>
     course.go_to(Some(to))?;
     let after = course.state;
     let parts = COMPARED.map(|part| (part, compare(part.key(), before.items(part), after.items(part))));
-    Ok(Diff { from: Mark::of(&before), to: Mark::of(&after), parts: parts.into() })
+    Ok(Diff { from: before.mark(), to: after.mark(), parts: parts.into() })
 }
 
 /// Walks two lists that are sorted by name.
@@ -151,17 +139,6 @@ fn names<'a>(one: &'a Map<String, Value>, other: &'a Map<String, Value>) -> Vec<
     names
 }
 
-impl Mark {
-    fn of(state: &State) -> Self {
-        let views = &state.views;
-        Self { seq: views.seq, recorded_at: views.recorded_at, head: state.head.to_string() }
-    }
-
-    fn to_json(&self) -> Value {
-        json!({"seq": self.seq, "recorded_at": self.recorded_at, "head": self.head})
-    }
-}
-
 impl Diff {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
@@ -204,8 +181,8 @@ mod tests {
 
     #[test]
     fn equal_lists_have_no_changes() {
-        let one = json!({"id": "a", "x": {"y": 1}});
-        check(&[one.clone()], &[one], json!({"added": [], "changed": [], "removed": []}));
+        let same = [json!({"id": "a", "x": {"y": 1}})];
+        check(&same, &same, json!({"added": [], "changed": [], "removed": []}));
         check(&[], &[], json!({"added": [], "changed": [], "removed": []}));
     }
 

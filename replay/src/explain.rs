@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::fact_json;
 use crate::mentions::{self, Holder, Issuance};
-use crate::point::PointError;
+use crate::point::{Mark, PointError};
 use crate::reader::Reader;
 use crate::told::{Tale, TellError, Told};
 use crate::{pem_text, sentence};
@@ -59,8 +59,8 @@ pub struct Explanation {
     pub supersedes: Vec<Supersession>,
     /// What became of the certificates that it names.
     pub certificates: Vec<Fate>,
-    /// The end of the log: place, time, link.
-    pub end: (u64, Timestamp, Chain),
+    /// The end of the log.
+    pub end: Mark,
 }
 
 /// What became of a certificate, up to the end of the log.
@@ -142,21 +142,21 @@ fn find(reader: &Reader, which: Which) -> Result<Told, ExplainError> {
 }
 
 /// Follows certificates from their issuance to the end of the log.
-fn fates(reader: &Reader, wanted: &[Serial]) -> Result<(Vec<Fate>, (u64, Timestamp, Chain)), TellError> {
+fn fates(reader: &Reader, wanted: &[Serial]) -> Result<(Vec<Fate>, Mark), TellError> {
     let mut views = Views::default();
     let mut found: Vec<Fate> = vec![];
-    let mut head = Chain::from_bytes([0; 32]);
+    let mut end = Mark { seq: 0, recorded_at: Timestamp::default(), head: Chain::from_bytes([0; 32]) };
     for told in Tale::of(reader) {
         let told = told?;
         views.fold(&told.record);
-        head = told.chain;
+        end = Mark { seq: views.seq, recorded_at: views.recorded_at, head: told.chain };
         if let Some(issued) = Issuance::of(&told.record.fact).filter(|issued| wanted.contains(&issued.serial))
         {
             found.push(Fate::new(&issued, told.record.seq));
         }
         found.iter_mut().for_each(|fate| fate.go_on(&views, &told.record));
     }
-    Ok((found, (views.seq, views.recorded_at, head)))
+    Ok((found, end))
 }
 
 impl Fate {
@@ -212,7 +212,6 @@ impl Fate {
 impl Explanation {
     /// As `explain -o json` prints it.
     pub fn to_json(&self) -> Value {
-        let (seq, recorded_at, head) = &self.end;
         let certificates: Vec<Value> = self.certificates.iter().map(Fate::to_json).collect();
         json!({
             "fact": fact_json::to_json(&self.told.record, &self.told.remarks, &self.told.chain),
@@ -220,7 +219,7 @@ impl Explanation {
             "certificate_pem": self.certificate_pem,
             "supersedes": self.supersedes,
             "certificates": certificates,
-            "end": {"seq": seq, "recorded_at": recorded_at, "head": head.to_string()},
+            "end": self.end.to_json(),
         })
     }
 }

@@ -6,8 +6,10 @@
 
 use std::str::FromStr;
 
+use events::codec::Chain;
 use events::fact::Record;
 use events::vocabulary::Timestamp;
+use serde_json::{Value, json};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,24 @@ pub enum PointError {
     /// The wrong way round.
     #[error("the first of the two points lies behind the second")]
     Reversed,
+}
+
+/// A place in a log that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The fact.
+    pub seq: u64,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Its link of the chain.
+    pub head: Chain,
+}
+
+impl Mark {
+    /// As documents name it.
+    pub fn to_json(&self) -> Value {
+        json!({"seq": self.seq, "recorded_at": self.recorded_at, "head": self.head.to_string()})
+    }
 }
 
 impl Point {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::diff::{Changes, Diff};
 use crate::explain::{Explanation, Fate, Opens};
+use crate::point::Mark;
 use crate::state::{Part, State};
 use crate::told::Told;
 use crate::verify::Report;
@@ -106,7 +107,7 @@ fn columns<const COLUMNS: usize>(items: &[Value], fields: [&str; COLUMNS], title
 
 /// What changed, a line an item or field: `+` came, `-` went, `~` is another.
 pub(super) fn diff_lines(diff: &Diff) -> String {
-    let mark = |name: &str, mark: &crate::diff::Mark| {
+    let mark = |name: &str, mark: &Mark| {
         format!("{name}  {} at {}, head {}\n", mark.seq, mark.recorded_at, mark.head)
     };
     let mut lines = mark("from", &diff.from) + &mark("to  ", &diff.to);
@@ -152,12 +153,13 @@ pub(super) fn explanation_lines(explained: &Explanation) -> String {
     let told = &explained.told;
     let fact = fact_json::to_json(&told.record, &told.remarks, &told.chain);
     let mut lines = format!("{}\n\n", explained.sentence);
+    let mut rows = vec![];
+    fields("", &fact, &mut rows);
     // The certificate's bytes come as text below.
-    let fields = fact.as_object().into_iter().flatten().filter(|(field, _)| field.as_str() != "der");
-    let rows: Vec<[String; 2]> = fields.map(|(field, value)| [field.clone(), cell(Some(value))]).collect();
+    rows.retain(|[field, _]| field != "der");
     lines.push_str(&aligned(&rows));
     if !explained.certificates.is_empty() {
-        let (seq, at, _) = &explained.end;
+        let Mark { seq, recorded_at: at, .. } = explained.end;
         lines.push_str(&format!("\nAt the end of the log, fact {seq} of {at}:\n"));
         explained.certificates.iter().for_each(|fate| lines.push_str(&fate_line(fate)));
     }
@@ -165,6 +167,21 @@ pub(super) fn explanation_lines(explained: &Explanation) -> String {
         lines.push_str(&format!("\n{pem}"));
     }
     lines
+}
+
+/// Every field with its path, such as `certificate.serial`.
+fn fields(path: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                fields(&path, value, rows);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            rows.push([path.to_owned(), cell(Some(value))]);
+        }
+    }
 }
 
 fn fate_line(fate: &Fate) -> String {

@@ -20,7 +20,7 @@ use events::views::Views;
 use events::vocabulary::{Digest, Timestamp};
 use serde_json::{Value, json};
 
-use crate::point::{Point, PointError};
+use crate::point::{Mark, Point, PointError};
 use crate::reader::Reader;
 use crate::told::{Tale, TellError, Told};
 
@@ -166,6 +166,11 @@ impl<'a> Course<'a> {
 }
 
 impl State {
+    /// Where it is.
+    pub fn mark(&self) -> Mark {
+        Mark { seq: self.views.seq, recorded_at: self.views.recorded_at, head: self.head }
+    }
+
     /// The items of a part, with the names by which they are sorted.
     pub fn items(&self, part: Part) -> Box<dyn Iterator<Item = (String, Value)> + '_> {
         match part {
