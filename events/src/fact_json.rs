@@ -87,8 +87,8 @@ fn subject(fact: &Fact) -> Option<(&'static str, String)> {
     }
 }
 
-/// The field of a fact that holds the hash of a remark. `RemarkErased` names a hash, but holds no remark.
-fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
+/// The field of a fact that holds the hash of a remark, and the hash. `RemarkErased` names a hash, but holds no remark.
+pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
     let field = match fact {
         Fact::Node(_, node::Event::Revoked { .. }) | Fact::Operator(_, operator::Event::Revoked { .. }) => {
             "reason"

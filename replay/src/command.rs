@@ -3,32 +3,45 @@
 //! **Invariant:** with `-o json`, stdout gets exactly one JSON document, also when something is refused. Exit code 5
 //! says that the log is not sound; a log that could not be read is 1.
 
-use std::error::Error;
-use std::io::{self, Write};
-use std::path::PathBuf;
+mod failure;
+mod new_file;
+mod order;
+mod tables;
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use events::fact_json;
-use events::vocabulary::NodeId;
+use clap::{Parser, ValueEnum};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::fact_text;
-use crate::history::{HistoryError, Told, history};
-use crate::reader::OpenError;
-use crate::verify::{Report, VerifyError, verify};
+use crate::diff::diff;
+use crate::explain::explain;
+use crate::export::Export;
+use crate::history;
+use crate::history::{history, of_serial};
+use crate::state::state;
+use crate::told::Told;
+use crate::verify::{Report, verify};
+use events::fact_json;
+use failure::Failure;
+use order::{Order, Subject, Wanted};
 
 const EXAMPLES: &str = "\
 Examples:
   pact-replay verify /var/lib/pact/j1
-  pact-replay verify /var/lib/pact/j1 -o json
+  pact-replay state /var/lib/pact/j1 --at 2026-01-31T12:00:00Z
   pact-replay history /var/lib/pact/j1 compute-042
+  pact-replay diff /var/lib/pact/j1 --from 2026-01-31T12:00:00Z --to 1042
+  pact-replay explain /var/lib/pact/j1 --seq 42
+  pact-replay export /var/lib/pact/j1 --format jsonl --out facts.jsonl
 
 LOG is a journal's data directory. A journal may be running on it: nothing is locked or written.
 
-Exit codes: 0 done, 1 the log cannot be read or has no such node, 2 wrong usage, 5 the log is not sound.";
+Exit codes: 0 done, 1 the log cannot be read or has nothing of the kind, 2 wrong usage, or a point outside of the log,
+5 the log is not sound.";
 
 /// Reads a journal's log and checks it, by the stored bytes alone.
 #[derive(Debug, Parser)]
@@ -44,22 +57,6 @@ pub struct Arguments {
     log_format: LogFormat,
 }
 
-#[derive(Debug, Subcommand)]
-enum Order {
-    /// Check the chain, every fact and every invariant after it.
-    Verify {
-        /// A journal's data directory.
-        log: PathBuf,
-    },
-    /// Show every fact about one node.
-    History {
-        /// A journal's data directory.
-        log: PathBuf,
-        /// The node's name.
-        node_id: NodeId,
-    },
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     Table,
@@ -70,13 +67,6 @@ enum Output {
 enum LogFormat {
     Text,
     Json,
-}
-
-/// Why an order was not done: what is said, and with which exit code.
-struct Failure {
-    code: u8,
-    reason: &'static str,
-    message: String,
 }
 
 impl Arguments {
@@ -92,25 +82,58 @@ impl Arguments {
 
     /// Does what is asked for. The exit code is one of the contract's.
     pub fn run(&self) -> ExitCode {
-        let done = match &self.order {
-            Order::Verify { log } => {
-                verify(log).map_err(Failure::from).and_then(|report| self.print_report(&report))
-            }
-            Order::History { log, node_id } => {
-                history(log, node_id).map_err(Failure::from).and_then(|told| self.print_history(&told))
-            }
-        };
-        match done {
+        match self.carry_out() {
             Ok(code) => code,
             Err(failure) => self.refuse(&failure),
         }
     }
 
-    fn print_report(&self, report: &Report) -> Result<ExitCode, Failure> {
-        match self.output {
-            Output::Json => print(&format!("{}\n", report.to_json()))?,
-            Output::Table => print(&report_lines(report))?,
+    fn carry_out(&self) -> Result<ExitCode, Failure> {
+        match &self.order {
+            Order::Verify { log } => return self.print_report(&verify(log)?),
+            Order::State { log, at, seq } => {
+                let state = state(log, order::point(*at, *seq))?;
+                self.print(|| state.document().0, || tables::state_lines(&state))?;
+            }
+            Order::History { log, subject } => {
+                let told = facts_about(log, subject)?;
+                self.print(|| history_json(&told).to_string(), || tables::history_lines(&told))?;
+            }
+            Order::Diff { log, from, to } => {
+                let diff = diff(log, *from, *to)?;
+                self.print(|| diff.to_json().to_string(), || tables::diff_lines(&diff))?;
+            }
+            Order::Explain { log, wanted } => {
+                let explained = explain(log, wanted.which())?;
+                self.print(|| explained.to_json().to_string(), || tables::explanation_lines(&explained))?;
+            }
+            Order::Export(wanted) => self.export(wanted)?,
         }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn export(&self, wanted: &order::Export) -> Result<(), Failure> {
+        let (range, format) = (wanted.range(), wanted.format);
+        let Some(out) = &wanted.out else {
+            if self.output == Output::Json {
+                return Err(Failure::usage(
+                    "an export is a document a line, and -o json prints one: name a file by --out",
+                ));
+            }
+            let export = Export::prepare(&wanted.log, range)?;
+            export.write(range, format, &mut BufWriter::new(io::stdout().lock()))?;
+            return Ok(());
+        };
+        let exported = new_file::write(out, |lines| {
+            let export = Export::prepare(&wanted.log, range)?;
+            export.write(range, format, lines).map_err(|error| error.of_file(out))
+        })?;
+        let told = || format!("{} facts written to {}\n", exported.facts, out.display());
+        self.print(|| exported.to_json(out).to_string(), told)
+    }
+
+    fn print_report(&self, report: &Report) -> Result<ExitCode, Failure> {
+        self.print(|| report.to_json().to_string(), || tables::report_lines(report))?;
         if report.ok() {
             return Ok(ExitCode::SUCCESS);
         }
@@ -119,15 +142,12 @@ impl Arguments {
         Ok(ExitCode::from(5))
     }
 
-    fn print_history(&self, told: &[Told]) -> Result<ExitCode, Failure> {
-        let json = |told: &Told| fact_json::to_json(&told.record, &told.remarks, &told.chain);
+    /// Prints a document, or the same for people.
+    fn print(&self, document: impl Fn() -> String, table: impl Fn() -> String) -> Result<(), Failure> {
         match self.output {
-            Output::Json => {
-                print(&format!("{}\n", json!({"facts": told.iter().map(json).collect::<Value>()})))?;
-            }
-            Output::Table => print(&history_lines(told))?,
+            Output::Json => print(&(document() + "\n")),
+            Output::Table => print(&table()),
         }
-        Ok(ExitCode::SUCCESS)
     }
 
     fn refuse(&self, failure: &Failure) -> ExitCode {
@@ -141,91 +161,22 @@ impl Arguments {
     }
 }
 
-impl From<VerifyError> for Failure {
-    fn from(error: VerifyError) -> Self {
-        let reason = match &error {
-            VerifyError::Open(open) => open_reason(open),
-            VerifyError::Read(_) => "LOG_UNREADABLE",
-            VerifyError::LaterFormat { .. } => "UPGRADE_NEEDED",
-        };
-        Self { code: 1, reason, message: whole(&error) }
+fn facts_about(log: &Path, subject: &Subject) -> Result<Vec<Told>, history::HistoryError> {
+    match subject.wanted() {
+        Wanted::Node(node_id) => history(log, node_id),
+        Wanted::Serial(serial) => of_serial(log, serial),
     }
 }
 
-impl From<HistoryError> for Failure {
-    fn from(error: HistoryError) -> Self {
-        let (code, reason) = match &error {
-            HistoryError::NodeNotFound { .. } => (1, "NODE_NOT_FOUND"),
-            HistoryError::Open(open) => (1, open_reason(open)),
-            HistoryError::Read(_) => (1, "LOG_UNREADABLE"),
-            HistoryError::LaterFormat { .. } => (1, "UPGRADE_NEEDED"),
-            HistoryError::Damaged(_) => (5, "LOG_DAMAGED"),
-        };
-        Self { code, reason, message: whole(&error) }
-    }
-}
-
-const fn open_reason(error: &OpenError) -> &'static str {
-    match error {
-        OpenError::NotFound { .. } | OpenError::NotALog { .. } => "LOG_NOT_FOUND",
-        OpenError::List { .. } | OpenError::Store { .. } => "LOG_UNREADABLE",
-        OpenError::Moving { .. } => "LOG_BUSY",
-    }
-}
-
-/// An error with all its causes, in one line.
-fn whole(error: &dyn Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
-    message
-}
-
-fn report_lines(report: &Report) -> String {
-    let head = report.head.map_or_else(|| "none".to_owned(), |head| head.to_string());
-    let mut lines = format!(
-        "facts       {}\nhead        {head}\nseconds     {:.3}\nviolations  {}\n",
-        report.facts,
-        report.seconds(),
-        report.violation_count,
-    );
-    for violation in &report.violations {
-        lines.push_str(&format!("{violation}\n"));
-    }
-    lines.push_str(if report.ok() { "log verified\n" } else { "log not sound\n" });
-    lines
-}
-
-fn history_lines(told: &[Told]) -> String {
-    let row = |told: &Told| {
-        let record = &told.record;
-        let (time, kind) = (record.recorded_at.to_string(), fact_json::type_name(&record.fact));
-        let what = fact_text::what(record, &told.remarks);
-        [time, record.seq.to_string(), kind, what, record.principal.to_string()]
-    };
-    let header = ["TIME", "SEQ", "TYPE", "WHAT", "WHO"].map(str::to_owned);
-    aligned(&std::iter::once(header).chain(told.iter().map(row)).collect::<Vec<_>>())
-}
-
-/// Columns as wide as their widest cell, two spaces between them.
-fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; COLUMNS] = std::array::from_fn(width);
-    let line = |row: &[String; COLUMNS]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
+fn history_json(told: &[Told]) -> Value {
+    let fact = |told: &Told| fact_json::to_json(&told.record, &told.remarks, &told.chain);
+    json!({"facts": told.iter().map(fact).collect::<Value>()})
 }
 
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    let failed = |error| format!("the result cannot be printed: {error}");
-    printed.map_err(|error| Failure { code: 1, reason: "OUTPUT_FAILED", message: failed(error) })
+    printed.map_err(|error| Failure::output(&error))
 }
 
 fn complain(reason: &str, message: &str) {

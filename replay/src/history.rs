@@ -1,19 +1,18 @@
-//! The history of one node: every fact that lies in its stream, as recorded.
+//! The history of one node, or of one certificate: every fact that tells of it, as recorded.
 //!
-//! `pact-replay history` calls it. All facts of the log are read and the chain is checked on the way: the journal's
-//! index of subjects is its own claim and is not believed.
+//! `pact-replay history` calls it. All facts of the log are read ([`crate::told`]).
 //!
 //! **Invariant:** what is told comes from a log whose bytes are sound from the first fact to the last.
 
 use std::path::Path;
 
-use events::codec::Chain;
 use events::fact::Record;
-use events::invariants::Violation;
 use events::stream::StreamName;
-use events::vocabulary::{NodeId, Remark};
+use events::vocabulary::{NodeId, Serial};
 
-use crate::reader::{OpenError, ReadError, Reader};
+use crate::mentions;
+use crate::reader::Reader;
+use crate::told::{Tale, TellError, Told};
 
 /// Why a history cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -24,53 +23,37 @@ pub enum HistoryError {
         /// Who was asked for.
         node_id: NodeId,
     },
-    /// The log cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The log cannot be read to its end.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A later release wrote the log (R26).
-    #[error("fact {seq} has format {format}, which is not known to this release; upgrade")]
-    LaterFormat {
-        /// The first such fact.
-        seq: u64,
-        /// Its format.
-        format: u8,
+    /// `SERIAL_NOT_FOUND`
+    #[error("no fact names a certificate with the serial number {serial}")]
+    SerialNotFound {
+        /// What was asked for.
+        serial: Serial,
     },
-    /// The bytes of a fact are not sound, of whatever node it tells.
-    #[error("the log is damaged; `pact-replay verify` lists how")]
-    Damaged(#[source] Violation),
-}
-
-/// One fact of a history.
-#[derive(Debug, Clone)]
-pub struct Told {
-    /// The fact in its envelope.
-    pub record: Record,
-    /// The texts beside it that were not erased.
-    pub remarks: Vec<Remark>,
-    /// Its link of the chain.
-    pub chain: Chain,
+    /// The log cannot be told.
+    #[error(transparent)]
+    Log(#[from] TellError),
 }
 
 /// The facts of a node, oldest first.
+///
+/// # Errors
+/// If there is none, or the log is not sound.
 pub fn history(data_dir: &Path, node_id: &NodeId) -> Result<Vec<Told>, HistoryError> {
     let stream = StreamName::Node(node_id.clone());
-    let mut told = vec![];
-    for entry in Reader::open(data_dir)?.facts() {
-        let entry = entry?;
-        if let Some(format) = entry.later_format() {
-            return Err(HistoryError::LaterFormat { seq: entry.seq, format });
-        }
-        if let Some(violation) = entry.violations().next() {
-            return Err(HistoryError::Damaged(violation));
-        }
-        if let (Some(record), Some(chain)) = (entry.record, entry.chain)
-            && record.version_of(&stream).is_some()
-        {
-            told.push(Told { record, remarks: entry.remarks, chain });
-        }
-    }
+    let told = collect(data_dir, |record| record.version_of(&stream).is_some())?;
     if told.is_empty() { Err(HistoryError::NodeNotFound { node_id: node_id.clone() }) } else { Ok(told) }
+}
+
+/// The facts that name a certificate, oldest first: its issuance, confirmation, supersession, revocation.
+///
+/// # Errors
+/// If there is none, or the log is not sound.
+pub fn of_serial(data_dir: &Path, serial: Serial) -> Result<Vec<Told>, HistoryError> {
+    let told = collect(data_dir, |record| mentions::serials(&record.fact).contains(&serial))?;
+    if told.is_empty() { Err(HistoryError::SerialNotFound { serial }) } else { Ok(told) }
+}
+
+fn collect(data_dir: &Path, tells: impl Fn(&Record) -> bool) -> Result<Vec<Told>, TellError> {
+    let reader = Reader::open(data_dir)?;
+    Tale::of(&reader).filter(|told| told.as_ref().map_or(true, |told| tells(&told.record))).collect()
 }

@@ -1,7 +1,16 @@
 //! Who checks: `pact-replay` reads a log with its own reader, and by the stored bytes alone.
 //!
-//! [`reader`] takes the facts from a journal's data directory, [`verify`] checks the chain and every invariant after
-//! every fact, [`history`] tells what happened to one node. [`command`] is the command line.
+//! | module | does |
+//! |---|---|
+//! | [`reader`] | takes the facts from a journal's data directory |
+//! | [`told`] | lets them be told as long as they are sound |
+//! | [`verify`] | checks the chain and every invariant after every fact |
+//! | [`state`] | shows all views at a point of the log |
+//! | [`diff`] | compares two such points |
+//! | [`history`] | tells what happened to a node or a certificate |
+//! | [`explain`] | tells all about one fact, in words |
+//! | [`export`] | writes facts for other tools |
+//! | [`command`] | is the command line |
 //!
 //! Not here, on purpose: anything of the journal. That this crate uses `events` only is the proof that the stored
 //! bytes suffice (design §2).
@@ -9,7 +18,16 @@
 //! **Invariant:** nothing is ever written, locked or created beside the log; a journal may run meanwhile.
 
 pub mod command;
+pub mod diff;
+pub mod explain;
+pub mod export;
 mod fact_text;
 pub mod history;
+pub mod mentions;
+mod pem_text;
+pub mod point;
 pub mod reader;
+mod sentence;
+pub mod state;
+pub mod told;
 pub mod verify;

@@ -8,23 +8,23 @@ use serde_json::Value;
 use crate::story::sound;
 use crate::written_log::{files, put, value};
 
-fn run(arguments: &[&str]) -> Output {
+pub fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pact-replay")).args(arguments).env_remove("RUST_LOG").output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn code(output: &Output) -> i32 {
+pub fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-fn json(output: &Output) -> Value {
+pub fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn path(path: &Path) -> &str {
+pub fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -69,7 +69,21 @@ fn a_violation_is_exit_code_5_and_named_in_both_outputs() {
     assert_eq!(report["violations"][0]["seq"], 10);
     assert_eq!(report["violations"][0]["invariant"], "chain");
     assert!(report["violations"][0]["message"].is_string());
-    assert_eq!(code(&run(&["history", path(log.path()), "compute-000001"])), 5);
+    for verb in [
+        &["history", "compute-000001"][..],
+        &["history", "--serial", &crate::story::serial(1).to_string()],
+        &["state"],
+        &["diff", "--from", "1", "--to", "10"],
+        &["explain", "--seq", "5"],
+        &["export", "--format", "jsonl"],
+    ] {
+        let output = run(&[&verb[..1], &[path(log.path())], &verb[1..]].concat());
+        assert_eq!(code(&output), 5, "{output:?}");
+        assert!(
+            output.stdout.is_empty() && text(&output.stderr).starts_with("error: LOG_DAMAGED: "),
+            "{output:?}"
+        );
+    }
 }
 
 #[test]
@@ -105,6 +119,16 @@ fn wrong_usage_is_exit_code_2() {
         &["verify"],
         &["verify", path(log.path()), "-o", "xml"],
         &["history", path(log.path())],
+        &["history", path(log.path()), "n", "--serial", &"4f".repeat(16)],
+        &["history", path(log.path()), "--serial", "12"],
+        &["state", path(log.path()), "--seq", "1", "--at", "2026-01-01T00:00:01Z"],
+        &["state", path(log.path()), "--at", "yesterday"],
+        &["diff", path(log.path()), "--from", "1"],
+        &["explain", path(log.path())],
+        &["explain", path(log.path()), "--seq", "1", "--serial", &"4f".repeat(16)],
+        &["export", path(log.path())],
+        &["export", path(log.path()), "--format", "csv"],
+        &["export", path(log.path()), "--format", "jsonl", "--from", "9", "--to", "8"],
         &["history", path(log.path()), "NOT_A_NODE"],
         &["verify", path(log.path()), "--against", "x"],
     ] {
@@ -159,6 +183,10 @@ fn an_unknown_node_is_not_found_in_both_outputs() {
 fn help_and_version_are_answered() {
     let help = text(&run(&["--help"]).stdout);
     assert!(help.contains("pact-replay verify /var/lib/pact/j1"), "{help}");
+    for verb in ["verify", "state", "history", "diff", "explain", "export"] {
+        let help = text(&run(&[verb, "--help"]).stdout);
+        assert!(help.contains(&format!("Examples:\n  pact-replay {verb} ")), "{help}");
+    }
     assert!(text(&run(&["--version"]).stdout).starts_with("pact-replay "));
 }
 
@@ -168,5 +196,9 @@ fn the_binary_changes_no_file_of_the_log() {
     let before = files(log.path());
     run(&["verify", path(log.path())]);
     run(&["history", path(log.path()), "compute-000001"]);
+    run(&["state", path(log.path())]);
+    run(&["diff", path(log.path()), "--from", "1", "--to", "10"]);
+    run(&["explain", path(log.path()), "--seq", "5"]);
+    run(&["export", path(log.path()), "--format", "jsonl"]);
     assert!(files(log.path()) == before, "a file was changed, created or deleted");
 }

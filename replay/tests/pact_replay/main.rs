@@ -7,9 +7,19 @@ mod binary;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod diff;
+#[cfg(test)]
+mod explain;
+#[cfg(test)]
+mod export;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
+mod real_journal;
+#[cfg(test)]
 mod running;
+#[cfg(test)]
+mod state;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

@@ -4,12 +4,12 @@ use events::authority::{self, Announced};
 use events::certificate::{Certificate, Subject, Terms};
 use events::domain::{self, Created};
 use events::fact::Fact;
-use events::node::{self, Cause, RevocationCause};
-use events::operator;
+use events::node::{self, Cause, DeactivationCause, RevocationCause, Supersession};
 use events::vocabulary::{
-    AuthorityId, CertificateHash, Der, HardwareIdentity, KeyHash, Labels, LogId, Mac, NodeId, Principal,
-    Remark, Role, Serial,
+    AuthorityId, CertificateHash, Der, HardwareIdentity, KeyHash, Labels, LogId, Mac, NodeId, Overlay,
+    Principal, Remark, Role, Serial,
 };
+use events::{operator, vcluster};
 
 use crate::written_log::{WrittenLog, at, remark};
 
@@ -26,7 +26,7 @@ fn authority_id() -> AuthorityId {
     AuthorityId::new(at(0), 1)
 }
 
-fn serial(number: u64) -> Serial {
+pub fn serial(number: u64) -> Serial {
     let mut bytes = [0; 16];
     bytes[8..].copy_from_slice(&number.to_be_bytes());
     Serial::from_random(bytes)
@@ -102,8 +102,46 @@ pub fn issued(number: u64, serial_number: u64, second: u64) -> Fact {
     Fact::Node(node_id(number), event)
 }
 
+/// A renewal of the node's first certificate; the former one lives on until 300 s after the first use of this one.
+pub fn renewed(number: u64, serial_number: u64, second: u64) -> Fact {
+    let (certificate, der) = certificate(Subject::Node(node_id(number)), serial_number, second);
+    let event = node::Event::CertificateIssued {
+        cause: Cause::Renewed,
+        epoch: 1,
+        certificate,
+        der,
+        supersedes: vec![Supersession { serial: serial(number), overlap_secs: 300 }],
+        presented: None,
+        boot_id: None,
+    };
+    Fact::Node(node_id(number), event)
+}
+
 pub fn confirmed(number: u64) -> Fact {
-    Fact::Node(node_id(number), node::Event::EnrollmentConfirmed { serial: serial(number) })
+    used(number, number)
+}
+
+/// The first use of the certificate with that serial.
+pub fn used(number: u64, serial_number: u64) -> Fact {
+    Fact::Node(node_id(number), node::Event::EnrollmentConfirmed { serial: serial(serial_number) })
+}
+
+pub fn goodbye(number: u64) -> Fact {
+    let event = node::Event::Deactivated { cause: DeactivationCause::Goodbye, supersedes: None };
+    Fact::Node(node_id(number), event)
+}
+
+pub fn overlay_set(vcluster: &str, overlay: &[u8]) -> Fact {
+    let overlay = Overlay::of(overlay).unwrap();
+    Fact::VCluster(vcluster.parse().unwrap(), vcluster::Event::OverlaySet { overlay })
+}
+
+pub fn default_set(overlay: &[u8]) -> Fact {
+    Fact::Domain(domain::Event::DefaultSet { overlay: Overlay::of(overlay).unwrap() })
+}
+
+pub fn assigned(number: u64, vcluster: &str) -> Fact {
+    Fact::Node(node_id(number), node::Event::Assigned { vcluster: vcluster.parse().unwrap() })
 }
 
 pub fn revoked(number: u64, reason: &Remark) -> Fact {

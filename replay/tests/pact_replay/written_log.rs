@@ -101,6 +101,12 @@ impl WrittenLog {
         self.append_body(&record, &body, remarks);
     }
 
+    /// Appends a fact that is recorded at that second.
+    pub fn append_at(&mut self, second: u64, fact: Fact) {
+        let record = Record { recorded_at: at(second), decided_at: at(second), ..self.record(fact) };
+        self.append_body(&record, &encode_body(&record).unwrap(), &[]);
+    }
+
     /// Appends any body under the record's name, with a chain that holds.
     pub fn append_body(&mut self, record: &Record, body: &[u8], remarks: &[Remark]) {
         if let Fact::Domain(domain::Event::Created(created)) = &record.fact

@@ -1,0 +1,184 @@
+//! A fact in words for people: who did what, at whose request, which journal decided, why. Called by `explain`.
+//!
+//! **Invariant:** every word is taken from the fact and the texts beside it, and nothing else.
+
+use events::certificate::Certificate;
+use events::fact::{Fact, Record};
+use events::vocabulary::{Assurance, Overlay, Principal, Remark};
+use events::{authority, domain, node, operator, vcluster};
+
+use crate::mentions;
+use events::fact_json::{remark_field, remark_text};
+
+/// The fact, in a few sentences on one line.
+pub fn of(record: &Record, remarks: &[Remark]) -> String {
+    let from = match (record.source, remark_text(record.source, remarks)) {
+        (_, Some(address)) => format!(" from {address}"),
+        (Some(_), None) => " from an address that was erased".to_owned(),
+        (None, None) => String::new(),
+    };
+    let sure = match record.assurance {
+        Some(Assurance::Claimed) => " The machine claimed a hardware identity that matched.",
+        Some(Assurance::Token) => " The machine presented a live token.",
+        None => "",
+    };
+    format!(
+        "{}. Requested by {}{from}; decided by journal {} at {}, recorded at {}.{sure}{}",
+        what(&record.fact),
+        who(&record.principal),
+        record.proposed_by,
+        record.decided_at,
+        record.recorded_at,
+        said(&record.fact, remarks),
+    )
+}
+
+fn who(principal: &Principal) -> String {
+    match principal {
+        Principal::Anonymous => "a machine without a certificate".to_owned(),
+        Principal::Operator(id) => format!("operator {id}"),
+        Principal::Node(id) => format!("node {id} itself"),
+        Principal::Journal(id) => format!("journal {id} itself"),
+    }
+}
+
+/// The remark that the fact holds.
+fn said(fact: &Fact, remarks: &[Remark]) -> String {
+    let Some((field, Some(hash))) = remark_field(fact) else { return String::new() };
+    match remark_text(Some(hash), remarks) {
+        Some(text) => format!(" The {field} given: {text}."),
+        None => format!(" The {field} was erased."),
+    }
+}
+
+fn what(fact: &Fact) -> String {
+    match fact {
+        Fact::Domain(event) => of_domain(event),
+        Fact::Node(id, event) => of_node(&format!("node {id}"), event) + &replaced(fact),
+        Fact::Operator(id, event) => of_operator(&format!("Operator {id}"), event) + &replaced(fact),
+        Fact::Authority(id, event) => of_authority(&format!("Authority {id}"), event),
+        Fact::VCluster(id, vcluster::Event::OverlaySet { overlay }) => {
+            format!("The nodes of vCluster {id} are configured by {} from here on", of_overlay(overlay))
+        }
+    }
+}
+
+fn of_domain(event: &domain::Event) -> String {
+    match event {
+        domain::Event::Created(created) => {
+            format!(
+                "Domain {} began, founded by journal {}: log {}",
+                created.domain_id, created.founder, created.log_id
+            )
+        }
+        domain::Event::JoinTokenCreated { token_id, expires_at, .. } => {
+            format!("One journal may join with token {token_id} until {expires_at}")
+        }
+        domain::Event::RemarkErased { seq, .. } => {
+            format!("A personal remark of fact {seq} was erased; its hash stays")
+        }
+        domain::Event::DefaultSet { overlay } => {
+            format!("Nodes in no vCluster are configured by {} from here on", of_overlay(overlay))
+        }
+    }
+}
+
+fn of_node(node: &str, event: &node::Event) -> String {
+    match event {
+        node::Event::Registered { epoch, hardware, .. } => {
+            let macs = listed(&hardware.macs);
+            format!("A machine with one of the addresses {macs} may enroll as {node}, epoch {epoch}")
+        }
+        node::Event::CertificateIssued { cause, certificate, .. } => {
+            let why = match cause {
+                node::Cause::Enrolled => "enrolled for the first time in its epoch",
+                node::Cause::ReEnrolled => "enrolled again after it had been inactive",
+                node::Cause::Renewed => "renewed its former certificate",
+            };
+            format!("Certificate {} was issued to {node}, because it {why}", of_certificate(certificate))
+        }
+        node::Event::EnrollmentConfirmed { serial } => {
+            format!(
+                "Certificate {serial} was used for the first time, which confirms the enrollment of {node}"
+            )
+        }
+        node::Event::Deactivated { cause, supersedes } => {
+            let why = match cause {
+                node::DeactivationCause::Silence => "no journal heard of it for the whole grace period",
+                node::DeactivationCause::Goodbye => "it said goodbye",
+                node::DeactivationCause::Expiry => "its certificate expired",
+                node::DeactivationCause::Operator => "an operator deactivated it",
+            };
+            let ended = supersedes.map(|serial| format!("; certificate {serial} ended"));
+            format!("The journal counts {node} as gone, because {why}{}", ended.unwrap_or_default())
+        }
+        node::Event::Reactivated { serial } => {
+            format!("An inactive machine came back, {node}, with its certificate {serial}")
+        }
+        node::Event::Revoked { cause, serials, macs, .. } => {
+            let why = match cause {
+                node::RevocationCause::Decommissioned => "was decommissioned",
+                node::RevocationCause::Revoked => "was revoked",
+            };
+            let ended = match serials.as_slice() {
+                [] => "it had no certificate".to_owned(),
+                serials => format!("certificate {} opens nothing from here on", listed(serials)),
+            };
+            format!(
+                "The enrollment ended for good, {node} {why}: {ended}; addresses {} are free",
+                listed(macs)
+            )
+        }
+        node::Event::Assigned { vcluster } => format!("From here on {node} is in vCluster {vcluster}"),
+    }
+}
+
+fn of_operator(operator: &str, event: &operator::Event) -> String {
+    match event {
+        operator::Event::Created { role, certificate, .. } => {
+            format!("{operator} was made, with role {role} and certificate {}", of_certificate(certificate))
+        }
+        operator::Event::Renewed { certificate, .. } => {
+            format!("{operator} got certificate {}", of_certificate(certificate))
+        }
+        operator::Event::Revoked { serial, .. } => {
+            format!("{operator} may do nothing any more: certificate {serial} opens nothing from here on")
+        }
+    }
+}
+
+fn of_authority(authority: &str, event: &authority::Event) -> String {
+    match event {
+        authority::Event::Announced(announced) => format!(
+            "{authority}, generation {} of journal {}, may sign until {}",
+            announced.generation, announced.journal_id, announced.not_after
+        ),
+        authority::Event::Retired {} => {
+            format!("{authority} was retired: the last certificate that it signed has expired")
+        }
+    }
+}
+
+/// The older certificates that a new one replaces, and for how long they live on.
+fn replaced(fact: &Fact) -> String {
+    let one = |over: &node::Supersession| match over.overlap_secs {
+        0 => over.serial.to_string(),
+        secs => format!("{} (which lives on until {secs} s after the new one's first use)", over.serial),
+    };
+    match mentions::superseded(fact).as_slice() {
+        [] => String::new(),
+        over => format!("; it supersedes {}", listed(over.iter().map(one))),
+    }
+}
+
+fn of_certificate(certificate: &Certificate) -> String {
+    format!("{} (valid until {})", certificate.serial, certificate.not_after)
+}
+
+fn of_overlay(overlay: &Overlay) -> String {
+    format!("an overlay of {} bytes (SHA-256 {})", overlay.size, overlay.sha256)
+}
+
+fn listed(parts: impl IntoIterator<Item = impl ToString>) -> String {
+    parts.into_iter().map(|part| part.to_string()).collect::<Vec<_>>().join(", ")
+}
