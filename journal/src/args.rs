@@ -64,10 +64,8 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
     /// Say `ok`, or every mistake that can be found in a file; changes and starts nothing.
-    #[command(
-        after_help = "Example:\n  pact-journal config check --config /var/lib/pact/journal.toml\n\n\
-                      Exit codes: 0 ok, 2 not usable. All keys: docs/configuration.md"
-    )]
+    #[command(after_help = "Example:\n  pact-journal config check --config /var/lib/pact/journal.toml\n\n\
+                      Exit codes: 0 ok, 2 not usable. All keys: docs/configuration.md")]
     Check(Check),
 }
 

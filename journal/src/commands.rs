@@ -62,7 +62,10 @@ fn configuration(options: &Serve) -> Result<Config, Failure> {
     let config = config.map_err(|error| Failure::Usage(chain(&error)))?;
     let strangers = environment.strangers();
     if !strangers.is_empty() {
-        tracing::warn!(variables = strangers.join(", "), "no key of the configuration has this name: ignored");
+        tracing::warn!(
+            variables = strangers.join(", "),
+            "no key of the configuration has this name: ignored"
+        );
     }
     Ok(config)
 }
@@ -110,7 +113,8 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    let mut journal = started.map_err(|error| not_started(&error)).inspect_err(|failure| supervisor.tell_end(failure))?;
+    let mut journal =
+        started.map_err(|error| not_started(&error)).inspect_err(|failure| supervisor.tell_end(failure))?;
     let endpoints = journal.endpoints();
     tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, http = ?endpoints.http, "ready");
     supervisor.tell_ready(endpoints);

@@ -129,7 +129,8 @@ impl Config {
     pub fn load(path: &Path, environment: &Environment, settings: &Settings) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        layers::merge(path, &text, environment, settings).map_err(|mistakes| ConfigError::Mistakes { mistakes })
+        layers::merge(path, &text, environment, settings)
+            .map_err(|mistakes| ConfigError::Mistakes { mistakes })
     }
 
     /// Where clients reach a listener: its own address if the server certificate has it, else the first advertised

@@ -11,6 +11,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -228,15 +229,22 @@ async fn stop_child(child: &mut Child) -> Result<(), Failure> {
         kill_process(pid, Signal::TERM).ok();
     }
     match timeout(STOPPED_WITHIN, child.wait()).await {
-        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) if status.success() || told_to_end(status) => Ok(()),
         Ok(Ok(status)) => Err(ended_by_itself(status)),
         Ok(Err(error)) => Err(lost(error)),
         Err(_) => {
             child.kill().await.map_err(lost)?;
-            let told = format!("the journal did not stop within {} s and was killed", STOPPED_WITHIN.as_secs());
+            let told =
+                format!("the journal did not stop within {} s and was killed", STOPPED_WITHIN.as_secs());
             Err(Failure::named("JOURNAL_ENDED", told))
         }
     }
+}
+
+/// Ended by a signal that asks for it, before it could listen to any.
+fn told_to_end(status: ExitStatus) -> bool {
+    let asks = [Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw);
+    status.signal().is_some_and(|signal| asks.contains(&signal))
 }
 
 fn lost(error: std::io::Error) -> Failure {
@@ -244,7 +252,10 @@ fn lost(error: std::io::Error) -> Failure {
 }
 
 fn ended_by_itself(status: ExitStatus) -> Failure {
-    Failure::named("JOURNAL_ENDED", format!("the journal {JOURNAL} ended with {status}; its log stands above"))
+    Failure::named(
+        "JOURNAL_ENDED",
+        format!("the journal {JOURNAL} ended with {status}; its log stands above"),
+    )
 }
 
 /// One line for a POSIX shell.
@@ -257,7 +268,9 @@ fn exports(data_dir: &Path, endpoints: &Endpoints) -> String {
         ("PACT_CREDENTIAL", file("operator.pem")),
         ("PACT_JOURNALS", url(endpoints.agent)),
     ];
-    variables.iter().fold("export".to_owned(), |line, (name, value)| format!("{line} {name}={}", quoted(value)))
+    variables
+        .iter()
+        .fold("export".to_owned(), |line, (name, value)| format!("{line} {name}={}", quoted(value)))
 }
 
 /// As a shell reads it back: a word of plain letters as it is, anything else in quotes.

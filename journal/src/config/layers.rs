@@ -32,9 +32,7 @@ pub struct Environment(BTreeMap<String, OsString>);
 impl Environment {
     /// Those of this process. An empty one counts as none: it is how scripts and unit files take a variable back.
     pub fn of_process() -> Self {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .collect()
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
     }
 
     /// Variables that stand for no key. They may be another program's, as a cluster's scheduler names services.
@@ -46,7 +44,8 @@ impl Environment {
 
 impl FromIterator<(String, OsString)> for Environment {
     fn from_iter<I: IntoIterator<Item = (String, OsString)>>(variables: I) -> Self {
-        let ours = variables.into_iter().filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty());
+        let ours =
+            variables.into_iter().filter(|(name, value)| name.starts_with(PREFIX) && !value.is_empty());
         Self(ours.collect())
     }
 }
@@ -205,9 +204,8 @@ impl Merged {
 
 /// Whether two listeners would get in each other's way. Port 0 is any free one.
 fn overlap(one: &SocketAddr, other: &SocketAddr) -> bool {
-    let covers = |all: &SocketAddr, some: &SocketAddr| {
-        all.ip().is_unspecified() && (all.is_ipv6() || some.is_ipv4())
-    };
+    let covers =
+        |all: &SocketAddr, some: &SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || some.is_ipv4());
     let (same, either) = (one.ip() == other.ip(), covers(one, other) || covers(other, one));
     one.port() != 0 && one.port() == other.port() && (same || either)
 }
