@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod batch;
 #[cfg(test)]
+mod completion;
+#[cfg(test)]
 mod connection;
 #[cfg(test)]
 mod fake;
@@ -16,6 +18,8 @@ mod journal;
 mod node;
 #[cfg(test)]
 mod odd_answers;
+#[cfg(test)]
+mod user_config;
 #[cfg(test)]
 mod vcluster;
 
