@@ -189,6 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn the_document_names_every_key_and_no_other() {
+        let document = fs::read_to_string("../docs/configuration.md").unwrap();
+        let chapter = document.split("\n## ").find(|chapter| chapter.starts_with("config.toml of pact"));
+        let rows = chapter.unwrap().lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let told: Vec<String> = rows.map(|(key, _)| format!("`{key}`")).collect();
+        let known = read("unknown = 1").unwrap_err();
+        let (_, known) = known.split_once("expected one of ").unwrap();
+        assert_eq!(told.join(", "), known);
+    }
+
+    #[test]
     fn the_place_is_that_of_the_xdg_specification() {
         let place = |config: Option<&str>, home: Option<&str>| {
             super::place(config.map(Into::into), home.map(Into::into)).map(|path| path.display().to_string())
