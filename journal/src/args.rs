@@ -41,7 +41,7 @@ const DEV_EXAMPLES: &str = "\
 Examples:
   pact-journal dev                    then paste the line that it prints into another shell
   pact-journal dev --data-dir ./play  keeps everything; the next one goes on with it
-  pact-journal dev > dev.env & until test -s dev.env; do sleep 0.1; done; . ./dev.env; pact node list";
+  pact-journal dev > dev.env &        in a script: when the file holds its line, `. ./dev.env`";
 
 /// What `pact-journal` can do.
 #[derive(Debug, Subcommand)]
