@@ -1,15 +1,15 @@
-//! The command line of `pact`: flags, then the environment.
+//! The command line of `pact`: flags, then the environment, then the user's file.
 //!
 //! `main` parses it; [`Global::journals`] turns it into the [`Journals`] that all verbs ask.
 //!
 //! Not here, on purpose: what a verb takes (it stands beside the verb), and the checks of names and addresses of nodes,
 //! which are the journal's.
 //!
-//! **Invariant:** what is missing is told at once, each with its flag and its variable.
+//! **Invariant:** what is missing is told at once, each with its flag, its variable and its key.
 
 use std::{
     ffi::{OsStr, OsString},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -20,9 +20,12 @@ use proto::{
     outcome::Failure,
     pem_file::{Credential, Trust},
 };
+use tokio::runtime;
 
 use crate::{
     answer::{Answer, Output},
+    completion::Completion,
+    config::UserConfig,
     connection::Journals,
     duration, events, node, operator, status, vcluster,
 };
@@ -40,6 +43,9 @@ Examples:
   pact operator create alice --role pact-platform-admin --out alice.pem
   pact status
   pact events tail --follow
+  source <(pact completion bash)
+
+What is not given stands in ~/.config/pact/config.toml ($XDG_CONFIG_HOME): endpoints, ca, credential, timeout, output
 
 Exit codes:
   0  done
@@ -55,9 +61,42 @@ pub struct Args {
     /// Flags of all verbs.
     #[command(flatten)]
     pub global: Global,
-    /// What it is about.
+    /// What is to be done.
     #[command(subcommand)]
-    pub noun: Noun,
+    pub command: Command,
+}
+
+/// What `pact` does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Asks a journal.
+    #[command(flatten)]
+    Noun(Noun),
+
+    /// Print a script with which your shell completes verbs and flags
+    Completion(Completion),
+}
+
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// If the journals to ask are not known, an argument cannot be used, or a journal refuses or cannot be reached.
+    pub fn run(self, global: &Global, config: &UserConfig) -> Result<Answer, Failure> {
+        let noun = match self {
+            Self::Completion(completion) => return Ok(Answer::Bytes(completion.script())),
+            Self::Noun(noun) => noun,
+        };
+        let journals = global.journals(config)?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::other(format!("the runtime did not start: {error}")))?;
+        let answer = runtime.block_on(noun.run(&journals, global.output(config)));
+        // A look-up of a name runs on a thread of its own that cannot be stopped: waiting for it would outlive --timeout.
+        runtime.shutdown_background();
+        answer
+    }
 }
 
 /// What a command is about.
@@ -141,50 +180,74 @@ pub struct Global {
     )]
     pub credential: Option<OsString>,
 
-    /// How long everything may take, as 500ms, 10s or 2m; of a batch, connecting and each part of 1000 rows
+    /// How long everything may take, as 500ms, 10s or 2m; of a batch, connecting and each part of 1000 rows [default: 10s]
     #[arg(
         long,
         global = true,
         value_name = "TIME",
-        default_value = "10s",
         value_parser = duration::parse,
         help_heading = "Connection"
     )]
-    pub timeout: Duration,
+    pub timeout: Option<Duration>,
 
-    /// Form of the answer on stdout
-    #[arg(short, long, global = true, value_enum, default_value_t, help_heading = "Output")]
-    pub output: Output,
+    /// Form of the answer on stdout [default: table]
+    #[arg(short, long, global = true, value_enum, help_heading = "Output")]
+    pub output: Option<Output>,
 
     /// Form of the log on stderr; RUST_LOG chooses what is logged
     #[arg(long, global = true, value_enum, default_value_t, help_heading = "Output")]
     pub log_format: LogFormat,
 }
 
+/// How long everything may take if nobody says so.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 impl Global {
-    /// Reads the files and addresses that the flags name.
+    /// The form of the answer.
+    pub fn output(&self, config: &UserConfig) -> Output {
+        self.output.or(config.kept.output).unwrap_or_default()
+    }
+
+    /// Reads the files and addresses that the flags name, else the user's file.
     ///
     /// # Errors
     /// [`Failure::Usage`] if one is missing, names all that are; or if an address or file cannot be used.
-    pub fn journals(&self) -> Result<Journals, Failure> {
-        let endpoints: Vec<&str> =
-            self.endpoints.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
-        let (ca, credential) = (given(self.ca.as_deref()), given(self.credential.as_deref()));
-        let missing: Vec<&str> = [
-            endpoints.is_empty().then_some("--endpoint https://HOST:PORT or set PACT_ENDPOINTS"),
-            ca.is_none().then_some("--ca FILE or set PACT_CA"),
-            credential.is_none().then_some("--credential FILE or set PACT_CREDENTIAL"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let (Some(ca), Some(credential), true) = (ca, credential, missing.is_empty()) else {
-            return Err(Failure::Usage(format!("give {}", missing.join("; give "))));
+    pub fn journals(&self, config: &UserConfig) -> Result<Journals, Failure> {
+        let given_endpoints = self.endpoints.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+        let mut endpoints = given_endpoints.map(address).collect::<Result<Vec<_>, _>>()?;
+        if endpoints.is_empty() {
+            endpoints.clone_from(&config.kept.endpoints);
+        }
+        let or_kept = |flag: &Option<OsString>, kept: &Option<PathBuf>| {
+            given(flag.as_deref()).map(Path::to_owned).or_else(|| kept.clone())
         };
-        let endpoints = endpoints.into_iter().map(address).collect::<Result<_, _>>()?;
+        let ca = or_kept(&self.ca, &config.kept.ca);
+        let credential = or_kept(&self.credential, &config.kept.credential);
+        let (Some(ca), Some(credential), false) = (&ca, &credential, endpoints.is_empty()) else {
+            return Err(missing(
+                [
+                    endpoints
+                        .is_empty()
+                        .then_some(("--endpoint https://HOST:PORT or set PACT_ENDPOINTS", "endpoints")),
+                    ca.is_none().then_some(("--ca FILE or set PACT_CA", "ca")),
+                    credential
+                        .is_none()
+                        .then_some(("--credential FILE or set PACT_CREDENTIAL", "credential")),
+                ],
+                config,
+            ));
+        };
+        let timeout = self.timeout.or(config.kept.timeout).unwrap_or(TIMEOUT);
         let (trust, own) = (Trust::read(ca)?, Credential::read(credential)?);
-        Ok(Journals::new(endpoints, trust, own, self.timeout).reading(credential))
+        Ok(Journals::new(endpoints, trust, own, timeout).reading(credential))
     }
+}
+
+/// Flag and variable of each thing that is missing, then the file that all may stand in, by their keys.
+fn missing(things: [Option<(&str, &str)>; 3], config: &UserConfig) -> Failure {
+    let (given, keys): (Vec<&str>, Vec<&str>) = things.into_iter().flatten().unzip();
+    let (given, keys) = (given.join("; give "), keys.join(", "));
+    Failure::Usage(format!("give {given}; or write {keys} into {}", config.shown()))
 }
 
 /// An empty value counts as none: it is how scripts and unit files take a variable back.
@@ -210,7 +273,7 @@ mod tests {
     }
 
     fn usage(flags: &[&str]) -> String {
-        let failure = global(flags).journals().unwrap_err();
+        let failure = global(flags).journals(&UserConfig::default()).unwrap_err();
         assert!(matches!(failure, Failure::Usage(_)), "{failure:?}");
         failure.to_string()
     }
@@ -238,15 +301,35 @@ mod tests {
             ["pact", "node", "list", "--timeout", "500ms", "--output", "json"],
         ] {
             let global = Args::try_parse_from(line).unwrap().global;
-            assert_eq!((global.output, global.timeout), (Output::Json, Duration::from_millis(500)));
+            let given = (global.output, global.timeout);
+            assert_eq!(given, (Some(Output::Json), Some(Duration::from_millis(500))));
         }
     }
 
     #[test]
-    fn a_table_and_ten_seconds_are_the_defaults() {
-        let global = global(&[]);
-        assert_eq!((global.output, global.timeout), (Output::Table, Duration::from_secs(10)));
-        assert_eq!(global.log_format, LogFormat::Text);
+    fn a_table_is_the_default_the_user_s_file_counts_over_it_and_a_flag_over_both() {
+        let (unset, flag) = (global(&[]), global(&["--output=table"]));
+        let mut config = UserConfig::default();
+        assert_eq!((unset.output(&config), unset.log_format), (Output::Table, LogFormat::Text));
+        config.kept.output = Some(Output::Json);
+        assert_eq!((unset.output(&config), flag.output(&config)), (Output::Json, Output::Table));
+    }
+
+    #[test]
+    fn the_user_s_file_fills_in_what_is_not_given() {
+        let mut config = UserConfig::default();
+        config.kept.endpoints = vec!["https://kept:1".parse().unwrap()];
+        config.kept.ca = Some("/no/such/kept.pem".into());
+        let told = global(&[]).journals(&config).unwrap_err().to_string();
+        assert!(
+            told.starts_with("give --credential FILE or set PACT_CREDENTIAL; or write credential into "),
+            "{told}"
+        );
+        config.kept.credential = Some("/no/such/operator.pem".into());
+        let told = global(&[]).journals(&config).unwrap_err().to_string();
+        assert!(told.starts_with("cannot read /no/such/kept.pem: "), "{told}");
+        let told = global(&["--ca=/no/such/flag.pem"]).journals(&config).unwrap_err().to_string();
+        assert!(told.starts_with("cannot read /no/such/flag.pem: "), "{told}");
     }
 
     #[test]
@@ -267,13 +350,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_by_flag_and_variable() {
+    fn what_is_missing_is_named_by_flag_variable_and_file() {
         let all = usage(&[]);
         for name in ["--endpoint", "PACT_ENDPOINTS", "--ca", "PACT_CA", "--credential", "PACT_CREDENTIAL"] {
             assert!(all.contains(name), "{all}");
         }
         let one = usage(&["--endpoint=https://a:1", "--ca=ca.pem"]);
-        assert_eq!(one, "give --credential FILE or set PACT_CREDENTIAL");
+        let place = "~/.config/pact/config.toml";
+        assert_eq!(
+            one,
+            format!("give --credential FILE or set PACT_CREDENTIAL; or write credential into {place}")
+        );
     }
 
     #[test]
@@ -281,7 +368,8 @@ mod tests {
         let told = usage(&["--endpoint= , ,", "--ca=", "--credential=o.pem"]);
         assert_eq!(
             told,
-            "give --endpoint https://HOST:PORT or set PACT_ENDPOINTS; give --ca FILE or set PACT_CA"
+            "give --endpoint https://HOST:PORT or set PACT_ENDPOINTS; give --ca FILE or set PACT_CA; or write \
+             endpoints, ca into ~/.config/pact/config.toml"
         );
     }
 

@@ -9,6 +9,8 @@
 
 mod answer;
 mod args;
+mod completion;
+mod config;
 mod connection;
 mod duration;
 mod events;
@@ -25,17 +27,20 @@ use proto::{
     logging,
     outcome::{Exit, Failure},
 };
-use tokio::runtime;
 
-use crate::{answer::Output, args::Args};
+use crate::{answer::Output, args::Args, config::UserConfig};
 
 fn main() -> ExitCode {
     let args = match usage::parse() {
         Ok(args) => args,
         Err(exit) => return exit.into(),
     };
-    let output = args.global.output;
-    match run(args) {
+    let config = match UserConfig::of_user() {
+        Ok(config) => config,
+        Err(failure) => return failure.report(args.global.output == Some(Output::Json)).into(),
+    };
+    let output = args.global.output(&config);
+    match run(args, &config) {
         Ok(None) => Exit::Done.into(),
         // The answer is printed: stdout holds nothing besides.
         Ok(Some(failure)) => failure.report(false).into(),
@@ -44,17 +49,10 @@ fn main() -> ExitCode {
 }
 
 /// Prints the answer. What is wrong although there is one comes back.
-fn run(args: Args) -> Result<Option<Failure>, Failure> {
+fn run(args: Args, config: &UserConfig) -> Result<Option<Failure>, Failure> {
     logging::init(args.global.log_format)?;
-    let journals = args.global.journals()?;
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::other(format!("the runtime did not start: {error}")))?;
-    let answer = runtime.block_on(args.noun.run(&journals, args.global.output));
-    // A look-up of a name runs on a thread of its own that cannot be stopped: waiting for it would outlive --timeout.
-    runtime.shutdown_background();
-    let answer = answer?;
-    answer.print(args.global.output)?;
+    let output = args.global.output(config);
+    let answer = args.command.run(&args.global, config)?;
+    answer.print(output)?;
     Ok(answer.failure())
 }

@@ -8,6 +8,7 @@ use events::vocabulary::{DomainId, JournalId};
 use proto::logging::LogFormat;
 
 use crate::config::Config;
+use crate::config::settings::Settings;
 use crate::init::Plan;
 
 /// pact-journal: decides who may exist in a cluster, and writes it down.
@@ -23,8 +24,24 @@ pub struct Args {
 }
 
 const EXAMPLES: &str = "Examples:
+  pact-journal dev
   pact-journal init --data-dir /var/lib/pact --domain hpc --advertise journal1.example.org
+  pact-journal config check --config /var/lib/pact/journal.toml
   pact-journal serve --data-dir /var/lib/pact";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  pact-journal serve --data-dir /var/lib/pact
+  pact-journal serve --data-dir /var/lib/pact --agent-listen 10.0.0.5:9443
+  PACT_JOURNAL_UNKNOWN_PER_MINUTE=1000 pact-journal serve --data-dir /var/lib/pact
+
+All keys, their limits and variables: docs/configuration.md";
+
+const DEV_EXAMPLES: &str = "\
+Examples:
+  pact-journal dev                    then paste the line that it prints into another shell
+  pact-journal dev --data-dir ./play  keeps everything; the next one goes on with it
+  pact-journal dev > dev.env &        in a script: when the file holds its line, `. ./dev.env`";
 
 /// What `pact-journal` can do.
 #[derive(Debug, Subcommand)]
@@ -33,8 +50,23 @@ pub enum Command {
     #[command(after_help = "Example:\n  pact-journal init --data-dir /var/lib/pact --domain hpc -o json")]
     Init(Box<Init>),
     /// Serve agents and operators until SIGTERM or SIGINT.
-    #[command(after_help = "Example:\n  pact-journal serve --data-dir /var/lib/pact")]
-    Serve(Serve),
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Box<Serve>),
+    /// Serve a throw-away domain on loopback, and print the shell variables to use it with.
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(Dev),
+    /// Look at configurations.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+}
+
+/// What can be done with a configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Say `ok`, or every mistake that can be found in a file; changes and starts nothing.
+    #[command(after_help = "Example:\n  pact-journal config check --config /var/lib/pact/journal.toml\n\n\
+                      Exit codes: 0 ok, 2 not usable. All keys: docs/configuration.md")]
+    Check(Check),
 }
 
 /// See [`Command::Init`].
@@ -87,6 +119,25 @@ pub struct Serve {
     /// The configuration [default: DIR/journal.toml].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What counts over the configuration.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// See [`Command::Dev`].
+#[derive(Debug, ClapArgs)]
+pub struct Dev {
+    /// Where the domain lies and stays; without it, in a temporary directory that goes with the process.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// See [`ConfigVerb::Check`].
+#[derive(Debug, ClapArgs)]
+pub struct Check {
+    /// The file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
 }
 
 impl Init {

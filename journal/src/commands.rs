@@ -5,20 +5,25 @@ use std::io::Write;
 use proto::outcome::Failure;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{Args, Command, Init, Output, Serve};
+use crate::args::{Args, Check, Command, ConfigVerb, Init, Output, Serve};
 use crate::config::Config;
+use crate::config::layers::Environment;
 use crate::data_dir::DataDirError;
+use crate::dev;
 use crate::hardening;
 use crate::init::{InitError, Made, init};
 use crate::journal::{Broken, Journal, StartError};
 use crate::log::OpenError;
 use crate::metrics;
+use crate::supervisor::Supervisor;
 
 /// Runs the command. `Ok`: done.
 pub async fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Init(options) => run_init(options).await,
         Command::Serve(options) => run_serve(options).await,
+        Command::Dev(options) => dev::run(options, args.log_format).await,
+        Command::Config(ConfigVerb::Check(options)) => check(options),
     }
 }
 
@@ -26,7 +31,7 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
 pub fn wants_json(args: &Args) -> bool {
     match &args.command {
         Command::Init(options) => options.output == Output::Json,
-        Command::Serve(_) => false,
+        Command::Serve(_) | Command::Dev(_) | Command::Config(_) => false,
     }
 }
 
@@ -42,6 +47,27 @@ async fn run_init(options: &Init) -> Result<(), Failure> {
         Output::Table => table(&made),
     };
     writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::other(error.to_string()))
+}
+
+fn check(options: &Check) -> Result<(), Failure> {
+    Config::read(&options.config).map_err(|error| Failure::Usage(chain(&error)))?;
+    writeln!(std::io::stdout(), "ok").map_err(|error| Failure::other(error.to_string()))
+}
+
+/// What the command line, the environment and the file say together.
+fn configuration(options: &Serve) -> Result<Config, Failure> {
+    let file = options.config.clone().unwrap_or_else(|| options.data_dir.join("journal.toml"));
+    let environment = Environment::of_process();
+    let config = Config::load(&file, &environment, &options.settings);
+    let config = config.map_err(|error| Failure::Usage(chain(&error)))?;
+    let strangers = environment.strangers();
+    if !strangers.is_empty() {
+        tracing::warn!(
+            variables = strangers.join(", "),
+            "no key of the configuration has this name: ignored"
+        );
+    }
+    Ok(config)
 }
 
 fn table(made: &Made) -> String {
@@ -67,14 +93,15 @@ fn table(made: &Made) -> String {
 }
 
 async fn run_serve(options: &Serve) -> Result<(), Failure> {
-    let file = options.config.clone().unwrap_or_else(|| options.data_dir.join("journal.toml"));
     if !options.data_dir.join("lock").exists() {
         let error = DataDirError::NotInitialised { path: options.data_dir.clone() };
         return Err(Failure::named("DATA_DIR_INVALID", error.to_string()));
     }
-    let config = Config::read(&file).map_err(|error| Failure::Usage(chain(&error)))?;
+    let config = configuration(options)?;
     hardening::apply();
     metrics::install();
+    let supervisor = Supervisor::of_process();
+    supervisor.tell("STATUS=reading the log");
     // Before the journal is ready: whoever waits for it may stop it at once.
     let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
@@ -86,27 +113,34 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    let mut journal = started.map_err(|error| not_started(&error))?;
+    let mut journal =
+        started.map_err(|error| not_started(&error)).inspect_err(|failure| supervisor.tell_end(failure))?;
     let endpoints = journal.endpoints();
     tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, http = ?endpoints.http, "ready");
+    supervisor.tell_ready(endpoints);
     let broken = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
         message = journal.broken() => Some(message),
     };
     tracing::info!("stopping");
+    supervisor.tell("STOPPING=1\nSTATUS=stopping");
     journal.stop().await;
+    let ended = broken.map_or(Ok(()), |broken| Err(told(broken)));
+    ended.inspect_err(|failure| supervisor.tell_end(failure))
+}
+
+fn told(broken: Broken) -> Failure {
     match broken {
-        None => Ok(()),
-        Some(Broken::Log(message)) => Err(Failure::named("LOG_UNWRITABLE", message)),
-        Some(Broken::Succession) => Err(Failure::named(
+        Broken::Log(message) => Failure::named("LOG_UNWRITABLE", message),
+        Broken::Succession => Failure::named(
             "AUTHORITY_STUCK",
             "nobody replaces the authority any more; start the journal again",
-        )),
-        Some(Broken::Presence) => Err(Failure::named(
+        ),
+        Broken::Presence => Failure::named(
             "PRESENCE_STUCK",
             "nobody watches over the nodes any more; start the journal again",
-        )),
+        ),
     }
 }
 
@@ -128,7 +162,7 @@ fn not_started(error: &StartError) -> Failure {
 }
 
 /// An error with all its causes, in one sentence.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let mut said: Vec<String> = vec![];
     for cause in causes.map(ToString::to_string) {

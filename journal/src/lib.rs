@@ -14,6 +14,8 @@
 //! Beside them: [`presence`] knows which nodes are here, gives up the absent and tells the others of changes; [`overlays`]
 //! sets and shows what they are configured by; [`operators`] gives and takes the certificates of those who command; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
 //! replaces authorities, [`http`] answers probes and [`metrics`] counts.
+//! [`args`] and [`commands`] are the command line, [`config`] the settings; [`dev`] serves a domain to try things on, and
+//! [`supervisor`] tells systemd how it stands.
 //! Not here: any rule. Rules are in `events`.
 
 pub mod actors;
@@ -24,6 +26,7 @@ mod clock;
 pub mod commands;
 pub mod config;
 pub mod data_dir;
+mod dev;
 pub mod domain_ca;
 mod gate;
 pub mod grpc;
@@ -40,3 +43,4 @@ mod presence;
 mod random;
 mod server_credential;
 mod succession;
+mod supervisor;

@@ -18,12 +18,12 @@ use crate::text;
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// The two files of a domain that has no journal.
-struct Files {
+pub struct Files {
     folder: TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let key = rcgen::KeyPair::generate().expect("a key");
         let certificate = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate").pem();
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -33,11 +33,11 @@ impl Files {
         Self { folder }
     }
 
-    fn ca(&self) -> PathBuf {
+    pub fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    fn credential(&self) -> PathBuf {
+    pub fn credential(&self) -> PathBuf {
         self.folder.path().join("operator.pem")
     }
 
@@ -52,16 +52,17 @@ impl Files {
 }
 
 /// `pact` without anything from this process's environment that it would read.
-fn bare() -> Command {
+pub fn bare() -> Command {
     let mut pact = Command::new(env!("CARGO_BIN_EXE_pact"));
     for variable in ["PACT_ENDPOINTS", "PACT_CA", "PACT_CREDENTIAL", "RUST_LOG"] {
         pact.env_remove(variable);
     }
+    pact.env("XDG_CONFIG_HOME", "/no/such/folder");
     pact
 }
 
 /// A port where nobody listens, as an address.
-fn nobody() -> String {
+pub fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     format!("https://{}", listener.local_addr().expect("its address"))
 }
@@ -74,7 +75,7 @@ fn silence() -> (TcpListener, String) {
 }
 
 #[track_caller]
-fn ends(output: &Output, exit: i32, error: &str) {
+pub fn ends(output: &Output, exit: i32, error: &str) {
     assert_eq!(output.status.code(), Some(exit), "{output:?}");
     let stderr = text(&output.stderr);
     let told: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();

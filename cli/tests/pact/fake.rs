@@ -84,6 +84,7 @@ impl Fake {
     pub fn pact(&self) -> Command {
         let mut pact = Command::new(env!("CARGO_BIN_EXE_pact"));
         pact.env_remove("RUST_LOG")
+            .env("XDG_CONFIG_HOME", "/no/such/folder")
             .env("PACT_ENDPOINTS", format!("https://{}", self.address))
             .env("PACT_CA", self.folder.path().join("ca.pem"))
             .env("PACT_CREDENTIAL", self.folder.path().join("operator.pem"));

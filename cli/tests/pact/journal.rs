@@ -97,6 +97,7 @@ impl Journal {
     pub fn pact(&self) -> Command {
         let mut pact = Command::new(env!("CARGO_BIN_EXE_pact"));
         pact.env_remove("RUST_LOG")
+            .env("XDG_CONFIG_HOME", "/no/such/folder")
             .env("PACT_ENDPOINTS", &self.operator_endpoint)
             .env("PACT_CA", self.domain.ca())
             .env("PACT_CREDENTIAL", self.domain.operator());

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod batch;
 #[cfg(test)]
+mod completion;
+#[cfg(test)]
 mod connection;
 #[cfg(test)]
 mod fake;
@@ -18,6 +20,8 @@ mod node;
 mod odd_answers;
 #[cfg(test)]
 mod operator;
+#[cfg(test)]
+mod user_config;
 #[cfg(test)]
 mod vcluster;
 

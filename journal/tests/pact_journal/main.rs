@@ -12,9 +12,13 @@ mod boot_configuration;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod configuration;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod data_directory;
+#[cfg(test)]
+mod dev;
 #[cfg(test)]
 mod issued;
 #[cfg(test)]
@@ -31,5 +35,9 @@ mod probes;
 mod request;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod stopping;
+#[cfg(test)]
+mod supervision;
 #[cfg(test)]
 mod who_may_call;

@@ -49,7 +49,7 @@ struct Served {
 }
 
 /// A child that does not outlive its test.
-pub struct Process(Child);
+pub struct Process(pub Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -200,13 +200,14 @@ impl Process {
     }
 }
 
-fn pid(process: &Process) -> Pid {
+/// Its process id, for signals.
+pub fn pid(process: &Process) -> Pid {
     let raw = i32::try_from(process.0.id()).expect("process ids are small");
     Pid::from_raw(raw).expect("a process has an id")
 }
 
 /// Waits until the process that serves has written where it listens.
-fn ready(process: &mut Process, dir: &DataDirectory) -> Endpoints {
+pub fn ready(process: &mut Process, dir: &DataDirectory) -> Endpoints {
     let deadline = Instant::now() + READY;
     let file = dir.path().join("endpoints.json");
     loop {
