@@ -30,7 +30,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("the directory is ours");
         let machine = Self { sys: directory.path().join("sys"), _directory: directory };
         for (name, mac, own) in [
             ("eno1", "b4:45:06:d1:20:01", "b4:45:06:d1:20:01"),
@@ -39,11 +39,12 @@ impl Machine {
             machine.interface(name, mac);
             machine.file(&format!("class/net/{name}/bonding_slave/perm_hwaddr"), own);
             symlink("../../../devices/card", machine.sys.join("class/net").join(name).join("device"))
-                .unwrap();
+                .expect("the directory is ours");
         }
         for (name, made_by) in [("bond0", "bonding"), ("br0", "bridge")] {
             machine.interface(name, "b4:45:06:d1:20:01");
-            fs::create_dir(machine.sys.join("class/net").join(name).join(made_by)).unwrap();
+            fs::create_dir(machine.sys.join("class/net").join(name).join(made_by))
+                .expect("the directory is ours");
         }
         machine.file("class/dmi/id/product_serial", "7XK2Q93");
         machine.file("class/dmi/id/product_uuid", UUID);
@@ -57,8 +58,8 @@ impl Machine {
 
     fn file(&self, name: &str, text: &str) {
         let path = self.sys.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("{text}\n")).unwrap();
+        fs::create_dir_all(path.parent().expect("the directory is ours")).expect("the directory is ours");
+        fs::write(path, format!("{text}\n")).expect("the directory is ours");
     }
 
     /// A command that sees this machine's `/sys`.

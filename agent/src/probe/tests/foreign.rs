@@ -49,7 +49,7 @@ fn any_traces() -> impl Strategy<Value = Traces> {
         1 => any_reading(),
     ];
     let own = prop_oneof![6 => Just(Reading::Absent), 1 => any_reading()];
-    (shape, "\\PC{1,15}", ethernet, any_reading(), any_reading(), address, own).prop_map(
+    (shape, ".{1,15}", ethernet, any_reading(), any_reading(), address, own).prop_map(
         |((device, bus, [bridge, tunnel]), name, kind, uevent, assigned, address, own_address)| Traces {
             name,
             device: device || !tunnel,
@@ -69,7 +69,7 @@ fn any_traces() -> impl Strategy<Value = Traces> {
 fn any_sighting() -> impl Strategy<Value = Sighting> {
     let firmware = (any_reading(), any_reading(), any_reading(), any_reading())
         .prop_map(|(serial, uuid, tables, entry_point)| Firmware { serial, uuid, tables, entry_point });
-    (vec(any_traces(), 0..INTERFACES), firmware)
+    (vec(any_traces(), 0..3 * INTERFACES), firmware)
         .prop_map(|(interfaces, firmware)| Sighting { interfaces, firmware })
 }
 
