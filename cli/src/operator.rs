@@ -42,7 +42,7 @@ pub enum Verb {
     List(list::List),
     /// End an operator and their connections
     Revoke(revoke::Revoke),
-    /// Get your own next certificate; the present one ends
+    /// Get your own next certificate; the present one ends soon
     Renew(renew::Renew),
 }
 

@@ -28,8 +28,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::args::Dev;
 use crate::commands::chain;
-use crate::config::Config;
-use crate::data_dir::Endpoints;
+use crate::config::{Config, layers};
+use crate::data_dir::{Endpoints, Identity};
 use crate::init::{Plan, init};
 use crate::supervisor;
 
@@ -113,6 +113,10 @@ impl Place {
             let told = format!("{} is the data directory of a journal: serve it", asked.display());
             return Err(Failure::Usage(told));
         }
+        if asked.join(JOURNAL).join("identity.json").exists() && !is_made_by_dev(&asked.join(JOURNAL)) {
+            let told = format!("{}/{JOURNAL} is a journal of another domain: serve it", asked.display());
+            return Err(Failure::Usage(told));
+        }
         let absolute = std::path::absolute(asked);
         let unusable = |error| Failure::Usage(format!("{} cannot be used: {error}", asked.display()));
         absolute.map(Self::Kept).map_err(unusable)
@@ -135,23 +139,31 @@ impl Place {
 }
 
 /// Who may tell it to stop. A terminal that is closed says SIGHUP.
-struct Stop([unix::Signal; 3]);
+struct Stop([unix::Signal; 4]);
 
 impl Stop {
     fn new() -> std::io::Result<Self> {
-        let [terminate, interrupt, hangup] =
-            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-        Ok(Self([terminate?, interrupt?, hangup?]))
+        let kinds =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit()];
+        let [terminate, interrupt, hangup, quit] = kinds.map(signal);
+        Ok(Self([terminate?, interrupt?, hangup?, quit?]))
     }
 
     async fn asked(&mut self) {
-        let [terminate, interrupt, hangup] = &mut self.0;
+        let [terminate, interrupt, hangup, quit] = &mut self.0;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {}
+            _ = quit.recv() => {}
         }
     }
+}
+
+/// A real journal must not be served on other ports with its operator's credential on stdout.
+fn is_made_by_dev(data_dir: &Path) -> bool {
+    let text = fs::read(data_dir.join("identity.json")).unwrap_or_default();
+    serde_json::from_slice::<Identity>(&text).is_ok_and(|identity| identity.domain_id.as_str() == DOMAIN)
 }
 
 fn any_port() -> SocketAddr {
@@ -186,6 +198,12 @@ fn serve(data_dir: &Path, log_format: LogFormat) -> Result<Child, Failure> {
         command.args([flag, &any_port]);
     }
     command.args(["--advertise", &NAMES.join(",")]);
+    // What the shell exports for a real journal must not move this one.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with(layers::PREFIX) {
+            command.env_remove(name);
+        }
+    }
     // Its stdout is ours, which holds one line.
     command.stdin(Stdio::null()).stdout(Stdio::null()).env_remove(supervisor::VARIABLE).kill_on_drop(true);
     command.spawn().map_err(cannot)

@@ -133,7 +133,7 @@ impl Operators {
         asker: &Asker,
     ) -> Result<u64, OperatorError> {
         for _ in 0..ATTEMPTS {
-            let (decision, expects) = self.decide(id, &Ask::Revoke { reason }, asker)?;
+            let (decision, expects) = self.decided(id, &Ask::Revoke { reason }, asker).await?;
             let event = match decision {
                 Decision::Nothing | Decision::Issue(_) => return Ok(self.log.views().seq),
                 Decision::Record(event) => *event,
@@ -154,7 +154,7 @@ impl Operators {
         asker: &Asker,
     ) -> Result<Given, OperatorError> {
         for _ in 0..ATTEMPTS {
-            let (decision, expects) = self.decide(id, ask, asker)?;
+            let (decision, expects) = self.decided(id, ask, asker).await?;
             let Decision::Issue(issue) = decision else { return Err(OperatorError::Contended) };
             let authority = self.announced(issue.profile.authority)?;
             let der = self.pool.sign(issue.profile.clone(), wanted.csr.clone()).await?;
@@ -167,13 +167,29 @@ impl Operators {
         Err(OperatorError::Contended)
     }
 
-    /// Decides on the views of one moment, with the versions of all that was looked at (R1).
-    fn decide(
+    /// Decides, as soon as the views show all that is stored about a key.
+    async fn decided(
         &self,
         id: &OperatorId,
         ask: &Ask<'_>,
         asker: &Asker,
     ) -> Result<(Decision, Vec<StreamVersion>), OperatorError> {
+        loop {
+            match self.decide(id, ask, asker)? {
+                Some(decided) => return Ok(decided),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    /// Decides on the views of one moment, with the versions of all that was looked at (R1). None: the views are about to
+    /// change; ask again.
+    fn decide(
+        &self,
+        id: &OperatorId,
+        ask: &Ask<'_>,
+        asker: &Asker,
+    ) -> Result<Option<(Decision, Vec<StreamVersion>)>, OperatorError> {
         let terms = |wanted: &Wanted| self.terms(wanted.lifetime);
         let views = self.log.views();
         let mut reads = vec![StreamName::Operator(id.clone()), StreamName::Domain];
@@ -214,14 +230,16 @@ impl Operators {
         reads.dedup();
         let mut expects = Vec::with_capacity(reads.len());
         for name in reads {
-            // A released key is known to the log only; stored and not folded yet, it conflicts, and is looked at again.
-            let version = match views.version(&name) {
-                Some(version) => version,
-                None => self.log.version(&name)?,
+            // The views forget who had a key; how often it was claimed stands in the log. Both must be of one moment, or a
+            // claim that is stored and not folded yet would look like a key that was released.
+            let version = match &name {
+                StreamName::Key(_) => self.log.version_seen(&name, &views)?,
+                _ => views.version(&name),
             };
+            let Some(version) = version else { return Ok(None) };
             expects.push(StreamVersion { name, version });
         }
-        Ok((decision, expects))
+        Ok(Some((decision, expects)))
     }
 
     async fn append(
@@ -262,7 +280,7 @@ impl Operators {
 /// Who else could command the domain now.
 fn other_admins(views: &Views, id: &OperatorId, now: Timestamp) -> Vec<OperatorId> {
     let could = |state: &State| match state {
-        State::Active { role: Role::PlatformAdmin, current } => current.not_after > now,
+        State::Active { role: Role::PlatformAdmin, current, .. } => current.not_after > now,
         State::Active { role: Role::Ops(_) | Role::Viewer(_), .. }
         | State::Unknown
         | State::Revoked { .. } => false,

@@ -52,6 +52,9 @@ pub enum SetError {
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// Who asks was revoked since.
+    #[error("the operator who asks was revoked meanwhile")]
+    AskerGone,
 }
 
 /// Why an overlay cannot be shown.
@@ -82,7 +85,7 @@ impl Overlays {
     ) -> Result<u64, SetError> {
         let overlay = Overlay::of(&bytes)?;
         for _ in 0..ATTEMPTS {
-            let Some((fact, version)) = self.decide(vcluster, overlay)? else {
+            let Some((fact, expects)) = self.decide(vcluster, overlay, principal)? else {
                 return Ok(self.log.views().seq);
             };
             let append = Append {
@@ -92,7 +95,7 @@ impl Overlays {
                 proposed_by: self.journal_id.clone(),
                 source: source.map(Remark::hash),
                 assurance: None,
-                expects: vec![version],
+                expects,
                 facts: vec![fact],
                 remarks: source.into_iter().cloned().collect(),
             };
@@ -105,13 +108,20 @@ impl Overlays {
         Err(SetError::Contended)
     }
 
-    /// What is to be recorded, and the version of the stream that the decision saw.
+    /// What is to be recorded, and the versions of the streams that the decision saw (R1).
     fn decide(
         &self,
         id: Option<&VClusterId>,
         overlay: Overlay,
-    ) -> Result<Option<(Fact, StreamVersion)>, SetError> {
+        principal: &Principal,
+    ) -> Result<Option<(Fact, Vec<StreamVersion>)>, SetError> {
         let views = self.log.views();
+        let mut reads = vec![id.map_or(StreamName::Domain, |id| StreamName::VCluster(id.clone()))];
+        if let Principal::Operator(asker) = principal {
+            let known = views.operators.get(asker).and_then(|operator| operator.state.role());
+            known.ok_or(SetError::AskerGone)?;
+            reads.push(StreamName::Operator(asker.clone()));
+        }
         let fact = match id {
             None => {
                 let present = views.vclusters.domain_default().map(|default| default.overlay);
@@ -122,9 +132,11 @@ impl Overlays {
                 vcluster::set_overlay(&state, overlay).map(|event| Fact::VCluster(id.clone(), event))
             }
         };
-        let name = id.map_or(StreamName::Domain, |id| StreamName::VCluster(id.clone()));
-        let version = views.version(&name).unwrap_or_default();
-        Ok(fact.map(|fact| (fact, StreamVersion { name, version })))
+        let expect = |name: StreamName| {
+            let version = views.version(&name).unwrap_or_default();
+            StreamVersion { name, version }
+        };
+        Ok(fact.map(|fact| (fact, reads.into_iter().map(expect).collect())))
     }
 
     /// The bytes of an overlay that a fact names.

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -14,6 +14,9 @@ use std::{
 use proto::outcome::Failure;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use zeroize::Zeroizing;
+
+/// More than a chain and a key take.
+const ROOM: usize = 8 * 1024;
 
 /// A key and the place where it shall stand.
 pub struct Draft {
@@ -31,29 +34,40 @@ impl Draft {
     /// # Errors
     /// If the file exists and is another one than `present`, cannot be made, or there are no random numbers.
     pub fn new(path: &Path, present: Option<&Path>) -> Result<Self, Failure> {
-        let same =
-            |other: &Path| fs::canonicalize(path).is_ok_and(|own| fs::canonicalize(other).ok() == Some(own));
-        if fs::symlink_metadata(path).is_ok() && !present.is_some_and(same) {
-            return Err(Failure::Usage(format!("{} exists; choose another --out", path.display())));
+        let mut path = path.to_owned();
+        if fs::symlink_metadata(&path).is_ok() {
+            // A link stays, and the file that it leads to is replaced.
+            let own = fs::canonicalize(&path).ok();
+            match own
+                .filter(|own| present.and_then(|other| fs::canonicalize(other).ok()).as_ref() == Some(own))
+            {
+                Some(own) => path = own,
+                None => {
+                    return Err(Failure::Usage(format!("{} exists; choose another --out", path.display())));
+                }
+            }
         }
+        let (key, csr) =
+            request().map_err(|error| Failure::other(format!("a key could not be made: {error}")))?;
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.new", std::process::id()));
         let temporary = path.with_file_name(name);
-        let unwritable =
-            |error: io::Error| Failure::Usage(format!("cannot write {}: {error}", path.display()));
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
-            .map_err(unwritable)?;
-        match request() {
-            Ok((key, csr)) => Ok(Self { path: path.to_owned(), temporary, file, key, csr, settled: false }),
-            Err(error) => {
-                fs::remove_file(&temporary).ok();
-                Err(Failure::other(format!("a key could not be made: {error}")))
-            }
-        }
+        let told = format!("cannot write {}", path.display());
+        let unwritable = |error: io::Error| Failure::Usage(format!("{told}: {error}"));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        let file = file.map_err(unwritable)?;
+        let mut draft = Self { path, temporary, file, key, csr, settled: false };
+        // Before anybody is asked: a full disk must not be found out by a certificate that nobody can keep.
+        draft.fill(&[b'\n'; ROOM]).map_err(unwritable)?;
+        Ok(draft)
+    }
+
+    /// Makes these the file's bytes, for good.
+    fn fill(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.write_all(bytes)?;
+        self.file.set_len(bytes.len() as u64)?;
+        self.file.sync_all()
     }
 
     /// The request for the certificate, DER PKCS#10.
@@ -69,15 +83,17 @@ impl Draft {
         let certificates = std::iter::once(certificate).chain(chain.iter().map(Vec::as_slice));
         let text: Vec<String> = certificates.map(pem).collect();
         let text = Zeroizing::new([text.concat().as_str(), self.key.as_str()].concat());
-        let written = self
-            .file
-            .write_all(text.as_bytes())
-            .and_then(|()| self.file.sync_all())
-            .and_then(|()| fs::rename(&self.temporary, &self.path));
+        let written = self.fill(text.as_bytes()).and_then(|()| fs::rename(&self.temporary, &self.path));
         self.settled = written.is_ok();
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+            // The file is whole already; this makes its name last.
+            folder.sync_all().ok();
+        }
         written.map_err(|error| {
             Failure::other(format!(
-                "the certificate was given, but {} could not be written: {error}; revoke the operator and begin anew",
+                "the certificate was given, but {} could not be written: {error}; a renewal can be asked for again within \
+                 5 minutes, a new operator must be created under another name",
                 self.path.display()
             ))
         })

@@ -17,8 +17,8 @@ Examples:
   pact operator renew --out alice.pem
   pact operator renew --credential alice.pem --expires 7d --out alice-next.pem
 
-A new key is made. The present certificate opens nothing any more as soon as the new one is given. FILE may be the file
-of the present credential: it is replaced at once, as a whole.";
+A new key is made. The present certificate lives on for 5 minutes: if the answer is lost, ask again with it. FILE may be the
+file of the present credential: it is replaced at once, as a whole.";
 
 /// Renews the credential that asks.
 #[derive(Debug, Args)]

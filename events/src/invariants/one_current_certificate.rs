@@ -1,5 +1,6 @@
 //! A node has one current certificate, and at most one in overlap: every issuance supersedes all that were usable, and
-//! only a renewal leaves its predecessor an overlap, of at most 5 minutes (R15). An operator's has none.
+//! only a renewal leaves its predecessor an overlap, of at most 5 minutes (R15). An operator's former
+//! certificate lives on for 5 minutes ([`crate::operator`]).
 
 use crate::fact::{Fact, Record};
 use crate::node::{Cause, Event, Held, OVERLAP, State, Supersession};

@@ -1,5 +1,5 @@
-//! A fact about an operator fits the state that it meets: created once, renewed over the current certificate, revoked
-//! with it.
+//! A fact about an operator fits the state that it meets: created once, renewed over the current certificate or, in
+//! its overlap, the former one, revoked with the current one.
 //!
 //! Not here: what a revoked operator may not have ([`super::revoked_is_final`]).
 
@@ -15,8 +15,10 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let Fact::Operator(id, event) = &record.fact else { return Ok(()) };
     let fits = match (past.operator(), event) {
         (State::Unknown, Event::Created { .. }) | (State::Revoked { .. }, _) => true,
-        (State::Active { current, .. }, Event::Renewed { supersedes: serial, .. })
-        | (State::Active { current, .. }, Event::Revoked { serial, .. }) => current.serial == *serial,
+        (state @ State::Active { .. }, Event::Renewed { supersedes, .. }) => {
+            state.usable_until(*supersedes).is_some_and(|until| until > record.decided_at)
+        }
+        (State::Active { current, .. }, Event::Revoked { serial, .. }) => current.serial == *serial,
         (State::Active { .. }, Event::Created { .. })
         | (State::Unknown, Event::Renewed { .. } | Event::Revoked { .. }) => false,
     };

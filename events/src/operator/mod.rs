@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::{Certificate, Profile, Subject, Terms};
-use crate::node::{KeyClaim, KeyHolder};
+use crate::node::{KeyClaim, KeyHolder, OVERLAP};
 use crate::vocabulary::{
     CertificateHash, Der, DomainId, MAX_COMMON_NAME, OperatorId, RemarkHash, Role, Serial, Timestamp,
     operator_common_name,
@@ -27,7 +27,8 @@ pub enum Event {
         /// The operator's display name.
         name: Option<RemarkHash>,
     },
-    /// The operator got the next certificate; the former one ended.
+    /// The operator got the next certificate; the former one lives on for [`OVERLAP`](crate::node::OVERLAP), so that an
+    /// answer that was lost locks nobody out.
     #[serde(rename = "OperatorRenewed")]
     Renewed {
         /// What the certificate says.
@@ -57,14 +58,25 @@ pub enum State {
     Active {
         /// What they may do.
         role: Role,
-        /// Their one certificate.
+        /// Their one current certificate (R15).
         current: Certificate,
+        /// The one over which it was renewed, for a while.
+        former: Option<Former>,
     },
     /// May not act.
     Revoked {
         /// What they could do.
         role: Role,
     },
+}
+
+/// A certificate that was renewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Former {
+    /// What it says.
+    pub certificate: Certificate,
+    /// Until when it opens something.
+    pub until: Timestamp,
 }
 
 /// An order about one operator.
@@ -176,7 +188,10 @@ pub fn decide(operator: &OperatorId, state: &State, command: Command) -> Result<
         Command::Renew { presented, key, terms } => match state {
             State::Unknown => Err(Rejection::NotFound),
             State::Revoked { .. } => Err(Rejection::Revoked),
-            State::Active { current, .. } if current.serial != presented => Err(Rejection::SerialSuperseded),
+            // Over the former one too: the answer that brought the current one may have been lost.
+            State::Active { .. } if state.usable_until(presented).is_none_or(|until| until <= terms.now) => {
+                Err(Rejection::SerialSuperseded)
+            }
             State::Active { .. } => issue(operator, key, &terms, Occasion::Renewal { supersedes: presented }),
         },
         Command::Revoke { reason, another_admin } => match state {
@@ -205,14 +220,20 @@ fn issue(
     }
 }
 
-/// Folds a fact. Total.
-pub fn evolve(state: State, event: &Event) -> State {
+/// Folds a recorded fact. Total.
+pub fn evolve(state: State, event: &Event, recorded_at: Timestamp) -> State {
     match (state, event) {
         (_, Event::Created { role, certificate, .. }) => {
-            State::Active { role: role.clone(), current: certificate.clone() }
+            State::Active { role: role.clone(), current: certificate.clone(), former: None }
         }
-        (State::Active { role, .. }, Event::Renewed { certificate, .. }) => {
-            State::Active { role, current: certificate.clone() }
+        (State::Active { role, current, former }, Event::Renewed { certificate, supersedes, .. }) => {
+            let former = if current.serial == *supersedes {
+                let until = recorded_at.plus(OVERLAP).min(current.not_after);
+                Some(Former { certificate: current, until })
+            } else {
+                former.filter(|former| former.certificate.serial == *supersedes)
+            };
+            State::Active { role, current: certificate.clone(), former }
         }
         (State::Active { role, .. } | State::Revoked { role }, Event::Revoked { .. }) => {
             State::Revoked { role }
@@ -227,6 +248,9 @@ impl State {
     pub fn usable_until(&self, serial: Serial) -> Option<Timestamp> {
         match self {
             Self::Active { current, .. } if current.serial == serial => Some(current.not_after),
+            Self::Active { former: Some(former), .. } if former.certificate.serial == serial => {
+                Some(former.until)
+            }
             Self::Unknown | Self::Active { .. } | Self::Revoked { .. } => None,
         }
     }

@@ -11,7 +11,7 @@ use crate::samples::{
 
 /// The one place that touches the API. A new certificate has the number 59.
 fn check(given: &[Event], command: Command, expected: Result<Option<Event>, Rejection>) {
-    let state = given.iter().fold(State::Unknown, evolve);
+    let state = given.iter().fold(State::Unknown, |state, event| evolve(state, event, at(0)));
     let answer = decide(&admin(), &state, command).map(|decision| match decision {
         Decision::Nothing => None,
         Decision::Record(event) => Some(*event),
@@ -121,25 +121,42 @@ fn an_operators_name_fits_into_the_common_name() {
     assert_eq!(decide(&too_long, &State::Unknown, command), Err(Rejection::NameTooLong));
 }
 
+fn folded(events: &[Event]) -> State {
+    events.iter().fold(State::Unknown, |state, event| evolve(state, event, at(0)))
+}
+
 #[test]
-fn rule_15_a_renewed_operator_has_one_certificate() {
-    let state = [operator_created(50, 0), operator_renewed(51, 10, 50)].iter().fold(State::Unknown, evolve);
-    assert_eq!(state.usable_until(serial(50)), None);
+fn rule_15_a_renewed_operator_has_one_current_certificate_and_the_former_for_5_minutes() {
+    let state = folded(&[operator_created(50, 0), operator_renewed(51, 10, 50)]);
+    assert_eq!(state.usable_until(serial(50)), Some(at(300)));
     assert_eq!(state.usable_until(serial(51)), Some(certificate(51, 10).not_after));
     assert_eq!(state.role(), Some(&Role::PlatformAdmin));
 }
 
 #[test]
+fn a_renewal_whose_answer_was_lost_is_asked_for_again_over_the_former_certificate() {
+    let lost = [operator_created(50, 0), operator_renewed(51, 0, 50)];
+    check(&lost, renew(50, free(59)), Ok(Some(operator_renewed(59, 0, 50))));
+    let state = folded(&[&lost[..], &[operator_renewed(52, 0, 50)]].concat());
+    // The lost one ends, and the overlap does not begin anew.
+    assert_eq!(state.usable_until(serial(51)), None);
+    assert_eq!(state.usable_until(serial(50)), Some(at(300)));
+    let late =
+        Command::Renew { presented: serial(50), key: free(59), terms: Terms { now: at(300), ..terms() } };
+    check(&lost, late, Err(Rejection::SerialSuperseded));
+}
+
+#[test]
 fn rule_16_a_revoked_operator_may_do_nothing() {
-    let state = is_revoked().iter().fold(State::Unknown, evolve);
+    let state = folded(&is_revoked());
     assert_eq!(state.role(), None);
     assert_eq!(state.usable_until(serial(50)), None);
-    assert_eq!(evolve(state.clone(), &operator_renewed(51, 0, 50)), state);
+    assert_eq!(evolve(state.clone(), &operator_renewed(51, 0, 50), at(0)), state);
 }
 
 #[test]
 fn a_fact_about_nobody_changes_nothing() {
     for event in [operator_renewed(51, 0, 50), operator_revoked(50)] {
-        assert_eq!(evolve(State::Unknown, &event), State::Unknown);
+        assert_eq!(evolve(State::Unknown, &event, at(0)), State::Unknown);
     }
 }

@@ -30,20 +30,23 @@ impl Operators {
         self.0.iter()
     }
 
-    /// Folds a fact; answers the certificate that it ended, if it ended one.
+    /// Folds a fact; answers the certificates whose end it may have changed.
     pub(super) fn fold(&mut self, id: &OperatorId, event: &Event, record: &Record) -> Vec<CertificateHash> {
         let operator = self.0.entry(id.clone()).or_default();
-        let before = current(&operator.state);
-        operator.state = evolve(std::mem::take(&mut operator.state), event);
+        let before = held(&operator.state);
+        operator.state = evolve(std::mem::take(&mut operator.state), event, record.recorded_at);
         operator.version = record.subject_version();
-        let after = current(&operator.state);
-        before.filter(|_| before != after).into_iter().collect()
+        before
     }
 }
 
-fn current(state: &State) -> Option<CertificateHash> {
+/// The certificates whose end an event may change.
+fn held(state: &State) -> Vec<CertificateHash> {
     match state {
-        State::Active { current, .. } => Some(current.sha256),
-        State::Unknown | State::Revoked { .. } => None,
+        State::Active { current, former, .. } => {
+            let former = former.as_ref().map(|former| former.certificate.sha256);
+            former.into_iter().chain([current.sha256]).collect()
+        }
+        State::Unknown | State::Revoked { .. } => vec![],
     }
 }

@@ -4,7 +4,7 @@
 //! later sees the other. The log calls [`Connections::review`] after each fold.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ pub struct Connections {
 pub struct Leash {
     id: u64,
     cut: AtomicBool,
-    /// Whether an order is under way over it that may end its own certificate.
-    parting: AtomicBool,
+    /// How many orders are under way over it that may end its own certificate.
+    parting: AtomicUsize,
     /// Milliseconds since 1970; `NEVER`: no end.
     ends_at: AtomicU64,
     waker: AtomicWaker,
@@ -57,7 +57,7 @@ impl Leash {
     /// An order is under way over this connection that may end its own certificate: until the result is dropped, a review
     /// leaves the connection the time to say so.
     pub fn part(self: &Arc<Self>) -> Parting {
-        self.parting.store(true, Ordering::Release);
+        self.parting.fetch_add(1, Ordering::AcqRel);
         Parting(Arc::clone(self))
     }
 
@@ -86,7 +86,7 @@ pub struct Parting(Arc<Leash>);
 
 impl Drop for Parting {
     fn drop(&mut self) {
-        self.0.parting.store(false, Ordering::Release);
+        self.0.parting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -97,7 +97,7 @@ impl Connections {
         let leash = Arc::new(Leash {
             id,
             cut: AtomicBool::new(false),
-            parting: AtomicBool::new(false),
+            parting: AtomicUsize::new(0),
             ends_at: AtomicU64::new(NEVER),
             waker: AtomicWaker::new(),
         });
@@ -131,7 +131,7 @@ impl Connections {
                 match views.standing(certificate, now) {
                     Standing::Valid { until, .. } => leash.end_at(until),
                     Standing::Unknown | Standing::Expired | Standing::Revoked
-                        if leash.parting.load(Ordering::Acquire) =>
+                        if leash.parting.load(Ordering::Acquire) > 0 =>
                     {
                         leash.end_at(now.plus(PARTING));
                     }

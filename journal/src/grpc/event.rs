@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use events::fact::{Fact, Record};
 use events::vocabulary::{NodeId, Verb};
 use futures_util::Stream;
 use futures_util::stream::unfold;
@@ -10,12 +11,14 @@ use proto::convert::field;
 use proto::pb;
 use proto::pb::event_service_server::EventService;
 use serde_json::Value;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use crate::log::Log;
 
 use super::access::{Access, Admitted, Call};
 use super::refusal::broken;
+use super::serve::stopped;
 
 /// Facts that are told if none is asked for in particular.
 const LAST: u64 = 20;
@@ -30,6 +33,8 @@ pub struct EventEdge {
     pub access: Access,
     /// The log.
     pub log: Log,
+    /// Says when the journal stops: whoever follows must not hold it up.
+    pub stopping: watch::Receiver<bool>,
 }
 
 type Told = Pin<Box<dyn Stream<Item = Result<pb::TailEventsResponse, Status>> + Send>>;
@@ -49,7 +54,8 @@ impl EventService for EventEdge {
             (None, None) => last.saturating_sub(LAST - 1).max(1),
         };
         let until = (!wire.follow).then_some(last);
-        let tail = Tail { log: self.log.clone(), admitted, node, next, until };
+        let (log, stopping) = (self.log.clone(), self.stopping.clone());
+        let tail = Tail { log, admitted, node, next, until, stopping };
         Ok(Response::new(Box::pin(unfold(Some(tail), next_fact))))
     }
 }
@@ -62,6 +68,7 @@ struct Tail {
     next: u64,
     /// The last fact that is told; none: it goes on.
     until: Option<u64>,
+    stopping: watch::Receiver<bool>,
 }
 
 async fn next_fact(tail: Option<Tail>) -> Option<(Result<pb::TailEventsResponse, Status>, Option<Tail>)> {
@@ -83,7 +90,12 @@ async fn next_fact(tail: Option<Tail>) -> Option<(Result<pb::TailEventsResponse,
         } else if tail.until.is_some() {
             return None;
         } else {
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                () = stopped(&mut tail.stopping) => {
+                    return Some((Err(Status::unavailable("the journal stops")), None));
+                }
+                () = tokio::time::sleep(LOOK) => {}
+            }
         }
     }
 }
@@ -91,24 +103,44 @@ async fn next_fact(tail: Option<Tail>) -> Option<(Result<pb::TailEventsResponse,
 impl Tail {
     /// The fact at this place, if it is asked for and the caller may see it.
     fn look(&self, seq: u64) -> Result<Option<String>, Status> {
-        let fact = self.log.fact_json(seq).map_err(|error| broken(&error))?;
-        let fact = fact.filter(|fact| self.wants(fact) && self.sees(fact));
-        Ok(fact.map(|fact| fact.to_string()))
-    }
-
-    fn wants(&self, fact: &Value) -> bool {
-        self.node.as_ref().is_none_or(|node| fact["node_id"] == node.as_str())
-    }
-
-    /// A node's facts for whom the node is visible now; a vCluster's for whom it is; all others for administrators.
-    fn sees(&self, fact: &Value) -> bool {
-        if let Some(id) = fact["node_id"].as_str().and_then(|id| id.parse::<NodeId>().ok()) {
-            let views = self.log.views();
-            return views.registry.node(&id).is_some_and(|node| self.admitted.sees(node.state.vcluster()));
+        let record = self.log.record(seq).map_err(|error| broken(&error))?;
+        if !record.is_some_and(|(record, _)| self.wants(&record) && self.sees(&record)) {
+            return Ok(None);
         }
-        match fact["vcluster"].as_str().and_then(|id| id.parse().ok()) {
-            Some(vcluster) => self.admitted.sees(Some(&vcluster)),
-            None => self.admitted.sees(None),
+        let fact = self.log.fact_json(seq).map_err(|error| broken(&error))?;
+        Ok(fact.map(|mut fact| {
+            if !self.admitted.sees(None) {
+                hide_remarks(&mut fact);
+            }
+            fact.to_string()
+        }))
+    }
+
+    fn wants(&self, record: &Record) -> bool {
+        self.node.as_ref().is_none_or(|node| matches!(&record.fact, Fact::Node(id, _) if id == node))
+    }
+
+    /// Administrators see all. Others see what happened to the nodes of their vCluster since those were enrolled into it,
+    /// and to the vCluster.
+    fn sees(&self, record: &Record) -> bool {
+        if self.admitted.sees(None) {
+            return true;
+        }
+        match &record.fact {
+            Fact::Node(id, _) => self.log.views().registry.node(id).is_some_and(|node| {
+                self.admitted.sees(node.state.vcluster()) && record.recorded_at >= node.registered_at
+            }),
+            Fact::VCluster(id, _) => self.admitted.sees(Some(id)),
+            Fact::Domain(_) | Fact::Authority(..) | Fact::Operator(..) => false,
+        }
+    }
+}
+
+/// What people said, and from where they asked, is for administrators (R4); that it was said is not.
+fn hide_remarks(fact: &mut Value) {
+    for field in ["source", "reason", "name"] {
+        if let Some(text) = fact.get_mut(field) {
+            *text = Value::Null;
         }
     }
 }

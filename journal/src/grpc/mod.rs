@@ -147,7 +147,7 @@ impl Listeners {
     ) -> Result<Self, EdgeError> {
         let (stop, stopping) = watch::channel(false);
         let for_agents = agent_services(edge, stopping.clone()).await?;
-        let for_operators = operator_services(edge).await?;
+        let for_operators = operator_services(edge, stopping.clone()).await?;
         let (agents, operators) = (acceptor.0.accept(agents), acceptor.1.accept(operators));
         let servers = vec![
             tokio::spawn(serve(agents, for_agents, OF_AGENTS, stopping.clone())),
@@ -207,7 +207,7 @@ async fn agent_services(
     })
 }
 
-async fn operator_services(edge: &Edge) -> Result<Routed, EdgeError> {
+async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Result<Routed, EdgeError> {
     let nodes = NodeServiceServer::new(NodeEdge {
         access: Access::new(edge.log.clone()),
         log: edge.log.clone(),
@@ -232,7 +232,7 @@ async fn operator_services(edge: &Edge) -> Result<Routed, EdgeError> {
         domain_id: edge.domain_id.clone(),
         journal_id: edge.journal_id.clone(),
     });
-    let events = EventServiceServer::new(EventEdge { access, log: edge.log.clone() });
+    let events = EventServiceServer::new(EventEdge { access, log: edge.log.clone(), stopping });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<NodeServiceServer<NodeEdge>>().await;
     health.set_serving::<OperatorServiceServer<OperatorEdge>>().await;

@@ -123,6 +123,7 @@ fn not_set(error: SetError) -> Status {
     match error {
         SetError::TooLarge(error) => Refusal::new(Reason::OverlayTooLarge, error.to_string()).into(),
         SetError::Contended => Refusal::new(Reason::Overloaded, error.to_string()).into(),
+        SetError::AskerGone => Refusal::new(Reason::CertificateRequired, error.to_string()).into(),
         SetError::Append(error) => append_failed(error),
         SetError::Rejected(_) | SetError::Random(_) => broken(&error),
     }

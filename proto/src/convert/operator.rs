@@ -15,7 +15,7 @@ pub fn to_wire(id: &OperatorId, state: &State) -> pb::Operator {
     match state {
         State::Unknown => operator,
         State::Revoked { role } => pb::Operator { role: role.to_string(), revoked: true, ..operator },
-        State::Active { role, current } => pb::Operator {
+        State::Active { role, current, .. } => pb::Operator {
             role: role.to_string(),
             serial: current.serial.to_string(),
             not_before: Some(moment::to_wire(current.not_before)),

@@ -78,7 +78,10 @@ async fn a_boot_that_is_never_configured_ends_with_the_reason() {
     journal.script_boot((0..100).map(|_| altered(&ml(7, b"twelve bytes"))));
     let failure = agent_of(&journal).boot(Patience::of(Duration::from_millis(500))).await.unwrap_err();
     assert_eq!(failure.exit() as u8, 3);
-    assert!(failure.to_string().starts_with("BOOT_CONFIG_INVALID: "), "{failure}");
+    // The last try may have had too little time left for its first step.
+    let told = failure.to_string();
+    assert!(told.starts_with("BOOT_CONFIG_INVALID: ") || told.contains("took no subscription"), "{failure}");
+    assert!(journal.known_revisions().len() > 1);
 }
 
 #[tokio::test]
