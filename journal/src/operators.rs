@@ -232,9 +232,10 @@ impl Operators {
         for name in reads {
             // The views forget who had a key; how often it was claimed stands in the log. Both must be of one moment, or a
             // claim that is stored and not folded yet would look like a key that was released.
-            let version = match &name {
-                StreamName::Key(_) => self.log.version_seen(&name, &views)?,
-                _ => views.version(&name),
+            let version = if matches!(name, StreamName::Key(_)) {
+                self.log.version_seen(&name, &views)?
+            } else {
+                views.version(&name)
             };
             let Some(version) = version else { return Ok(None) };
             expects.push(StreamVersion { name, version });

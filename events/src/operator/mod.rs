@@ -61,7 +61,7 @@ pub enum State {
         /// Their one current certificate (R15).
         current: Certificate,
         /// The one over which it was renewed, for a while.
-        former: Option<Former>,
+        former: Option<Box<Former>>,
     },
     /// May not act.
     Revoked {
@@ -229,7 +229,7 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp) -> State {
         (State::Active { role, current, former }, Event::Renewed { certificate, supersedes, .. }) => {
             let former = if current.serial == *supersedes {
                 let until = recorded_at.plus(OVERLAP).min(current.not_after);
-                Some(Former { certificate: current, until })
+                Some(Box::new(Former { certificate: current, until }))
             } else {
                 former.filter(|former| former.certificate.serial == *supersedes)
             };

@@ -92,7 +92,7 @@ impl NodeService for NodeEdge {
             node::passes(filter, state)
                 && (group.is_none() || vcluster == group.as_ref())
                 && !(wire.unassigned && vcluster.is_some())
-                && !(wire.stuck && !state.is_stuck(now))
+                && (!wire.stuck || state.is_stuck(now))
         };
         walk::all_nodes(&self.log, |id, one| {
             if admitted.sees(one.state.vcluster()) && wanted(&one.state) {
