@@ -27,7 +27,7 @@ pub enum Event {
         /// The operator's display name.
         name: Option<RemarkHash>,
     },
-    /// The operator got the next certificate; the former one lives on for [`OVERLAP`](crate::node::OVERLAP), so that an
+    /// The operator got the next certificate; the former one lives on for [`OVERLAP`], so that an
     /// answer that was lost locks nobody out.
     #[serde(rename = "OperatorRenewed")]
     Renewed {
