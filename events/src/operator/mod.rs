@@ -189,7 +189,10 @@ pub fn decide(operator: &OperatorId, state: &State, command: Command) -> Result<
             State::Unknown => Err(Rejection::NotFound),
             State::Revoked { .. } => Err(Rejection::Revoked),
             // Over the former one too: the answer that brought the current one may have been lost.
-            State::Active { .. } if state.usable_until(presented).is_none_or(|until| until <= terms.now) => {
+            State::Active { current, .. }
+                if current.serial != presented
+                    && state.usable_until(presented).is_none_or(|until| until <= terms.now) =>
+            {
                 Err(Rejection::SerialSuperseded)
             }
             State::Active { .. } => issue(operator, key, &terms, Occasion::Renewal { supersedes: presented }),

@@ -189,7 +189,9 @@ fn rule_10_an_operators_role_comes_from_the_fact() {
     let valid = |number| Standing::Valid { identity: identity(number), until: at(3 * DAY) };
     assert_eq!(standing(&log, 50, 0), valid(50));
     log.append(vec![Fact::Operator(admin(), operator_renewed(51, 0, 50))]);
-    assert_eq!((standing(&log, 50, 0), standing(&log, 51, 0)), (Standing::Revoked, valid(51)));
+    let former = Standing::Valid { identity: identity(50), until: at(300) };
+    assert_eq!((standing(&log, 50, 0), standing(&log, 51, 0)), (former, valid(51)));
+    assert_eq!(standing(&log, 50, 300), Standing::Revoked);
     log.append(vec![Fact::Operator(admin(), operator_revoked(51))]);
     assert_eq!((standing(&log, 50, 0), standing(&log, 51, 0)), (Standing::Revoked, Standing::Revoked));
     assert_eq!(standing(&log, 51, 3 * DAY), Standing::Expired);
@@ -229,7 +231,7 @@ fn rule_17_an_operators_ended_certificate_is_reported() {
         views.fold(log.records.last().unwrap()).certificates
     };
     assert_eq!(changed(operator_renewed(51, 0, 50)), [hash(50)]);
-    assert_eq!(changed(operator_revoked(51)), [hash(51)]);
+    assert_eq!(changed(operator_revoked(51)), [hash(50), hash(51)]);
 }
 
 /// Lets time pass and folds a fact that has nothing to do with n1.
