@@ -19,9 +19,9 @@ use events::vocabulary::{CertificateHash, JournalId, OverlayHash, Timestamp};
 use super::errors::{Damage, OpenError, StoreError};
 use super::store::state_machine::Tip;
 use super::store::{Head, Row, Store, state};
-use super::stored::{self, StoredApplied, StoredFounding, StoredMember, StoredPlace};
+use super::stored::{self, StoredApplied, StoredFounding, StoredMember, StoredPlace, StoredTaken};
 use super::synced::Mark;
-use super::types::{Place, Position};
+use super::types::{FOUNDER, Place, Position};
 
 /// What a sound log holds.
 pub(super) struct Checked {
@@ -45,7 +45,7 @@ pub(super) fn check(data_dir: &Path, journal: &JournalId) -> Result<Checked, Ope
     let raft_id = pass.member(journal)?;
     let last = pass.raft_log(synced)?;
     let (views, tip, places) = pass.facts()?;
-    pass.applied(last, tip.position)?;
+    pass.applied(last, tip.position, raft_id)?;
     pass.heads(&tip, places)?;
     pass.subjects(tip.position.seq)?;
     pass.overlays(&views)?;
@@ -127,7 +127,7 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         Ok((views, tip, places))
     }
 
-    fn applied(&self, extent: Extent, tip: Position) -> Result<(), OpenError> {
+    fn applied(&self, extent: Extent, tip: Position, raft_id: u64) -> Result<(), OpenError> {
         let Extent { purged, last } = extent;
         let applied: Option<StoredApplied> = self.state(state::APPLIED)?;
         let place = applied.map(|applied| applied.place());
@@ -135,15 +135,21 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
             let (applied, purged, last) = (shown(place), shown(purged), shown(last));
             return Err(OpenError::Damaged(Damage::Applied { applied, purged, last }));
         }
-        let expected = applied.map_or(0, |applied| applied.seq());
+        let applied = applied.map(|applied| (applied.seq(), applied.chain()));
+        // Facts that were taken over from another member may be ahead of what is applied.
+        let taken: Option<StoredTaken> = self.state(state::TAKEN)?;
+        let taken = taken.map(|taken| (taken.seq(), taken.chain()));
+        let end = [applied, taken].into_iter().flatten().max_by_key(|(seq, _)| *seq);
+        let expected = end.map_or(0, |(seq, _)| seq);
         if tip.seq != expected {
             return Err(OpenError::Damaged(Damage::End { found: tip.seq, expected }));
         }
-        if applied.is_some_and(|applied| applied.chain() != tip.chain) {
+        if end.is_some_and(|(_, chain)| chain != tip.chain) {
             return Err(OpenError::Damaged(Damage::Chain { seq: tip.seq }));
         }
-        // Facts that are not there yet may still come out of the Raft log.
-        if tip.seq == 0 && place == last { Err(OpenError::NoDomain) } else { Ok(()) }
+        // Facts that are not there yet may still come out of the Raft log, or from another member.
+        let founder = raft_id == FOUNDER;
+        if tip.seq == 0 && place == last && founder { Err(OpenError::NoDomain) } else { Ok(()) }
     }
 
     /// Each fact gave each of its streams one version more: so the versions add up to the places.
@@ -213,7 +219,7 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
 }
 
 /// Takes the fact that follows `tip`, and makes it the tip.
-fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Record, Damage> {
+pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Record, Damage> {
     let expected = tip.position.seq + 1;
     if key != keys::fact(expected) {
         return Err(Damage::FactMissing { expected });

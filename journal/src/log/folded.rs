@@ -2,10 +2,13 @@
 //!
 //! The state machine folds, everybody else reads. **Invariant:** what is folded in is in the store.
 
+use std::future::Future;
+
 use events::codec::Chain;
 use events::fact::Record;
 use events::views::{Changed, Views};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use tokio::sync::watch;
 
 use super::types::Position;
 
@@ -17,12 +20,15 @@ pub(super) struct Folded {
     views: RwLock<Views>,
     position: Mutex<Position>,
     listeners: RwLock<Vec<Listener>>,
+    /// The last fact that is folded, for those who wait for one.
+    reached: watch::Sender<u64>,
 }
 
 impl Folded {
     pub(super) fn new(views: Views, chain: Chain) -> Self {
         let position = Mutex::new(Position { seq: views.seq, chain });
-        Self { views: RwLock::new(views), position, listeners: RwLock::default() }
+        let reached = watch::Sender::new(views.seq);
+        Self { views: RwLock::new(views), position, listeners: RwLock::default(), reached }
     }
 
     pub(super) fn views(&self) -> RwLockReadGuard<'_, Views> {
@@ -50,6 +56,16 @@ impl Folded {
         // Behind the lock: a listener may look into the views.
         if changed != Changed::default() {
             self.listeners.read().iter().for_each(|listener| listener(&changed));
+        }
+        self.reached.send_replace(position.seq);
+    }
+
+    /// Resolves when a fact is folded, and the listeners have heard of it.
+    pub(super) fn reaches(&self, seq: u64) -> impl Future<Output = ()> + Send + 'static {
+        let mut reached = self.reached.subscribe();
+        async move {
+            // It goes on as long as its sender, which the caller holds.
+            let _ = reached.wait_for(|last| *last >= seq).await;
         }
     }
 }

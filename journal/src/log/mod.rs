@@ -14,7 +14,10 @@ mod broken;
 mod check;
 mod errors;
 mod folded;
+mod freshness;
+mod inbox;
 mod network;
+mod quorum;
 mod store;
 mod stored;
 mod synced;
@@ -22,9 +25,9 @@ mod synced;
 mod tests;
 mod thread;
 mod types;
+mod wire;
 mod writer;
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -34,7 +37,7 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use events::append::Append;
-use events::codec::{Chain, encode, keys};
+use events::codec::{Chain, keys};
 use events::fact::Record;
 use events::stream::StreamName;
 use events::views::{Changed, Views};
@@ -49,14 +52,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use broken::Broken;
 use check::{Checked, check};
 use folded::Folded;
+use inbox::Inbox;
 use store::state_machine::Tip;
 use store::{Store, state};
 use stored::{StoredFounding, StoredMember};
 use synced::Mark;
 use thread::{Ends, Prepared};
-use types::{FOUNDER, OverlayBytes, Position, RaftMetrics};
-use writer::{Counters, Waiting};
+use types::{FOUNDER, Blob, Position, RaftMetrics};
+use writer::{Counters, Waiting, weigh};
 
+pub use network::{Exchange, NoPeers, PeerError, Peers};
+pub use quorum::{Member, QuorumError, Seats};
 pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
 pub use synced::MarkError;
 pub use writer::Clock;
@@ -110,18 +116,33 @@ pub struct RaftStanding {
     pub applied_index: u64,
 }
 
-/// What a test sets otherwise.
+/// The way to other members, and what a test sets otherwise.
 #[derive(Clone)]
 pub struct Settings {
     /// Stamps the entries (R24).
     pub clock: Clock,
     /// Applied entries that stay in the Raft log.
     pub keep_entries: u64,
+    /// The way to other members.
+    pub peers: Arc<dyn Peers>,
+    /// When a leader is missed.
+    pub timing: Timing,
+}
+
+/// When a leader is missed.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How often a leader is heard of, in ms.
+    pub heartbeat_ms: u64,
+    /// After so long without, up to twice as long, another one stands for election, in ms.
+    pub election_ms: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { clock: Arc::new(system_time), keep_entries: KEEP_ENTRIES }
+        // A core that is given away for most of a second, as in a storm on a shared machine, must not end a leader.
+        let timing = Timing { heartbeat_ms: 150, election_ms: 1_000 };
+        Self { clock: Arc::new(system_time), keep_entries: KEEP_ENTRIES, peers: Arc::new(NoPeers), timing }
     }
 }
 
@@ -145,6 +166,9 @@ struct Shared {
     store: RwLock<Option<Arc<Store>>>,
     broken: Arc<Broken>,
     counters: Arc<Counters>,
+    /// None when it is closed: it holds the store too.
+    inbox: RwLock<Option<Inbox>>,
+    peers: Arc<dyn Peers>,
     stop: watch::Sender<bool>,
     finished: watch::Receiver<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -173,6 +197,20 @@ impl Log {
         Self::start(prepare, CreateError::Start, settings).await
     }
 
+    /// Makes the empty log of a member that will get all facts from the others, and does not open it. `raft_id`: its own
+    /// number, never an old one (R27).
+    ///
+    /// # Errors
+    /// If there is a log already, or it cannot be made.
+    pub fn create_member(
+        data_dir: &Path,
+        journal: JournalId,
+        founding: Founding,
+        raft_id: u64,
+    ) -> Result<(), CreateError> {
+        lay_down(data_dir, journal, founding, raft_id, Arc::new(Broken::new())).map(drop)
+    }
+
     /// Opens the log of a data directory: checks all of it and changes nothing if it is not sound (R27), folds the
     /// views, starts Raft. Done when all that was committed is applied.
     pub async fn open(data_dir: &Path, journal: JournalId) -> Result<Self, OpenError> {
@@ -192,7 +230,7 @@ impl Log {
     /// lies beside the log, does it between the halves. Blocks while it reads.
     pub fn inspect(data_dir: &Path, journal: &JournalId) -> Result<Inspected, OpenError> {
         let checked = check(data_dir, journal)?;
-        if checked.views.seq == 0 {
+        if checked.views.seq == 0 && checked.raft_id == FOUNDER {
             return Err(OpenError::NoDomain);
         }
         Ok(Inspected { data_dir: data_dir.to_owned(), checked })
@@ -208,6 +246,7 @@ impl Log {
         let (finishes, finished) = watch::channel(false);
         let (broken, counters) = (Arc::new(Broken::new()), Arc::new(Counters::default()));
         let ends = Ends {
+            appends: appends.clone(),
             waiting,
             stop: stopped,
             finished: finishes,
@@ -215,6 +254,7 @@ impl Log {
             counters: Arc::clone(&counters),
             settings,
         };
+        let peers = Arc::clone(&ends.settings.peers);
         let (ready, is_ready) = oneshot::channel();
         let thread = thread::spawn(prepare, failed, ends, ready);
         let thread = thread.map_err(|error| failed(StartError::Thread(error)))?;
@@ -227,6 +267,8 @@ impl Log {
             appends,
             folded: running.folded,
             raft: running.raft,
+            inbox: RwLock::new(Some(running.inbox)),
+            peers,
             store: RwLock::new(Some(running.store)),
             broken,
             counters,
@@ -252,13 +294,13 @@ impl Log {
         if overlay.len() > MAX_OVERLAY_BYTES {
             return Err(AppendError::TooLarge { bytes: overlay.len(), limit: MAX_OVERLAY_BYTES });
         }
-        self.send(append, Some(OverlayBytes(overlay))).await
+        self.send(append, Some(Blob(overlay))).await
     }
 
-    async fn send(&self, append: Append, overlay: Option<OverlayBytes>) -> Result<Committed, AppendError> {
+    async fn send(&self, append: Append, overlay: Option<Blob>) -> Result<Committed, AppendError> {
         let bytes = weigh(&append)?;
         let (answer, answered) = oneshot::channel();
-        if self.shared.appends.send(Waiting { append, overlay, bytes, answer }).await.is_err() {
+        if self.shared.appends.send(Waiting { append, overlay, bytes, answer, forwarded: false }).await.is_err() {
             return Err(self.stopped());
         }
         answered.await.unwrap_or_else(|_| Err(self.stopped()))
@@ -308,6 +350,25 @@ impl Log {
         self.read(|store| store.overlay(sha256))
     }
 
+    /// Answers a question of another journal, which the cluster listener knows: Raft's messages and what else members say
+    /// to each other about the log.
+    ///
+    /// # Errors
+    /// If the bytes are no question.
+    pub async fn answer(&self, from: &JournalId, question: &[u8]) -> Result<Vec<u8>, String> {
+        let inbox = self.inbox().ok_or_else(|| "the log is closed".to_owned())?;
+        inbox.answer(from, question).await
+    }
+
+    fn inbox(&self) -> Option<Inbox> {
+        self.shared.inbox.read().clone()
+    }
+
+    /// Resolves when a fact is recorded and folded here.
+    pub fn reaches(&self, seq: u64) -> impl Future<Output = ()> + Send + 'static {
+        self.shared.folded.reaches(seq)
+    }
+
     /// Calls `listener` with what a fold changed: after the fold, before the append is answered. It runs on the thread
     /// of the log and must be quick; it may look into the views.
     pub fn on_change(&self, listener: impl Fn(&Changed) + Send + Sync + 'static) {
@@ -342,6 +403,7 @@ impl Log {
     /// but for their views.
     pub async fn stop(&self) {
         self.shared.stop.send_replace(true);
+        self.shared.inbox.write().take();
         let mut finished = self.shared.finished.clone();
         // An error means that the thread is gone, which is what is waited for.
         let _ = finished.wait_for(|finished| *finished).await;
@@ -353,22 +415,6 @@ impl Log {
     }
 }
 
-/// The bytes of an append, if members will be able to record it.
-fn weigh(append: &Append) -> Result<usize, AppendError> {
-    let hashes: BTreeSet<_> = append.remarks.iter().map(Remark::hash).collect();
-    // A remark given twice would lie beside its fact twice.
-    if append.check().is_err() || hashes.len() != append.remarks.len() {
-        return Err(AppendError::Malformed);
-    }
-    match encode::<MAX_APPEND_BYTES>(append) {
-        Ok(bytes) => Ok(bytes.len()),
-        Err(events::codec::EncodeError::TooLarge { bytes, limit }) => {
-            Err(AppendError::TooLarge { bytes, limit })
-        }
-        Err(events::codec::EncodeError::Encode(_)) => Err(AppendError::Malformed),
-    }
-}
-
 /// Makes the files of a new log.
 fn make(
     data_dir: &Path,
@@ -376,6 +422,21 @@ fn make(
     founding: Founding,
     broken: Arc<Broken>,
 ) -> Result<Prepared, CreateError> {
+    let (store, mark) = lay_down(data_dir, journal, founding, FOUNDER, broken)?;
+    let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
+    let tip = Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default() };
+    let folded = Arc::new(Folded::new(Views::default(), chain));
+    Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id: FOUNDER, new: true })
+}
+
+/// Makes an empty log that knows whose it is and how its chain begins.
+fn lay_down(
+    data_dir: &Path,
+    journal: JournalId,
+    founding: Founding,
+    raft_id: u64,
+    broken: Arc<Broken>,
+) -> Result<(Store, Mark), CreateError> {
     let path = data_dir.join(keys::DIRECTORY);
     let directory = |source| CreateError::Directory { path: path.clone(), source };
     if path.try_exists().map_err(directory)? {
@@ -385,7 +446,7 @@ fn make(
     let Founding { log_id, domain_ca_sha256 } = founding;
     let mut batch = WriteBatch::default();
     let founding = StoredFounding { log_id, domain_ca_sha256 };
-    let member = StoredMember { journal, raft_id: FOUNDER };
+    let member = StoredMember { journal, raft_id };
     let written = store
         .put_state(&mut batch, state::FOUNDING, &founding)
         .and_then(|()| store.put_state(&mut batch, state::MEMBER, &member))
@@ -395,10 +456,7 @@ fn make(
     // The names of the directory and of the mark must last too.
     File::open(data_dir).and_then(|dir| dir.sync_all()).map_err(directory)?;
     let mark = Mark::open(data_dir).map_err(|error| directory(std::io::Error::other(error)))?;
-    let chain = Chain::start(log_id, domain_ca_sha256);
-    let tip = Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default() };
-    let folded = Arc::new(Folded::new(Views::default(), chain));
-    Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id: FOUNDER, new: true })
+    Ok((store, mark))
 }
 
 /// A log that was checked and is not open yet. See [`Log::inspect`].
@@ -418,7 +476,11 @@ impl Inspected {
         self.open_with(Settings::default()).await
     }
 
-    async fn open_with(self, settings: Settings) -> Result<Log, OpenError> {
+    /// [`Inspected::open`] with the way to the other members.
+    ///
+    /// # Errors
+    /// If it cannot be opened to write, or Raft does not start.
+    pub async fn open_with(self, settings: Settings) -> Result<Log, OpenError> {
         let prepare = move |broken| reopen(&self.data_dir, self.checked, broken);
         Log::start(prepare, OpenError::Start, settings).await
     }

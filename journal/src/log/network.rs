@@ -1,62 +1,272 @@
-//! Raft's way to the other members. There are none: a domain has one journal.
+//! Raft's way to the other members: its messages become [`super::wire`]'s, [`Peers`] carries them, the other side's
+//! [`super::inbox`] answers.
 //!
-//! openraft asks for it. Should it ever call, the peer is unreachable, which Raft bears.
+//! openraft calls it, one [`Peer`] for each other member. A snapshot is no copy of anything: the facts that the member
+//! lacks are read from the store and sent in pieces behind its last one, each of which it keeps (R27); after a break
+//! the next snapshot goes on there.
+//!
+//! Not here: connections, TLS, and who may speak (`crate::cluster`).
 
 use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
 
-use openraft::error::{Fatal, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable};
+use events::codec::keys;
+use events::vocabulary::OverlayHash;
+use openraft::error::{
+    Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
+};
 use openraft::network::RPCOption;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::{EmptyNode, RaftNetwork, RaftNetworkFactory, Snapshot, Vote};
 
-use super::types::TypeConfig;
+use super::freshness::Freshness;
+use super::store::Store;
+use super::stored;
+use super::types::{Blob, Entry, TypeConfig};
+use super::wire::{self, AppendAsk, Ask, Facts, InstallAsk, Told, VoteAsk};
+use super::writer::Clock;
 
-/// See the module.
-pub(super) struct NoPeers;
+/// The entries of one message, up to the last that is taken: with the largest kind of entry behind them they stay below
+/// [`wire::LIMIT`].
+pub(super) const PAYLOAD: usize = 8 << 20;
+/// The facts of one message, up to the last that is taken, with their overlays.
+const PIECE_BYTES: usize = 4 << 20;
+/// A member applies so many in some tens of milliseconds.
+const PIECE_FACTS: usize = 4_000;
+/// A piece is checked, written and folded by then, or the member is given up for now.
+const PIECE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A peer that is not there.
-#[derive(Debug, thiserror::Error)]
-#[error("this log has one member")]
-struct OneMember;
+/// The answer to come of another member.
+pub type Exchange = Pin<Box<dyn Future<Output = Result<Vec<u8>, PeerError>> + Send>>;
 
-fn unreachable() -> Unreachable {
-    Unreachable::new(&OneMember)
+/// Carries messages to other members. The bytes are this module's business only.
+pub trait Peers: Send + Sync + 'static {
+    /// Asks the member with this number in Raft. Gives up by itself only when the way there is broken.
+    fn exchange(&self, member: u64, question: Vec<u8>) -> Exchange;
 }
 
-impl RaftNetworkFactory<TypeConfig> for NoPeers {
-    type Network = Self;
+/// Why another member gave no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PeerError {
+    /// Where it is, is not known, or nothing answers there.
+    #[error("member {member} cannot be reached: {reason}")]
+    Unreachable {
+        /// Its number in Raft.
+        member: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The way broke while it was asked; it may have heard the question.
+    #[error("the connection to member {member} broke: {reason}")]
+    Broken {
+        /// Its number in Raft.
+        member: u64,
+        /// Why.
+        reason: String,
+    },
+}
 
-    async fn new_client(&mut self, _: u64, _: &EmptyNode) -> Self {
-        Self
+/// A log that has one member and no way to others.
+pub struct NoPeers;
+
+impl Peers for NoPeers {
+    fn exchange(&self, member: u64, _: Vec<u8>) -> Exchange {
+        let reason = "this log has one member".to_owned();
+        Box::pin(async move { Err(PeerError::Unreachable { member, reason }) })
     }
 }
 
-impl RaftNetwork<TypeConfig> for NoPeers {
+/// What a member is asked with.
+#[derive(Clone)]
+pub(super) struct Network {
+    pub peers: Arc<dyn Peers>,
+    pub store: Arc<Store>,
+    pub freshness: Arc<Freshness>,
+    pub clock: Clock,
+}
+
+/// One other member.
+pub(super) struct Peer {
+    network: Network,
+    member: u64,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, member: u64, _: &EmptyNode) -> Peer {
+        Peer { network: self.clone(), member }
+    }
+}
+
+/// Asks a member something, within a time.
+pub(super) async fn ask(
+    peers: &dyn Peers,
+    member: u64,
+    question: &Ask,
+    within: Duration,
+) -> Result<Told, PeerError> {
+    let broken = |reason: String| PeerError::Broken { member, reason };
+    let question = wire::write(question).map_err(|error| broken(error.to_string()))?;
+    let answer = tokio::time::timeout(within, peers.exchange(member, question)).await;
+    let answer = answer.map_err(|_| broken(format!("no answer within {} ms", within.as_millis())))??;
+    match wire::read(&answer).map_err(|error| broken(error.to_string()))? {
+        Told::Failed(reason) => Err(broken(reason)),
+        told => Ok(told),
+    }
+}
+
+type RpcError = RPCError<u64, EmptyNode, RaftError<u64>>;
+
+fn rpc(error: &PeerError) -> RpcError {
+    match error {
+        PeerError::Unreachable { .. } => RPCError::Unreachable(Unreachable::new(error)),
+        PeerError::Broken { .. } => RPCError::Network(NetworkError::new(error)),
+    }
+}
+
+/// An answer to another question than was asked.
+fn odd(member: u64) -> PeerError {
+    PeerError::Broken { member, reason: "it answered another question".to_owned() }
+}
+
+impl Peer {
+    async fn ask(&self, question: &Ask, within: Duration) -> Result<Told, PeerError> {
+        ask(&*self.network.peers, self.member, question, within).await
+    }
+
+    /// Sends all facts up to the snapshot's that the member lacks.
+    async fn send_facts(&self, last: u64) -> Result<(), PeerError> {
+        let mut tip = self.tip(self.ask(&Ask::Tip, PIECE_DEADLINE).await?)?;
+        while tip < last {
+            let store = Arc::clone(&self.network.store);
+            let piece = piece(&store, tip + 1, last).map_err(|reason| self.broken(reason))?;
+            let next = self.tip(self.ask(&Ask::Facts(piece), PIECE_DEADLINE).await?)?;
+            if next <= tip {
+                return Err(self.broken(format!("it did not take the facts behind {tip}")));
+            }
+            tip = next;
+        }
+        Ok(())
+    }
+
+    async fn install(&self, vote: Vote<u64>, snapshot: &Snapshot<TypeConfig>) -> Result<Told, PeerError> {
+        self.send_facts(snapshot.snapshot.seq).await?;
+        let install = InstallAsk {
+            vote: (&vote).into(),
+            last: snapshot.meta.last_log_id.map(Into::into),
+            membership: (&snapshot.meta.last_membership).into(),
+            seq: snapshot.snapshot.seq,
+            chain: *snapshot.snapshot.chain.as_bytes(),
+        };
+        self.ask(&Ask::Install(install), PIECE_DEADLINE).await
+    }
+
+    fn tip(&self, told: Told) -> Result<u64, PeerError> {
+        if let Told::Tip { seq, .. } = told { Ok(seq) } else { Err(odd(self.member)) }
+    }
+
+    fn broken(&self, reason: String) -> PeerError {
+        PeerError::Broken { member: self.member, reason }
+    }
+}
+
+/// Facts from one on, with the overlays that they name.
+fn piece(store: &Store, first_seq: u64, last: u64) -> Result<Facts, String> {
+    let mut piece = Facts { first_seq, values: vec![], overlays: vec![] };
+    let (mut bytes, mut expected) = (0, first_seq);
+    for row in store.scan(keys::FACTS, &keys::fact(first_seq)) {
+        let (key, value) = row.map_err(|error| error.to_string())?;
+        if expected > last || bytes >= PIECE_BYTES || piece.values.len() >= PIECE_FACTS {
+            break;
+        }
+        if *key != keys::fact(expected) {
+            return Err(format!("the fact {expected} is not there"));
+        }
+        if let Some(overlay) = overlay_of(store, &value)? {
+            bytes += overlay.0.len();
+            piece.overlays.push(overlay);
+        }
+        bytes += value.len();
+        expected += 1;
+        piece.values.push(Blob(value.into_vec()));
+    }
+    Ok(piece)
+}
+
+/// The bytes of the overlay that a fact names, if it names one.
+fn overlay_of(store: &Store, value: &[u8]) -> Result<Option<Blob>, String> {
+    let record = events::codec::StoredValue::parse(value)
+        .and_then(|value| events::codec::decode_body(value.body))
+        .map_err(|error| error.to_string())?;
+    let named: Option<OverlayHash> = record.overlay().map(|overlay| overlay.sha256);
+    let Some(sha256) = named else { return Ok(None) };
+    Ok(store.overlay(&sha256).map_err(|error| error.to_string())?.map(Blob))
+}
+
+fn written(entries: Vec<Entry>) -> Result<Vec<Blob>, events::codec::EncodeError> {
+    entries.into_iter().map(|entry| stored::write_entry(entry).map(Blob)).collect()
+}
+
+impl RaftNetwork<TypeConfig> for Peer {
     async fn append_entries(
         &mut self,
-        _: AppendEntriesRequest<TypeConfig>,
-        _: RPCOption,
-    ) -> Result<AppendEntriesResponse<u64>, RPCError<u64, EmptyNode, RaftError<u64>>> {
-        Err(RPCError::Unreachable(unreachable()))
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<u64>, RpcError> {
+        let entries = written(request.entries).map_err(|error| rpc(&self.broken(error.to_string())))?;
+        let question = Ask::Append(AppendAsk {
+            vote: (&request.vote).into(),
+            before: request.prev_log_id.map(Into::into),
+            entries,
+            commit: request.leader_commit.map(Into::into),
+            proven_ms_ago: self.network.freshness.proven_ms_ago(),
+            clock: (self.network.clock)(),
+        });
+        match self.ask(&question, option.hard_ttl()).await.map_err(|error| rpc(&error))? {
+            Told::Appended(appended, clock) => {
+                self.network.freshness.heard(self.member, clock, (self.network.clock)());
+                Ok(appended.into())
+            }
+            _ => Err(rpc(&odd(self.member))),
+        }
     }
 
-    async fn vote(
-        &mut self,
-        _: VoteRequest<u64>,
-        _: RPCOption,
-    ) -> Result<VoteResponse<u64>, RPCError<u64, EmptyNode, RaftError<u64>>> {
-        Err(RPCError::Unreachable(unreachable()))
+    async fn vote(&mut self, request: VoteRequest<u64>, option: RPCOption) -> Result<VoteResponse<u64>, RpcError> {
+        let last = request.last_log_id.map(Into::into);
+        let question = Ask::Vote(VoteAsk { vote: (&request.vote).into(), last });
+        match self.ask(&question, option.hard_ttl()).await.map_err(|error| rpc(&error))? {
+            Told::Voted { vote, granted, last } => {
+                let vote: Vote<u64> = vote.into();
+                Ok(VoteResponse::new(vote, last.map(Into::into), granted))
+            }
+            _ => Err(rpc(&odd(self.member))),
+        }
     }
 
     async fn full_snapshot(
         &mut self,
-        _: Vote<u64>,
-        _: Snapshot<TypeConfig>,
-        _: impl Future<Output = ReplicationClosed> + Send + 'static,
+        vote: Vote<u64>,
+        snapshot: Snapshot<TypeConfig>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
-        Err(StreamingError::Unreachable(unreachable()))
+        let mut cancel = pin!(cancel);
+        let installed = tokio::select! {
+            closed = &mut cancel => return Err(StreamingError::Closed(closed)),
+            installed = self.install(vote, &snapshot) => installed,
+        };
+        match installed {
+            Ok(Told::Installed(vote)) => Ok(SnapshotResponse::new(vote.into())),
+            Ok(_) => Err(StreamingError::Network(NetworkError::new(&odd(self.member)))),
+            Err(error @ PeerError::Unreachable { .. }) => {
+                Err(StreamingError::Unreachable(Unreachable::new(&error)))
+            }
+            Err(error @ PeerError::Broken { .. }) => Err(StreamingError::Network(NetworkError::new(&error))),
+        }
     }
 }

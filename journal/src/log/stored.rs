@@ -12,7 +12,7 @@ use openraft::{CommittedLeaderId, EmptyNode, EntryPayload, Vote};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::types::{Batch, Entry, Membership, OverlayBytes, Place, TypeConfig};
+use super::types::{Batch, Entry, Membership, Blob, Place, TypeConfig};
 
 const FORMAT: u8 = 1;
 
@@ -118,6 +118,27 @@ impl StoredApplied {
     }
 }
 
+/// Up to where facts were taken over from another member, which may be beyond what is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredTaken {
+    seq: u64,
+    chain: [u8; 32],
+}
+
+impl StoredTaken {
+    pub(super) fn new(seq: u64, chain: Chain) -> Self {
+        Self { seq, chain: *chain.as_bytes() }
+    }
+
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub(super) fn chain(&self) -> Chain {
+        Chain::from_bytes(self.chain)
+    }
+}
+
 /// Who counts. More than one set of voters only while they change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct StoredMembers {
@@ -166,7 +187,7 @@ enum StoredPayload {
     Batch(StoredBatch),
     Members(StoredMembers),
     /// A batch with overlays.
-    OverlayBatch(StoredBatch, Vec<OverlayBytes>),
+    OverlayBatch(StoredBatch, Vec<Blob>),
 }
 
 /// Appends and their stamp.
@@ -184,7 +205,7 @@ impl From<Batch> for StoredPayload {
 }
 
 impl StoredBatch {
-    fn with(self, overlays: Vec<OverlayBytes>) -> EntryPayload<TypeConfig> {
+    fn with(self, overlays: Vec<Blob>) -> EntryPayload<TypeConfig> {
         let Self { stamp, appends } = self;
         EntryPayload::Normal(Batch { stamp, appends, overlays })
     }

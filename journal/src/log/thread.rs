@@ -11,22 +11,30 @@ use std::time::Duration;
 
 use openraft::error::{InitializeError, RaftError};
 use openraft::{Config, ServerState, SnapshotPolicy};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Settings;
+use super::{Settings, Timing};
 use super::broken::{Broken, in_one_line};
 use super::errors::StartError;
 use super::folded::Folded;
-use super::network::NoPeers;
+use super::freshness::Freshness;
+use super::inbox::Inbox;
+use super::network::Network;
 use super::store::Store;
 use super::store::raft_log::RaftLog;
-use super::store::state_machine::{StateMachine, Tip};
+use super::store::state_machine::{Machine, StateMachine, Tip};
 use super::synced::Mark;
-use super::types::{Raft, RaftMetrics};
+use super::types::{FOUNDER, Raft, RaftMetrics};
 use super::writer::{Counters, Waiting, Writer};
 
 /// A start applies again what a power cut took from the facts, thousands of entries at the most.
 const READY_SECONDS: u64 = 60;
+
+/// Entries of one message: appends of some seconds.
+const PAYLOAD_ENTRIES: u64 = 64;
+/// A member that lacks millions of facts takes minutes; each piece has a deadline of its own.
+const INSTALL_MS: u64 = 600_000;
 
 /// A store that is sound and open to write.
 pub(super) struct Prepared {
@@ -44,10 +52,12 @@ pub(super) struct Running {
     pub store: Arc<Store>,
     pub folded: Arc<Folded>,
     pub raft: watch::Receiver<RaftMetrics>,
+    pub inbox: Inbox,
 }
 
 /// What a thread is started with.
 pub(super) struct Ends {
+    pub appends: mpsc::Sender<Waiting>,
     pub waiting: mpsc::Receiver<Waiting>,
     pub stop: watch::Receiver<bool>,
     pub finished: watch::Sender<bool>,
@@ -85,14 +95,31 @@ fn run<E>(
     };
     let (store, folded) = (Arc::clone(&prepared.store), Arc::clone(&prepared.folded));
     let opened = Arc::clone(&store);
-    let Ends { waiting, stop, broken, counters, settings, .. } = ends;
+    let Ends { appends, waiting, stop, broken, counters, settings, .. } = ends;
     let writing = Arc::clone(&broken);
     runtime.block_on(async move {
-        match start(prepared, &settings, &writing).await {
-            Ok(raft) => {
-                drop(ready.send(Ok(Running { store: opened, folded, raft: raft.metrics() })));
-                let clock = settings.clock;
-                let writer = Writer { raft: raft.clone(), waiting, clock, broken: writing, counters };
+        match start(prepared, &settings, &writing, appends).await {
+            Ok(inbox) => {
+                let (raft, freshness) = (inbox.raft.clone(), Arc::clone(&inbox.freshness));
+                let running = Running {
+                    store: opened,
+                    folded: Arc::clone(&folded),
+                    raft: raft.metrics(),
+                    inbox,
+                };
+                drop(ready.send(Ok(running)));
+                tokio::spawn(watch_acknowledgements(raft.metrics(), Arc::clone(&freshness)));
+                let Settings { clock, peers, .. } = settings;
+                let writer = Writer {
+                    raft: raft.clone(),
+                    waiting,
+                    clock,
+                    broken: writing,
+                    counters,
+                    folded,
+                    freshness,
+                    peers,
+                };
                 writer.run(stop).await;
                 if let Err(error) = raft.shutdown().await {
                     tracing::warn!(%error, "raft did not stop in peace");
@@ -108,14 +135,27 @@ fn run<E>(
     }
 }
 
-/// Starts Raft and waits until it leads and has applied all that is committed.
-async fn start(prepared: Prepared, settings: &Settings, broken: &Broken) -> Result<Raft, StartError> {
+/// Starts Raft. A member that is alone leads and has applied all that is committed when this returns; one of several
+/// finds the others later, or not.
+async fn start(
+    prepared: Prepared,
+    settings: &Settings,
+    broken: &Broken,
+    appends: mpsc::Sender<Waiting>,
+) -> Result<Inbox, StartError> {
     let told = |reason: String| StartError::Broken { reason: broken.reason().unwrap_or(reason) };
     let Prepared { store, mark, folded, tip, raft_id, new } = prepared;
     let config = config(settings).validate().map_err(|error| told(in_one_line(&error)))?;
-    let machine = StateMachine::new(Arc::clone(&store), folded, tip).map_err(|e| told(in_one_line(&e)))?;
+    let freshness = Arc::new(Freshness::default());
+    let machine =
+        Machine::new(Arc::clone(&store), Arc::clone(&folded), Arc::clone(&freshness), tip);
+    let machine = Arc::new(Mutex::new(machine.map_err(|error| told(in_one_line(&error)))?));
+    let (clock, peers) = (Arc::clone(&settings.clock), Arc::clone(&settings.peers));
+    let network =
+        Network { peers, store: Arc::clone(&store), freshness: Arc::clone(&freshness), clock: Arc::clone(&clock) };
     let log = RaftLog::new(store, mark);
-    let raft = Raft::new(raft_id, Arc::new(config), NoPeers, log, machine).await;
+    let applied = StateMachine::new(Arc::clone(&machine));
+    let raft = Raft::new(raft_id, Arc::new(config), network, log, applied).await;
     let raft = raft.map_err(|error| told(in_one_line(&error)))?;
     if new {
         match raft.initialize(BTreeSet::from([raft_id])).await {
@@ -126,6 +166,16 @@ async fn start(prepared: Prepared, settings: &Settings, broken: &Broken) -> Resu
             Err(RaftError::Fatal(error)) => return Err(told(in_one_line(&error))),
         }
     }
+    let others = raft.metrics().borrow().membership_config.membership().nodes().any(|(id, _)| *id != raft_id);
+    let inbox = Inbox { raft, appends, folded, freshness, machine, clock };
+    // Another member is asked to lead, or a new one waits to be called.
+    if others || (raft_id != FOUNDER) {
+        return Ok(inbox);
+    }
+    leads_alone(&inbox.raft, broken).await.map(|()| inbox)
+}
+
+async fn leads_alone(raft: &Raft, broken: &Broken) -> Result<(), StartError> {
     let wait = raft.wait(Some(Duration::from_secs(READY_SECONDS)));
     let ready = wait.metrics(
         |metrics| {
@@ -138,7 +188,7 @@ async fn start(prepared: Prepared, settings: &Settings, broken: &Broken) -> Resu
         biased;
         reason = broken.wait() => Err(StartError::Broken { reason }),
         ready = ready => match ready {
-            Ok(_) => Ok(raft),
+            Ok(_) => Ok(()),
             Err(_) => Err(broken.reason().map_or(
                 StartError::NotReady { seconds: READY_SECONDS },
                 |reason| StartError::Broken { reason },
@@ -147,15 +197,34 @@ async fn start(prepared: Prepared, settings: &Settings, broken: &Broken) -> Resu
     }
 }
 
+/// Notes each acknowledgement by a quorum at once: a process that is stopped later has its age counted from then (R17).
+async fn watch_acknowledgements(mut metrics: watch::Receiver<RaftMetrics>, freshness: Arc<Freshness>) {
+    loop {
+        let acknowledged = metrics.borrow_and_update().millis_since_quorum_ack;
+        if let Some(ago) = acknowledged {
+            freshness.acknowledged(Duration::from_millis(ago));
+        }
+        if metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 fn config(settings: &Settings) -> Config {
+    let Timing { heartbeat_ms, election_ms } = settings.timing;
     Config {
         cluster_name: "pact".to_owned(),
         // A snapshot is a line of text, so one may be made often: after each, all older entries but these are purged.
         snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.keep_entries.max(1)),
         max_in_snapshot_log_to_keep: settings.keep_entries,
-        heartbeat_interval: 100,
-        election_timeout_min: 300,
-        election_timeout_max: 600,
+        // Up to one more than a message may have is read at a time.
+        max_payload_entries: PAYLOAD_ENTRIES,
+        // One that lacks so many gets the facts instead of the entries, which are purged by then anyway.
+        replication_lag_threshold: settings.keep_entries.saturating_mul(2).max(PAYLOAD_ENTRIES),
+        heartbeat_interval: heartbeat_ms,
+        election_timeout_min: election_ms,
+        election_timeout_max: election_ms * 2,
+        install_snapshot_timeout: INSTALL_MS,
         ..Config::default()
     }
 }

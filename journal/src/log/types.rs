@@ -21,41 +21,41 @@ pub(super) struct Batch {
     /// In the order in which they came; the first wins (R1).
     pub appends: Vec<Append>,
     /// The bytes of the overlays that their facts name: they go the way of the facts, so that every member has them.
-    pub overlays: Vec<OverlayBytes>,
+    pub overlays: Vec<Blob>,
 }
 
-/// The bytes of an overlay. Written as they are, not number by number.
+/// Bytes that nobody here looks into: an overlay, an entry on its way. Written as they are, not number by number.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct OverlayBytes(pub Vec<u8>);
+pub(super) struct Blob(pub Vec<u8>);
 
-impl fmt::Debug for OverlayBytes {
+impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OverlayBytes({})", self.0.len())
+        write!(f, "Blob({})", self.0.len())
     }
 }
 
-impl Serialize for OverlayBytes {
+impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_bytes(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for OverlayBytes {
+impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Bytes;
         impl Visitor<'_> for Bytes {
-            type Value = OverlayBytes;
+            type Value = Blob;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("bytes")
             }
 
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<OverlayBytes, E> {
-                Ok(OverlayBytes(bytes.to_vec()))
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Blob, E> {
+                Ok(Blob(bytes.to_vec()))
             }
 
-            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<OverlayBytes, E> {
-                Ok(OverlayBytes(bytes))
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Blob, E> {
+                Ok(Blob(bytes))
             }
         }
         from.deserialize_byte_buf(Bytes)

@@ -6,20 +6,27 @@
 //!
 //! **Invariant:** an append is answered once, and `Committed` only after its facts are in the store and folded (R3).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use events::append::{Append, Outcome};
-use events::vocabulary::Timestamp;
+use events::codec::{EncodeError, encode};
+use events::vocabulary::{Remark, Timestamp};
+use openraft::ServerState;
 use openraft::error::{ClientWriteError, RaftError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::Committed;
 use super::broken::{Broken, in_one_line};
 use super::errors::AppendError;
-use super::types::{Batch, OverlayBytes, Raft};
+use super::folded::Folded;
+use super::freshness::Freshness;
+use super::network::{Peers, ask};
+use super::types::{Batch, Blob, Raft};
+use super::wire::{Ask, Recorded, Told};
+use super::{Committed, MAX_APPEND_BYTES};
 
 /// Appends of one entry: at most some ms of applying, so that no answer waits long for its neighbours.
 const MAX_APPENDS: usize = 1024;
@@ -35,6 +42,17 @@ const LINGER_MAX: Duration = Duration::from_millis(25);
 /// After so much quiet nobody else is on their way.
 const MEMORY: Duration = Duration::from_millis(250);
 
+/// An append for which nobody led for so long is given up: its caller asks again, maybe another journal.
+const GIVE_UP: Duration = Duration::from_secs(8);
+/// After so long without news of a leader it is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+/// The leader records within this, or the same bytes are sent again (R7).
+const FORWARDED: Duration = Duration::from_secs(2);
+/// What is committed is applied here within this, or this member is far behind.
+const APPLIED: Duration = Duration::from_secs(4);
+/// A leader that no quorum acknowledged for so long is likely cut off, and another one elected.
+const CUT_OFF: Duration = Duration::from_secs(2);
+
 /// Where the time of an entry comes from: the system's clock, in tests another.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -44,10 +62,12 @@ pub(super) type Answer = Result<Committed, AppendError>;
 pub(super) struct Waiting {
     pub append: Append,
     /// The bytes of the overlay that it sets, if it sets one.
-    pub overlay: Option<OverlayBytes>,
+    pub overlay: Option<Blob>,
     /// Encoded, without the overlay.
     pub bytes: usize,
     pub answer: oneshot::Sender<Answer>,
+    /// Another journal sent it: if this one does not lead any more, that one looks for the next leader itself.
+    pub forwarded: bool,
 }
 
 /// How much went through.
@@ -64,6 +84,31 @@ pub(super) struct Writer {
     pub clock: Clock,
     pub broken: Arc<Broken>,
     pub counters: Arc<Counters>,
+    pub folded: Arc<Folded>,
+    pub freshness: Arc<Freshness>,
+    pub peers: Arc<dyn Peers>,
+}
+
+/// Appends that go together, and who waits for them.
+struct Gathered {
+    batch: Batch,
+    answers: Vec<Asker>,
+}
+
+/// Who waits for an append.
+struct Asker {
+    answer: oneshot::Sender<Answer>,
+    forwarded: bool,
+}
+
+/// What became of a try to have appends recorded.
+enum Tried {
+    /// Raft took them.
+    Settled(Vec<Recorded>),
+    /// Nobody leads, or whoever led does not any more: to be tried again as they are (R7).
+    Again,
+    /// The log is over.
+    Over(AppendError),
 }
 
 impl Writer {
@@ -88,75 +133,199 @@ impl Writer {
                     () = tokio::time::sleep(pause) => {}
                 }
             }
-            let (batch, answers) = self.gather(first);
-            before = Some((answers.len(), Instant::now()));
-            if !self.write(batch, answers).await {
-                return;
+            let gathered = self.gather(first);
+            before = Some((gathered.answers.len(), Instant::now()));
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                goes_on = self.write(gathered) => if !goes_on { return },
             }
         }
     }
 
-    fn gather(&mut self, first: Waiting) -> (Batch, Vec<oneshot::Sender<Answer>>) {
+    fn gather(&mut self, first: Waiting) -> Gathered {
         let mut bytes = first.bytes;
         let overlays = first.overlay.into_iter().collect();
         let mut batch = Batch { stamp: Timestamp::default(), appends: vec![first.append], overlays };
-        let mut answers = vec![first.answer];
+        let mut answers = vec![Asker { answer: first.answer, forwarded: first.forwarded }];
         // At most one overlay: it may be as large as all the rest.
         while answers.len() < MAX_APPENDS && bytes < MAX_BYTES && batch.overlays.is_empty() {
             let Ok(next) = self.waiting.try_recv() else { break };
             bytes += next.bytes;
             batch.appends.push(next.append);
             batch.overlays.extend(next.overlay);
-            answers.push(next.answer);
+            answers.push(Asker { answer: next.answer, forwarded: next.forwarded });
         }
-        self.counters.entries.fetch_add(1, Ordering::Relaxed);
-        self.counters.appends.fetch_add(answers.len() as u64, Ordering::Relaxed);
-        batch.stamp = (self.clock)();
-        (batch, answers)
+        Gathered { batch, answers }
     }
 
-    /// Whether the log can go on.
-    async fn write(&self, batch: Batch, answers: Vec<oneshot::Sender<Answer>>) -> bool {
+    /// Has appends recorded, here or by the leader, as they are until it is settled (R7). Whether the log can go on.
+    async fn write(&self, gathered: Gathered) -> bool {
+        let Gathered { batch, mut answers } = gathered;
+        // One member alone cannot lose its leader: nothing is kept for another try.
+        if self.is_alone() {
+            return match self.lead(batch).await {
+                Tried::Settled(outcomes) => answer(answers, outcomes),
+                Tried::Again => refuse(answers, &AppendError::NoLeader, true),
+                Tried::Over(error) => refuse(answers, &error, false),
+            };
+        }
+        let (mut batch, give_up) = (batch, Instant::now() + GIVE_UP);
+        loop {
+            let mut metrics = self.raft.metrics();
+            let (leader, own) = {
+                let metrics = metrics.borrow_and_update();
+                (metrics.current_leader, metrics.id)
+            };
+            if leader != Some(own) {
+                // Others find the leader by themselves: two journals must not send each other in a circle.
+                (batch, answers) = turn_away(batch, answers);
+            }
+            if answers.is_empty() {
+                return true;
+            }
+            let tried = match leader {
+                Some(leader) if leader == own => self.lead(batch.clone()).await,
+                Some(leader) => self.follow(leader, &batch).await,
+                None => Tried::Again,
+            };
+            match tried {
+                Tried::Settled(outcomes) => return answer(answers, outcomes),
+                Tried::Over(error) => return refuse(answers, &error, false),
+                Tried::Again if Instant::now() >= give_up => {
+                    return refuse(answers, &AppendError::NoLeader, true);
+                }
+                Tried::Again => {
+                    tracing::debug!(appends = answers.len(), "no leader recorded the appends; they are sent again");
+                    tokio::time::timeout(AGAIN, metrics.changed()).await.ok();
+                }
+            }
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let members = metrics.membership_config.membership();
+        members.nodes().all(|(id, _)| *id == metrics.id)
+    }
+
+    /// Writes an entry as the leader.
+    async fn lead(&self, mut batch: Batch) -> Tried {
+        // A leader that was cut off would wait for ever.
+        if !self.is_alone() && self.freshness.age().is_none_or(|age| age > CUT_OFF) {
+            return Tried::Again;
+        }
+        self.counters.entries.fetch_add(1, Ordering::Relaxed);
+        self.counters.appends.fetch_add(batch.appends.len() as u64, Ordering::Relaxed);
+        batch.stamp = (self.clock)();
+        let mut metrics = self.raft.metrics();
+        let term = metrics.borrow().current_term;
         let written = tokio::select! {
             biased;
             written = self.raft.client_write(batch) => written,
-            reason = self.broken.wait() => return refuse(answers, &AppendError::Stopped { reason }, false),
+            reason = self.broken.wait() => return Tried::Over(AppendError::Stopped { reason }),
+            _ = metrics.wait_for(|now| now.current_term != term || now.state != ServerState::Leader) => {
+                return Tried::Again;
+            }
+            () = self.cut_off() => return Tried::Again,
         };
         match written {
-            Ok(written) => {
-                for (answer, outcome) in answers.into_iter().zip(written.data.0) {
-                    // Whoever asked may have gone; the facts stand.
-                    let _ = answer.send(told(outcome));
-                }
-                true
-            }
+            Ok(written) => Tried::Settled(written.data.0.into_iter().map(Recorded::Outcome).collect()),
             Err(RaftError::APIError(
                 ClientWriteError::ForwardToLeader(_) | ClientWriteError::ChangeMembershipError(_),
-            )) => refuse(answers, &AppendError::NoLeader, true),
+            )) => Tried::Again,
             Err(RaftError::Fatal(fatal)) => {
                 self.broken.report(in_one_line(&fatal));
                 let reason = self.broken.reason().unwrap_or_default();
-                refuse(answers, &AppendError::Stopped { reason }, false)
+                Tried::Over(AppendError::Stopped { reason })
+            }
+        }
+    }
+
+    /// Resolves when no quorum has acknowledged this leader for too long.
+    async fn cut_off(&self) {
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            if !self.is_alone() && self.freshness.age().is_none_or(|age| age > CUT_OFF) {
+                return;
+            }
+        }
+    }
+
+    /// Sends appends to the leader; done when what it recorded is applied here too (R10).
+    async fn follow(&self, leader: u64, batch: &Batch) -> Tried {
+        let question = Ask::Record(batch.appends.clone(), batch.overlays.first().cloned());
+        let told = tokio::select! {
+            biased;
+            reason = self.broken.wait() => return Tried::Over(AppendError::Stopped { reason }),
+            told = ask(&*self.peers, leader, &question, FORWARDED) => told,
+        };
+        match told {
+            Ok(Told::Recorded(outcomes, seq)) if outcomes.len() == batch.appends.len() => {
+                let applied = tokio::time::timeout(APPLIED, self.folded.reaches(seq)).await.is_ok();
+                let open = outcomes.iter().any(|outcome| *outcome == Recorded::Open);
+                if applied && !open { Tried::Settled(outcomes) } else { Tried::Again }
+            }
+            Ok(_) => Tried::Again,
+            Err(error) => {
+                tracing::debug!(%error, "appends could not be sent to the leader");
+                Tried::Again
             }
         }
     }
 }
 
-fn refuse(answers: Vec<oneshot::Sender<Answer>>, error: &AppendError, go_on: bool) -> bool {
-    for answer in answers {
-        let _ = answer.send(Err(error.clone()));
+/// Whoever asked may have gone; the facts stand.
+fn answer(answers: Vec<Asker>, outcomes: Vec<Recorded>) -> bool {
+    for (asker, outcome) in answers.into_iter().zip(outcomes) {
+        let _ = asker.answer.send(told(outcome));
+    }
+    true
+}
+
+fn refuse(answers: Vec<Asker>, error: &AppendError, go_on: bool) -> bool {
+    for asker in answers {
+        let _ = asker.answer.send(Err(error.clone()));
     }
     go_on
 }
 
-fn told(outcome: Outcome) -> Answer {
+/// Tells those that came from other journals that this one does not lead; the rest is left.
+fn turn_away(batch: Batch, answers: Vec<Asker>) -> (Batch, Vec<Asker>) {
+    let Batch { stamp, appends, overlays } = batch;
+    let (kept, away): (Vec<_>, Vec<_>) =
+        appends.into_iter().zip(answers).partition(|(_, asker)| !asker.forwarded);
+    refuse(away.into_iter().map(|(_, asker)| asker).collect(), &AppendError::NoLeader, true);
+    // An overlay goes alone with its append.
+    let overlays = if kept.is_empty() { vec![] } else { overlays };
+    let (appends, answers) = kept.into_iter().unzip();
+    (Batch { stamp, appends, overlays }, answers)
+}
+
+fn told(outcome: Recorded) -> Answer {
     match outcome {
-        Outcome::Committed { first_seq, last_seq } => Ok(Committed { first_seq, last_seq }),
-        Outcome::Conflict { stream, expected, found } => {
+        Recorded::Outcome(Outcome::Committed { first_seq, last_seq }) => Ok(Committed { first_seq, last_seq }),
+        Recorded::Outcome(Outcome::Conflict { stream, expected, found }) => {
             Err(AppendError::Conflict { stream, expected, found })
         }
-        Outcome::Skewed => Err(AppendError::Skewed),
-        Outcome::Malformed => Err(AppendError::Malformed),
+        Recorded::Outcome(Outcome::Skewed) => Err(AppendError::Skewed),
+        Recorded::Outcome(Outcome::Malformed) => Err(AppendError::Malformed),
+        Recorded::Open => Err(AppendError::NoLeader),
+    }
+}
+
+/// The bytes of an append, if members will be able to record it.
+pub(super) fn weigh(append: &Append) -> Result<usize, AppendError> {
+    let hashes: BTreeSet<_> = append.remarks.iter().map(Remark::hash).collect();
+    // A remark given twice would lie beside its fact twice.
+    if append.check().is_err() || hashes.len() != append.remarks.len() {
+        return Err(AppendError::Malformed);
+    }
+    match encode::<MAX_APPEND_BYTES>(append) {
+        Ok(bytes) => Ok(bytes.len()),
+        Err(EncodeError::TooLarge { bytes, limit }) => Err(AppendError::TooLarge { bytes, limit }),
+        Err(EncodeError::Encode(_)) => Err(AppendError::Malformed),
     }
 }
 

@@ -18,7 +18,7 @@ use events::vocabulary::{OverlayHash, RemarkHash, Timestamp};
 use rocksdb::WriteBatch;
 
 use super::super::errors::StoreError;
-use super::super::types::{OverlayBytes, Position};
+use super::super::types::{Blob, Position};
 use super::{Head, Store};
 
 /// The end of the facts: what the next one follows.
@@ -44,7 +44,7 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(store: &'a Store, tip: Tip, overlays: &'a [OverlayBytes]) -> Self {
+    pub(super) fn new(store: &'a Store, tip: Tip, overlays: &'a [Blob]) -> Self {
         let overlays = overlays.iter().map(|bytes| (OverlayHash::of(&bytes.0), bytes.0.as_slice()));
         let overlays = overlays.collect();
         Self { store, tip, heads: HashMap::new(), records: Vec::new(), values: BTreeMap::new(), overlays }
@@ -69,6 +69,37 @@ impl<'a> Draft<'a> {
             }
             Err(refused @ (Outcome::Malformed | Outcome::Committed { .. })) => Ok(refused),
         }
+    }
+
+    /// The end of the facts, those of the draft included.
+    pub(super) fn tip(&self) -> Tip {
+        self.tip
+    }
+
+    /// Takes in a fact that another member recorded, with its stored value; `tip` is the end behind it. Whether the
+    /// overlay that it names is there.
+    pub(super) fn adopt(&mut self, record: Record, value: Vec<u8>, tip: Tip) -> Result<bool, StoreError> {
+        if let Some(overlay) = record.overlay()
+            && !self.overlays.contains_key(&overlay.sha256)
+            && self.store.overlay(&overlay.sha256)?.is_none()
+        {
+            return Ok(false);
+        }
+        self.enter(record, value, tip)?;
+        Ok(true)
+    }
+
+    fn enter(&mut self, record: Record, value: Vec<u8>, tip: Tip) -> Result<(), StoreError> {
+        for at in &record.streams {
+            self.heads.insert(at.name.clone(), Head { version: at.version, seq: record.seq });
+        }
+        self.values.insert(record.seq, value);
+        self.tip = tip;
+        if let Fact::Domain(domain::Event::RemarkErased { seq, remark }) = &record.fact {
+            self.erase(*seq, *remark)?;
+        }
+        self.records.push(record);
+        Ok(())
     }
 
     /// All that is to be written.
@@ -126,15 +157,9 @@ impl<'a> Draft<'a> {
     ) -> Result<Outcome, StoreError> {
         let first_seq = self.tip.position.seq + 1;
         for (record, value) in records.into_iter().zip(values) {
-            for at in &record.streams {
-                self.heads.insert(at.name.clone(), Head { version: at.version, seq: record.seq });
-            }
-            self.values.insert(record.seq, value);
-            self.tip = Tip { position: Position { seq: record.seq, chain }, recorded_at: record.recorded_at };
-            if let Fact::Domain(domain::Event::RemarkErased { seq, remark }) = &record.fact {
-                self.erase(*seq, *remark)?;
-            }
-            self.records.push(record);
+            let tip =
+                Tip { position: Position { seq: record.seq, chain }, recorded_at: record.recorded_at };
+            self.enter(record, value, tip)?;
         }
         Ok(Outcome::Committed { first_seq, last_seq: self.tip.position.seq })
     }

@@ -10,6 +10,7 @@ mod draft;
 mod options;
 pub(super) mod raft_log;
 pub(super) mod state_machine;
+pub(super) mod takeover;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub(super) mod state {
     pub(in crate::log) const PURGED: &str = "purged";
     /// [`super::stored::StoredApplied`]
     pub(in crate::log) const APPLIED: &str = "applied";
+    /// [`super::stored::StoredTaken`]
+    pub(in crate::log) const TAKEN: &str = "taken";
     /// [`super::stored::StoredMembership`]
     pub(in crate::log) const MEMBERSHIP: &str = "membership";
 }
@@ -196,6 +199,15 @@ impl Store {
                 tracing::warn!(column, %error, "the log could not be flushed");
             }
         }
+    }
+
+    /// The facts of another member were not what it said: Raft must stop, for nobody knows which of the two is wrong.
+    fn fail_to_take_over(&self, error: &takeover::TakeOverError) -> Failure {
+        let line = in_one_line(error);
+        let failure =
+            StorageIOError::new(ErrorSubject::Snapshot(None), ErrorVerb::Write, AnyError::error(&line));
+        self.broken.report(line);
+        failure.into()
     }
 
     /// Tells everybody that the store failed, and Raft that it must stop (R3).

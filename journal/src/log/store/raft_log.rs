@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use rocksdb::WriteBatch;
 
 use super::super::errors::StoreError;
+use super::super::network::PAYLOAD;
 use super::super::stored::{self, StoredApplied, StoredPlace, StoredVote};
 use super::super::synced::Mark;
 use super::super::types::{Entry, Failure, Place, TypeConfig};
@@ -33,18 +34,20 @@ impl RaftLog {
         Self { store, mark: Arc::new(Mutex::new(mark)) }
     }
 
-    fn entries(&self, range: impl RangeBounds<u64>) -> Result<Vec<Entry>, StoreError> {
+    /// The entries of a range; with a limit, up to the one with which they have so many bytes.
+    fn entries(&self, range: impl RangeBounds<u64>, limit: usize) -> Result<Vec<Entry>, StoreError> {
         let from = match range.start_bound() {
             Bound::Included(index) => *index,
             Bound::Excluded(index) => index + 1,
             Bound::Unbounded => 0,
         };
-        let mut entries = Vec::new();
+        let (mut entries, mut bytes) = (Vec::new(), 0_usize);
         for row in self.store.scan(keys::RAFT_LOG, &from.to_be_bytes()) {
             let (key, value) = row?;
-            if !keys::seq(&key).is_some_and(|index| range.contains(&index)) {
+            if bytes >= limit || !keys::seq(&key).is_some_and(|index| range.contains(&index)) {
                 break;
             }
+            bytes += value.len();
             entries.push(stored::read_entry(&value).map_err(unread)?);
         }
         Ok(entries)
@@ -82,7 +85,7 @@ impl RaftLog {
 
     /// Removes the entries from one on: another leader's log has others there.
     fn cut(&self, from: u64) -> Result<(), StoreError> {
-        let kept = from.checked_sub(1).map(|index| self.entries(index..from)).transpose()?;
+        let kept = from.checked_sub(1).map(|index| self.entries(index..from, usize::MAX)).transpose()?;
         let purged = self.store.state::<StoredPlace>(state::PURGED)?.map(Place::from);
         let last = kept.and_then(|mut kept| kept.pop()).map(|entry| entry.log_id).or(purged);
         self.mark.lock().retreat(last).map_err(StoreError::Mark)?;
@@ -120,7 +123,11 @@ impl RaftLogReader<TypeConfig> for RaftLog {
         &mut self,
         range: R,
     ) -> Result<Vec<Entry>, Failure> {
-        self.entries(range).map_err(self.failed(ErrorVerb::Read))
+        self.entries(range, usize::MAX).map_err(self.failed(ErrorVerb::Read))
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, Failure> {
+        self.entries(start..end, PAYLOAD).map_err(self.failed(ErrorVerb::Read))
     }
 }
 

@@ -4,40 +4,47 @@
 //! openraft calls it, entry after entry. Its writes are not synced: the Raft log is, and after a power cut the entries
 //! whose facts were lost are applied again ([`super`]).
 //!
-//! Not here: snapshots from another member. A log with one member has nobody to send one.
+//! Not here: how facts come from another member ([`super::takeover`]).
 
 use std::sync::Arc;
 
 use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, ErrorSubject, ErrorVerb, RaftSnapshotBuilder, Snapshot, SnapshotMeta};
+use parking_lot::Mutex;
 use rocksdb::WriteBatch;
 
 use super::super::broken::Broken;
 use super::super::errors::StoreError;
 use super::super::folded::Folded;
+use super::super::freshness::Freshness;
 use super::super::stored::{StoredApplied, StoredMembership};
 use super::super::types::{Batch, Entry, Failure, Membership, Place, Position, Reply, TypeConfig};
 use super::draft::Draft;
 pub(in crate::log) use super::draft::Tip;
 use super::{Store, state};
 
-/// See the module.
-pub(in crate::log) struct StateMachine {
-    store: Arc<Store>,
-    folded: Arc<Folded>,
-    tip: Tip,
-    applied: Option<Place>,
-    membership: Membership,
-    snapshot: Option<SnapshotMeta<u64, openraft::EmptyNode>>,
+/// What is applied, and the way to apply more. Shared with those who take facts over from another member.
+pub(in crate::log) struct Machine {
+    pub(super) store: Arc<Store>,
+    pub(super) folded: Arc<Folded>,
+    pub(super) freshness: Arc<Freshness>,
+    pub(super) tip: Tip,
+    pub(super) applied: Option<Place>,
+    pub(super) membership: Membership,
 }
 
-impl StateMachine {
+impl Machine {
     /// Goes on behind `tip`, up to which `folded` is folded.
-    pub(in crate::log) fn new(store: Arc<Store>, folded: Arc<Folded>, tip: Tip) -> Result<Self, StoreError> {
+    pub(in crate::log) fn new(
+        store: Arc<Store>,
+        folded: Arc<Folded>,
+        freshness: Arc<Freshness>,
+        tip: Tip,
+    ) -> Result<Self, StoreError> {
         let applied = store.state::<StoredApplied>(state::APPLIED)?.map(|applied| applied.place());
         let membership = store.state::<StoredMembership>(state::MEMBERSHIP)?;
         let membership = membership.map(Membership::from).unwrap_or_default();
-        Ok(Self { store, folded, tip, applied, membership, snapshot: None })
+        Ok(Self { store, folded, freshness, tip, applied, membership })
     }
 
     fn apply_entry(&mut self, entry: Entry) -> Result<Reply, StoreError> {
@@ -54,6 +61,7 @@ impl StateMachine {
             EntryPayload::Normal(batch) => self.apply_batch(entry.log_id, &batch)?,
         };
         self.applied = Some(entry.log_id);
+        self.freshness.applied(entry.log_id.index);
         Ok(reply)
     }
 
@@ -85,10 +93,18 @@ impl StateMachine {
         let applied = StoredApplied::new(place, position.seq, position.chain);
         self.store.put_state(batch, state::APPLIED, &applied)
     }
+}
 
-    fn absent(&self) -> Failure {
-        let what = "the way to take the log over from another member";
-        self.store.fail(ErrorSubject::Snapshot(None), ErrorVerb::Write, &StoreError::Absent { what })
+/// See the module.
+pub(in crate::log) struct StateMachine {
+    machine: Arc<Mutex<Machine>>,
+    snapshot: Option<Snapshot<TypeConfig>>,
+}
+
+impl StateMachine {
+    /// The side of a machine that Raft knows.
+    pub(in crate::log) fn new(machine: Arc<Mutex<Machine>>) -> Self {
+        Self { machine, snapshot: None }
     }
 }
 
@@ -96,7 +112,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotBuilder = Builder;
 
     async fn applied_state(&mut self) -> Result<(Option<Place>, Membership), Failure> {
-        Ok((self.applied, self.membership.clone()))
+        let machine = self.machine.lock();
+        Ok((machine.applied, machine.membership.clone()))
     }
 
     async fn apply<I>(&mut self, entries: I) -> Result<Vec<Reply>, Failure>
@@ -104,57 +121,62 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
     {
-        let guard = Panics(Arc::clone(&self.store.broken));
+        let mut machine = self.machine.lock();
+        let guard = Panics(Arc::clone(&machine.store.broken));
         let mut replies = Vec::new();
         for entry in entries {
             let place = entry.log_id;
-            let reply = self.apply_entry(entry);
-            replies
-                .push(reply.map_err(|error| {
-                    self.store.fail(ErrorSubject::Apply(place), ErrorVerb::Write, &error)
-                })?);
+            let reply = machine.apply_entry(entry);
+            replies.push(reply.map_err(|error| {
+                machine.store.fail(ErrorSubject::Apply(place), ErrorVerb::Write, &error)
+            })?);
         }
         drop(guard);
         Ok(replies)
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
+        let machine = self.machine.lock();
         let meta = SnapshotMeta {
-            last_log_id: self.applied,
-            last_membership: self.membership.clone(),
-            snapshot_id: format!("{}", self.tip.position.seq),
+            last_log_id: machine.applied,
+            last_membership: machine.membership.clone(),
+            snapshot_id: machine.tip.position.seq.to_string(),
         };
-        self.snapshot = Some(meta.clone());
-        Builder { meta, position: self.tip.position }
+        let snapshot = Snapshot { meta, snapshot: Box::new(machine.tip.position) };
+        drop(machine);
+        self.snapshot = Some(snapshot.clone());
+        Builder(snapshot)
     }
 
+    /// Nothing is received in openraft's way: facts come by themselves ([`super::takeover`]).
     async fn begin_receiving_snapshot(&mut self) -> Result<Box<Position>, Failure> {
-        Err(self.absent())
+        Ok(Box::new(self.machine.lock().tip.position))
     }
 
     async fn install_snapshot(
         &mut self,
-        _: &SnapshotMeta<u64, openraft::EmptyNode>,
-        _: Box<Position>,
+        meta: &SnapshotMeta<u64, openraft::EmptyNode>,
+        position: Box<Position>,
     ) -> Result<(), Failure> {
-        Err(self.absent())
+        let mut machine = self.machine.lock();
+        let finished = machine.finish(meta.last_log_id, meta.last_membership.clone(), *position);
+        finished.map_err(|error| machine.store.fail_to_take_over(&error))?;
+        drop(machine);
+        self.snapshot = Some(Snapshot { meta: meta.clone(), snapshot: position });
+        Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, Failure> {
-        let position = self.tip.position;
-        Ok(self.snapshot.clone().map(|meta| Snapshot { meta, snapshot: Box::new(position) }))
+        Ok(self.snapshot.clone())
     }
 }
 
 /// A snapshot is no copy: it says up to where the facts go, which stay where they are.
-pub(in crate::log) struct Builder {
-    meta: SnapshotMeta<u64, openraft::EmptyNode>,
-    position: Position,
-}
+pub(in crate::log) struct Builder(Snapshot<TypeConfig>);
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, Failure> {
-        Ok(Snapshot { meta: self.meta.clone(), snapshot: Box::new(self.position) })
+        Ok(self.0.clone())
     }
 }
 

@@ -74,13 +74,13 @@ impl Ground {
         }
     }
 
-    fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Settings {
         let (millis, gate) = (Arc::clone(&self.millis), Arc::clone(&self.gate));
         let clock = move || {
             gate.opened.wait_while(&mut gate.closed.lock(), |closed| *closed);
             Timestamp::from_millis(millis.load(Ordering::Relaxed))
         };
-        Settings { clock: Arc::new(clock), keep_entries: self.keep_entries }
+        Settings { clock: Arc::new(clock), keep_entries: self.keep_entries, ..Settings::default() }
     }
 
     /// The writer stops in front of its next entry until the guard is dropped.

@@ -4,4 +4,5 @@ mod committing;
 mod failing;
 mod fixture;
 mod opening;
+mod quorum;
 mod raft;

@@ -1,0 +1,169 @@
+//! Answers the other members' questions ([`super::wire`]): Raft's go to Raft, appends to the writer, facts to the store.
+//!
+//! The cluster listener calls [`Inbox::answer`], having checked who asks. Not here: TLS, and who is a member.
+//!
+//! **Invariant:** an append is recorded only if the journal that sends it is the one that proposed it (R1).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::append::{Append, Outcome};
+use events::codec::Chain;
+use events::vocabulary::JournalId;
+use openraft::raft::{AppendEntriesRequest, VoteRequest};
+use openraft::{ServerState, Snapshot, SnapshotMeta};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::errors::AppendError;
+use super::folded::Folded;
+use super::freshness::Freshness;
+use super::store::state_machine::Machine;
+use super::stored;
+use super::types::{Blob, Membership, Place, Position, Raft};
+use super::wire::{self, AppendAsk, Appended, Ask, InstallAsk, Recorded, Told, VoteAsk};
+use super::writer::{Clock, Waiting, weigh};
+
+/// A quorum that does not confirm the leader by then is lost; who asks must ask again.
+const READ_INDEX: Duration = Duration::from_secs(2);
+
+/// See the module. Clones share everything.
+#[derive(Clone)]
+pub(super) struct Inbox {
+    pub raft: Raft,
+    pub appends: mpsc::Sender<Waiting>,
+    pub folded: Arc<Folded>,
+    pub freshness: Arc<Freshness>,
+    pub machine: Arc<Mutex<Machine>>,
+    pub clock: Clock,
+}
+
+impl Inbox {
+    /// Answers a question of another journal. `Err`: the bytes are none.
+    pub(super) async fn answer(&self, from: &JournalId, question: &[u8]) -> Result<Vec<u8>, String> {
+        let ask: Ask = wire::read(question).map_err(|error| error.to_string())?;
+        let told = match ask {
+            Ask::Append(ask) => self.append(ask).await,
+            Ask::Vote(ask) => self.vote(ask).await,
+            Ask::Record(appends, overlay) => self.record(from, appends, overlay).await,
+            Ask::ReadIndex => self.read_index().await,
+            Ask::Tip => Ok(self.tip()),
+            Ask::Facts(facts) => {
+                let mut machine = self.machine.lock();
+                machine.take(&facts).map(|()| self.tip()).map_err(|error| super::broken::in_one_line(&error))
+            }
+            Ask::Install(ask) => self.install(ask).await,
+            Ask::Elect => {
+                self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
+            }
+        };
+        wire::write(&told.unwrap_or_else(Told::Failed)).map_err(|error| error.to_string())
+    }
+
+    async fn append(&self, ask: AppendAsk) -> Result<Told, String> {
+        let AppendAsk { vote, before, entries, commit, proven_ms_ago, clock: _ } = ask;
+        let entries = entries.iter().map(|entry| stored::read_entry(&entry.0));
+        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let commit = commit.map(Place::from);
+        let request = AppendEntriesRequest {
+            vote: vote.into(),
+            prev_log_id: before.map(Into::into),
+            entries,
+            leader_commit: commit,
+        };
+        let answer = self.raft.append_entries(request).await.map_err(|error| error.to_string())?;
+        let appended = Appended::from(answer);
+        // Only a leader that this member follows can prove anything to it.
+        if let (Appended::All, Some(commit), Some(ago)) = (appended, commit, proven_ms_ago) {
+            let applied = self.raft.metrics().borrow().last_applied.map_or(0, |place| place.index);
+            self.freshness.told(commit.index, applied, ago);
+        }
+        Ok(Told::Appended(appended, (self.clock)()))
+    }
+
+    async fn vote(&self, ask: VoteAsk) -> Result<Told, String> {
+        let request = VoteRequest::new(ask.vote.into(), ask.last.map(Into::into));
+        self.raft.vote(request).await.map(Told::from).map_err(|error| error.to_string())
+    }
+
+    fn leads(&self) -> bool {
+        self.raft.metrics().borrow().state == ServerState::Leader
+    }
+
+    async fn record(
+        &self,
+        from: &JournalId,
+        appends: Vec<Append>,
+        overlay: Option<Blob>,
+    ) -> Result<Told, String> {
+        if !self.leads() {
+            return Ok(Told::NotLeading);
+        }
+        let (mut overlay, mut awaited) = (overlay, Vec::with_capacity(appends.len()));
+        for append in appends {
+            let bytes = match weigh(&append) {
+                Ok(bytes) if append.proposed_by == *from => bytes,
+                Ok(_) | Err(_) => {
+                    awaited.push(Err(Recorded::Outcome(Outcome::Malformed)));
+                    continue;
+                }
+            };
+            let (answer, answered) = oneshot::channel();
+            let waiting = Waiting { append, overlay: overlay.take(), bytes, answer, forwarded: true };
+            match self.appends.send(waiting).await {
+                Ok(()) => awaited.push(Ok(answered)),
+                Err(_) => awaited.push(Err(Recorded::Open)),
+            }
+        }
+        let mut recorded = Vec::with_capacity(awaited.len());
+        for one in awaited {
+            recorded.push(match one {
+                Ok(answered) => answered.await.map_or(Recorded::Open, told),
+                Err(recorded) => recorded,
+            });
+        }
+        Ok(Told::Recorded(recorded, self.folded.position().seq))
+    }
+
+    /// Confirms that this member leads, and says up to which fact a read must see then.
+    pub(super) async fn read_index(&self) -> Result<Told, String> {
+        let confirmed = tokio::time::timeout(READ_INDEX, self.raft.ensure_linearizable()).await;
+        match confirmed {
+            Ok(Ok(_)) => Ok(Told::ReadIndex { seq: self.folded.position().seq }),
+            Ok(Err(_)) | Err(_) => Ok(Told::NotLeading),
+        }
+    }
+
+    fn tip(&self) -> Told {
+        let Position { seq, chain } = self.folded.position();
+        Told::Tip { seq, chain: *chain.as_bytes() }
+    }
+
+    async fn install(&self, ask: InstallAsk) -> Result<Told, String> {
+        let InstallAsk { vote, last, membership, seq, chain } = ask;
+        let position = Position { seq, chain: Chain::from_bytes(chain) };
+        let meta = SnapshotMeta {
+            last_log_id: last.map(Into::into),
+            last_membership: Membership::from(membership),
+            snapshot_id: seq.to_string(),
+        };
+        let snapshot = Snapshot { meta, snapshot: Box::new(position) };
+        let installed = self.raft.install_full_snapshot(vote.into(), snapshot).await;
+        installed.map(|answer| Told::Installed((&answer.vote).into())).map_err(|error| error.to_string())
+    }
+}
+
+fn told(answer: super::writer::Answer) -> Recorded {
+    match answer {
+        Ok(committed) => Recorded::Outcome(Outcome::Committed {
+            first_seq: committed.first_seq,
+            last_seq: committed.last_seq,
+        }),
+        Err(AppendError::Conflict { stream, expected, found }) => {
+            Recorded::Outcome(Outcome::Conflict { stream, expected, found })
+        }
+        Err(AppendError::Skewed) => Recorded::Outcome(Outcome::Skewed),
+        Err(AppendError::Malformed | AppendError::TooLarge { .. }) => Recorded::Outcome(Outcome::Malformed),
+        Err(AppendError::NoLeader | AppendError::Stopped { .. }) => Recorded::Open,
+    }
+}

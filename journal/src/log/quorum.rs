@@ -1,0 +1,223 @@
+//! The quorum as the rest of the journal sees it: who leads, who is a member, how fresh what is known here is; and the
+//! changes that a leader makes to it.
+//!
+//! Not here: who shall be a member (the facts say so, `crate::cluster` reconciles), and Raft's messages
+//! ([`super::network`], [`super::inbox`]).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use openraft::error::{ClientWriteError, RaftError};
+use openraft::{ChangeMembers, EmptyNode, ServerState};
+
+use super::Log;
+use super::broken::in_one_line;
+use super::network::ask;
+use super::types::{FOUNDER, Raft};
+use super::wire::{Ask, Told};
+
+/// The leader is asked again after so long.
+const AGAIN: Duration = Duration::from_millis(50);
+/// A change of the members is settled by then, or tried again later.
+const CHANGE: Duration = Duration::from_secs(10);
+
+/// Who counts in Raft.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seats {
+    /// They vote.
+    pub voters: BTreeSet<u64>,
+    /// They only follow.
+    pub learners: BTreeSet<u64>,
+    /// Who leads, as far as is known here.
+    pub leader: Option<u64>,
+    /// This member.
+    pub own: u64,
+}
+
+/// How far a member is, as its leader knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Its number in Raft.
+    pub raft_id: u64,
+    /// The last entry that is on its disk; None: nothing is known.
+    pub matched: Option<u64>,
+    /// Entries of the leader that it lacks.
+    pub lag: u64,
+}
+
+/// Why the quorum could not be asked or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QuorumError {
+    /// Nobody leads, or nobody knows who.
+    #[error("no journal leads, or it cannot be reached")]
+    NoLeader,
+    /// Raft says no.
+    #[error("the members could not be changed: {0}")]
+    Refused(String),
+}
+
+impl Log {
+    /// Who counts.
+    pub fn seats(&self) -> Seats {
+        let raft = self.shared.raft.borrow();
+        let members = raft.membership_config.membership();
+        Seats {
+            voters: members.voter_ids().collect(),
+            learners: members.learner_ids().collect(),
+            leader: raft.current_leader,
+            own: raft.id,
+        }
+    }
+
+    /// Whether this member has no other beside it.
+    pub fn is_alone(&self) -> bool {
+        let raft = self.shared.raft.borrow();
+        raft.id == FOUNDER && raft.membership_config.membership().nodes().all(|(id, _)| *id == raft.id)
+    }
+
+    /// Whether this member leads.
+    pub fn leads(&self) -> bool {
+        self.shared.raft.borrow().state == ServerState::Leader
+    }
+
+    /// How old the proof is that what is known here is all that was committed (R17). None: there was none yet.
+    pub fn age(&self) -> Option<Duration> {
+        if self.is_alone() { Some(Duration::ZERO) } else { self.inbox()?.freshness.age() }
+    }
+
+    /// How far this machine's clock is from the median of the members' (R24), in ms.
+    pub fn skew_ms(&self) -> u64 {
+        if self.is_alone() { 0 } else { self.inbox().map_or(0, |inbox| inbox.freshness.skew_ms()) }
+    }
+
+    /// Waits until all that was committed when it was called is recorded and folded here (R10); answers the last fact.
+    ///
+    /// # Errors
+    /// If no leader could confirm it within the time.
+    pub async fn read_index(&self, within: Duration) -> Result<u64, QuorumError> {
+        if self.is_alone() {
+            return Ok(self.shared.folded.position().seq);
+        }
+        let confirmed = async {
+            loop {
+                if let Some(seq) = self.ask_read_index().await {
+                    self.reaches(seq).await;
+                    return seq;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        tokio::time::timeout(within, confirmed).await.map_err(|_| QuorumError::NoLeader)
+    }
+
+    async fn ask_read_index(&self) -> Option<u64> {
+        let Seats { leader, own, .. } = self.seats();
+        let leader = leader?;
+        let told = if leader == own {
+            self.inbox()?.read_index().await.ok()?
+        } else {
+            ask(&*self.shared.peers, leader, &Ask::ReadIndex, CHANGE).await.ok()?
+        };
+        if let Told::ReadIndex { seq } = told { Some(seq) } else { None }
+    }
+
+    /// How far the other members are. Empty if this one does not lead.
+    pub fn members(&self) -> Vec<Member> {
+        let raft = self.shared.raft.borrow();
+        let last = raft.last_log_index.unwrap_or_default();
+        let Some(replication) = &raft.replication else { return vec![] };
+        let member = |(raft_id, place): (&u64, &Option<super::types::Place>)| {
+            let matched = place.map(|place| place.index);
+            Member { raft_id: *raft_id, matched, lag: last.saturating_sub(matched.unwrap_or_default()) }
+        };
+        replication.iter().map(member).collect()
+    }
+
+    /// Adds a member that follows and does not vote. A member already: nothing changes.
+    ///
+    /// # Errors
+    /// If this member does not lead, or another change is under way.
+    pub async fn add_learner(&self, raft_id: u64) -> Result<(), QuorumError> {
+        let raft = self.running()?;
+        let change = raft.add_learner(raft_id, EmptyNode {}, false);
+        settled(tokio::time::timeout(CHANGE, change).await)
+    }
+
+    /// Lets a member that follows vote.
+    ///
+    /// # Errors
+    /// As [`Log::add_learner`].
+    pub async fn promote(&self, raft_id: u64) -> Result<(), QuorumError> {
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::from([raft_id]))).await
+    }
+
+    /// Removes a member, whether it votes or not.
+    ///
+    /// # Errors
+    /// As [`Log::add_learner`].
+    pub async fn remove(&self, raft_id: u64) -> Result<(), QuorumError> {
+        if self.seats().voters.contains(&raft_id) {
+            return self.change(ChangeMembers::RemoveVoters(BTreeSet::from([raft_id]))).await;
+        }
+        self.change(ChangeMembers::RemoveNodes(BTreeSet::from([raft_id]))).await
+    }
+
+    async fn change(&self, change: ChangeMembers<u64, EmptyNode>) -> Result<(), QuorumError> {
+        let raft = self.running()?;
+        let change = raft.change_membership(change, false);
+        settled(tokio::time::timeout(CHANGE, change).await)
+    }
+
+    /// Steps aside for another voter: stops its heartbeats until the others would elect, and asks that one to stand
+    /// first. openraft has no word for it.
+    ///
+    /// # Errors
+    /// If this member does not lead, or the other did not come to lead.
+    pub async fn transfer(&self, to: u64) -> Result<(), QuorumError> {
+        let seats = self.seats();
+        if seats.leader != Some(seats.own) || !seats.voters.contains(&to) {
+            return Err(QuorumError::NoLeader);
+        }
+        let raft = self.running()?;
+        raft.runtime_config().heartbeat(false);
+        let elected = self.stand(to).await;
+        raft.runtime_config().heartbeat(true);
+        elected
+    }
+
+    fn running(&self) -> Result<Raft, QuorumError> {
+        self.inbox().map(|inbox| inbox.raft).ok_or(QuorumError::NoLeader)
+    }
+
+    async fn stand(&self, to: u64) -> Result<(), QuorumError> {
+        let mut metrics = self.shared.raft.clone();
+        let give_up = tokio::time::Instant::now() + CHANGE;
+        while tokio::time::Instant::now() < give_up {
+            // Refused by those whose lease of this leader is not over yet; asked again until it is.
+            ask(&*self.shared.peers, to, &Ask::Elect, CHANGE).await.map_err(|_| QuorumError::NoLeader)?;
+            let leads = metrics.wait_for(|raft| raft.current_leader == Some(to));
+            if matches!(tokio::time::timeout(AGAIN * 6, leads).await, Ok(Ok(_))) {
+                return Ok(());
+            }
+        }
+        Err(QuorumError::NoLeader)
+    }
+}
+
+type Changed = Result<
+    Result<
+        openraft::raft::ClientWriteResponse<super::types::TypeConfig>,
+        RaftError<u64, ClientWriteError<u64, EmptyNode>>,
+    >,
+    tokio::time::error::Elapsed,
+>;
+
+fn settled(changed: Changed) -> Result<(), QuorumError> {
+    match changed {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) | Err(_) => {
+            Err(QuorumError::NoLeader)
+        }
+        Ok(Err(error)) => Err(QuorumError::Refused(in_one_line(&error))),
+    }
+}

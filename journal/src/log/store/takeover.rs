@@ -1,0 +1,108 @@
+//! Takes over the facts that this member lacks, piece by piece, from the leader (design §9: a snapshot is the facts
+//! themselves).
+//!
+//! Each piece is checked against the chain before any of it is used, written in one batch with how far the facts go
+//! ([`StoredTaken`]), and folded: facts in a snapshot are committed, whoever sends them. A break loses nothing; the next
+//! attempt goes on behind the last piece. [`Machine::finish`] then moves the applied index behind them.
+//!
+//! Entries below that index may still be applied before: their appends are recognised by their ids and recorded once
+//! (R7).
+
+use super::super::check::follow;
+use super::super::errors::{Damage, StoreError};
+use super::super::stored::{StoredApplied, StoredMembership, StoredTaken};
+use super::super::types::{Membership, Place, Position};
+use super::super::wire::Facts;
+use super::draft::Draft;
+use super::state;
+use super::state_machine::Machine;
+use events::codec::keys;
+
+/// Why facts were not taken over. Nothing of the piece was written.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::log) enum TakeOverError {
+    /// They do not follow the last one that is here.
+    #[error("the facts begin with {found}; expected {expected}")]
+    Gap {
+        /// The first that is lacking.
+        expected: u64,
+        /// The first that was sent.
+        found: u64,
+    },
+    /// One of them is damaged, or not of this log.
+    #[error("the facts cannot be taken over")]
+    Damaged(#[source] Damage),
+    /// An overlay that one of them names did not come with it.
+    #[error("the overlay of the fact {seq} is missing")]
+    Overlay {
+        /// The fact.
+        seq: u64,
+    },
+    /// The facts that are here are not those of the snapshot.
+    #[error("the facts end with {found}, or with another chain; the snapshot's with {expected}")]
+    Other {
+        /// The snapshot's last.
+        expected: u64,
+        /// The last that is here.
+        found: u64,
+    },
+    /// The store failed.
+    #[error("the facts could not be written")]
+    Store(#[from] StoreError),
+}
+
+impl Machine {
+    /// Takes a piece over.
+    pub(in crate::log) fn take(&mut self, facts: &Facts) -> Result<(), TakeOverError> {
+        let expected = self.tip.position.seq + 1;
+        if facts.first_seq != expected {
+            return Err(TakeOverError::Gap { expected, found: facts.first_seq });
+        }
+        let mut draft = Draft::new(&self.store, self.tip, &facts.overlays);
+        for value in &facts.values {
+            let mut tip = draft.tip();
+            let key = keys::fact(tip.position.seq + 1);
+            let record = follow(&mut tip, &key, &value.0).map_err(TakeOverError::Damaged)?;
+            let seq = record.seq;
+            if !draft.adopt(record, value.0.clone(), tip)? {
+                return Err(TakeOverError::Overlay { seq });
+            }
+        }
+        let mut batch = draft.batch();
+        let (records, tip) = draft.finish();
+        let Position { seq, chain } = tip.position;
+        self.store.put_state(&mut batch, state::TAKEN, &StoredTaken::new(seq, chain))?;
+        self.store.write_synced(batch)?;
+        self.tip = tip;
+        self.folded.fold(&records, tip.position);
+        Ok(())
+    }
+
+    /// All facts of a snapshot are here: what is applied goes up to its last entry.
+    pub(in crate::log) fn finish(
+        &mut self,
+        place: Option<Place>,
+        membership: Membership,
+        snapshot: Position,
+    ) -> Result<(), TakeOverError> {
+        // A member that applied entries meanwhile may be further; Raft asks for no step back.
+        if self.tip.position.seq < snapshot.seq {
+            let (expected, found) = (snapshot.seq, self.tip.position.seq);
+            return Err(TakeOverError::Other { expected, found });
+        }
+        if self.tip.position.seq == snapshot.seq && self.tip.position.chain != snapshot.chain {
+            let (expected, found) = (snapshot.seq, self.tip.position.seq);
+            return Err(TakeOverError::Other { expected, found });
+        }
+        let Some(place) = place else { return Ok(()) };
+        let mut batch = rocksdb::WriteBatch::default();
+        let Position { seq, chain } = self.tip.position;
+        self.store.put_state(&mut batch, state::APPLIED, &StoredApplied::new(place, seq, chain))?;
+        self.store.put_state(&mut batch, state::MEMBERSHIP, &StoredMembership::from(&membership))?;
+        self.store.write_synced(batch)?;
+        self.applied = Some(place);
+        self.membership = membership;
+        self.freshness.applied(place.index);
+        Ok(())
+    }
+}

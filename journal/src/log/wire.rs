@@ -1,0 +1,167 @@
+//! What members of the quorum say to each other about the log: Raft's messages, appends on their way to the leader, the
+//! facts that a member lacks. In types of our own, so that another release of openraft understands what this one says.
+//!
+//! [`super::network`] and [`super::forward`] ask, [`super::inbox`] answers. How the bytes travel is not known here
+//! ([`super::network::Peers`]).
+//!
+//! **Invariant:** variants and fields keep their order; new ones are only ever added, at the end (R26).
+
+use events::append::{Append, Outcome};
+use events::codec::{DecodeError, EncodeError, decode, encode};
+use events::vocabulary::Timestamp;
+use openraft::raft::{AppendEntriesResponse, VoteResponse};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::stored::{StoredMembership, StoredPlace, StoredVote};
+use super::types::Blob;
+
+/// The largest message: entries up to [`super::network::PAYLOAD`], one more of the largest kind, and room.
+pub(super) const LIMIT: usize = 56 << 20;
+
+/// A question to another member.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum Ask {
+    /// Raft's AppendEntries, from the leader.
+    Append(AppendAsk),
+    /// Raft's RequestVote.
+    Vote(VoteAsk),
+    /// Appends for the leader to record, of one journal, and the overlay that the only one of them sets.
+    Record(Vec<Append>, Option<Blob>),
+    /// Up to which fact a read must see.
+    ReadIndex,
+    /// Up to where the asked has the facts: the leader will send what it lacks.
+    Tip,
+    /// Facts that follow the asked's last one.
+    Facts(Facts),
+    /// All facts of a snapshot are there: go on behind it.
+    Install(InstallAsk),
+    /// Stand for election now: the leader steps aside.
+    Elect,
+}
+
+/// See [`Ask::Append`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct AppendAsk {
+    pub vote: StoredVote,
+    pub before: Option<StoredPlace>,
+    /// Each as it lies on disk.
+    pub entries: Vec<Blob>,
+    pub commit: Option<StoredPlace>,
+    /// How long ago a quorum last acknowledged the leader (R17), in ms; None: not yet.
+    pub proven_ms_ago: Option<u64>,
+    /// The leader's clock (R24).
+    pub clock: Timestamp,
+}
+
+/// See [`Ask::Vote`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct VoteAsk {
+    pub vote: StoredVote,
+    pub last: Option<StoredPlace>,
+}
+
+/// See [`Ask::Facts`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Facts {
+    /// The first of them.
+    pub first_seq: u64,
+    /// Each as it lies on disk.
+    pub values: Vec<Blob>,
+    /// The overlays that they name, as far as they are not of earlier ones.
+    pub overlays: Vec<Blob>,
+}
+
+/// See [`Ask::Install`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct InstallAsk {
+    pub vote: StoredVote,
+    pub last: Option<StoredPlace>,
+    pub membership: StoredMembership,
+    pub seq: u64,
+    pub chain: [u8; 32],
+}
+
+/// An answer. Which one belongs to which question, the names say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Told {
+    /// To [`Ask::Append`], with the member's clock (R24).
+    Appended(Appended, Timestamp),
+    /// To [`Ask::Vote`].
+    Voted { vote: StoredVote, granted: bool, last: Option<StoredPlace> },
+    /// To [`Ask::Record`]: one for each, and up to where the leader had applied.
+    Recorded(Vec<Recorded>, u64),
+    /// To [`Ask::ReadIndex`].
+    ReadIndex { seq: u64 },
+    /// To [`Ask::Tip`], and to [`Ask::Facts`] when they were taken in.
+    Tip { seq: u64, chain: [u8; 32] },
+    /// To [`Ask::Install`].
+    Installed(StoredVote),
+    /// To [`Ask::Elect`].
+    Standing,
+    /// It does not lead, and this needs the leader.
+    NotLeading,
+    /// It cannot: why.
+    Failed(String),
+}
+
+/// What became of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Appended {
+    /// They are on its disk.
+    All,
+    /// Up to this one they are.
+    UpTo(Option<StoredPlace>),
+    /// It has another entry, or none, where they begin.
+    Conflict,
+    /// It voted for a later leader.
+    HigherVote(StoredVote),
+}
+
+/// What became of an append that was sent to the leader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Recorded {
+    /// Raft answered.
+    Outcome(Outcome),
+    /// The leader was none any more; whether it was recorded is open.
+    Open,
+}
+
+impl From<AppendEntriesResponse<u64>> for Appended {
+    fn from(answer: AppendEntriesResponse<u64>) -> Self {
+        match answer {
+            AppendEntriesResponse::Success => Self::All,
+            AppendEntriesResponse::PartialSuccess(place) => Self::UpTo(place.map(Into::into)),
+            AppendEntriesResponse::Conflict => Self::Conflict,
+            AppendEntriesResponse::HigherVote(vote) => Self::HigherVote((&vote).into()),
+        }
+    }
+}
+
+impl From<Appended> for AppendEntriesResponse<u64> {
+    fn from(answer: Appended) -> Self {
+        match answer {
+            Appended::All => Self::Success,
+            Appended::UpTo(place) => Self::PartialSuccess(place.map(Into::into)),
+            Appended::Conflict => Self::Conflict,
+            Appended::HigherVote(vote) => Self::HigherVote(vote.into()),
+        }
+    }
+}
+
+impl From<VoteResponse<u64>> for Told {
+    fn from(answer: VoteResponse<u64>) -> Self {
+        let VoteResponse { vote, vote_granted, last_log_id } = answer;
+        Self::Voted { vote: (&vote).into(), granted: vote_granted, last: last_log_id.map(Into::into) }
+    }
+}
+
+/// Writes a message.
+pub(super) fn write(message: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
+    encode::<LIMIT>(message)
+}
+
+/// Reads a message.
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode::<T, LIMIT>(bytes)
+}
