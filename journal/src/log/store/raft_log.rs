@@ -8,12 +8,14 @@
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
+use std::time::Duration;
 
 use events::codec::{DecodeError, keys};
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{ErrorSubject, ErrorVerb, LogState, RaftLogReader, Vote};
 use parking_lot::Mutex;
 use rocksdb::WriteBatch;
+use tokio::time::Instant;
 
 use super::super::errors::StoreError;
 use super::super::network::PAYLOAD;
@@ -21,6 +23,9 @@ use super::super::stored::{self, StoredApplied, StoredPlace, StoredVote};
 use super::super::synced::Mark;
 use super::super::types::{Entry, Failure, Place, TypeConfig};
 use super::{Store, state};
+
+/// The facts of a snapshot are there before it is installed: it takes one small write.
+const INSTALLED: Duration = Duration::from_secs(10);
 
 /// See the module. Clones share everything.
 #[derive(Clone)]
@@ -95,11 +100,15 @@ impl RaftLog {
         self.store.write_synced(batch)
     }
 
+    fn is_applied(&self, upto: Place) -> Result<bool, StoreError> {
+        let applied = self.store.state::<StoredApplied>(state::APPLIED)?;
+        Ok(applied.is_some_and(|applied| applied.place() >= upto))
+    }
+
     /// Forgets the entries up to one. The sync that makes their removal last takes with it all that lies before it in
     /// the write-ahead log: the facts that they brought, and the applied index (R27).
     fn forget(&self, upto: Place) -> Result<(), StoreError> {
-        let applied = self.store.state::<StoredApplied>(state::APPLIED)?;
-        if applied.is_none_or(|applied| applied.place() < upto) {
+        if !self.is_applied(upto)? {
             return Err(StoreError::Absent { what: "the fact of an entry that shall be purged" });
         }
         let mut batch = WriteBatch::default();
@@ -165,7 +174,12 @@ impl RaftLogStorage<TypeConfig> for RaftLog {
         self.cut(from.index).map_err(self.failed(ErrorVerb::Delete))
     }
 
+    /// Behind a snapshot openraft purges while the state machine still installs it: waits for that.
     async fn purge(&mut self, upto: Place) -> Result<(), Failure> {
+        let give_up = Instant::now() + INSTALLED;
+        while !self.is_applied(upto).map_err(self.failed(ErrorVerb::Read))? && Instant::now() < give_up {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         self.forget(upto).map_err(self.failed(ErrorVerb::Delete))
     }
 }
