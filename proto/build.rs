@@ -11,10 +11,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 7] = [
+const FILES: [&str; 10] = [
     "proto/pact/v1/boot_config.proto",
+    "proto/pact/v1/cluster.proto",
     "proto/pact/v1/enrollment.proto",
     "proto/pact/v1/event.proto",
+    "proto/pact/v1/join.proto",
+    "proto/pact/v1/member.proto",
     "proto/pact/v1/node.proto",
     "proto/pact/v1/operator.proto",
     "proto/pact/v1/status.proto",

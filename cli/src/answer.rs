@@ -18,6 +18,7 @@ use proto::{
 use serde::Serialize;
 
 use crate::{
+    journal::{JoinTokenJson, MemberJson},
     node::batch::Report,
     operator::OperatorJson,
     status::{AuthorityJson, StatusJson},
@@ -69,6 +70,17 @@ pub enum Answer {
         /// The log's last fact that they show.
         seq: u64,
     },
+    /// The journal that was changed.
+    Member(Box<MemberJson>),
+    /// Journals in the order of their names.
+    Members {
+        /// The journals.
+        members: Vec<MemberJson>,
+        /// The log's last fact that they show.
+        seq: u64,
+    },
+    /// A new join token: the only place where it is ever shown.
+    JoinToken(Box<JoinTokenJson>),
     /// How the domain is.
     Status(Box<StatusJson>),
     /// Authorities in the order of their ids, which is that of their announcement.
@@ -136,6 +148,9 @@ impl Answer {
             | Self::VClusters { .. }
             | Self::Operator(_)
             | Self::Operators { .. }
+            | Self::Member(_)
+            | Self::Members { .. }
+            | Self::JoinToken(_)
             | Self::Status(_)
             | Self::Authorities { .. }
             | Self::Printed
@@ -183,6 +198,9 @@ impl Answer {
             }
             Self::Operator(operator) => table::of_operators(std::slice::from_ref(operator)),
             Self::Operators { operators, .. } => table::of_operators(operators),
+            Self::Member(member) => table::of_members(std::slice::from_ref(member)),
+            Self::Members { members, .. } => table::of_members(members),
+            Self::JoinToken(token) => table::of_join_token(token),
             Self::Status(status) => table::of_status(status),
             Self::Authorities { authorities, .. } => table::of_authorities(authorities),
             Self::Printed => String::new(),

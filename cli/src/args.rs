@@ -27,7 +27,7 @@ use crate::{
     completion::Completion,
     config::UserConfig,
     connection::Journals,
-    duration, events, node, operator, status, vcluster,
+    duration, events, journal, node, operator, status, vcluster,
 };
 
 const EXAMPLES: &str = "\
@@ -41,6 +41,7 @@ Examples:
   pact node inspect compute-042 -o json
   pact vcluster set prod --overlay prod.tar
   pact operator create alice --role pact-platform-admin --out alice.pem
+  pact journal members
   pact status
   pact events tail --follow
   source <(pact completion bash)
@@ -114,6 +115,10 @@ pub enum Noun {
     #[command(subcommand)]
     Operator(operator::Verb),
 
+    /// The journals of the quorum
+    #[command(subcommand)]
+    Journal(journal::Verb),
+
     /// The authorities that sign certificates
     #[command(subcommand)]
     Authority(status::AuthorityVerb),
@@ -136,6 +141,7 @@ impl Noun {
             Self::Node(verb) => verb.run(journals).await,
             Self::Vcluster(verb) => verb.run(journals, output).await,
             Self::Operator(verb) => verb.run(journals).await,
+            Self::Journal(verb) => verb.run(journals).await,
             Self::Authority(verb) => verb.run(journals).await,
             Self::Events(verb) => verb.run(journals, output).await,
             Self::Status(show) => show.run(journals).await,

@@ -18,9 +18,9 @@ use proto::{
     channel::{ConnectError, Connection, JournalAddress},
     outcome::Failure,
     pb::{
-        event_service_client::EventServiceClient, node_service_client::NodeServiceClient,
-        operator_service_client::OperatorServiceClient, status_service_client::StatusServiceClient,
-        v_cluster_service_client::VClusterServiceClient,
+        event_service_client::EventServiceClient, member_service_client::MemberServiceClient,
+        node_service_client::NodeServiceClient, operator_service_client::OperatorServiceClient,
+        status_service_client::StatusServiceClient, v_cluster_service_client::VClusterServiceClient,
     },
     pem_file::{Credential, Trust},
 };
@@ -38,6 +38,8 @@ pub type VClusters = VClusterServiceClient<Channel>;
 
 /// Questions about operators.
 pub type Operators = OperatorServiceClient<Channel>;
+/// Questions about the quorum.
+pub type Members = MemberServiceClient<Channel>;
 /// Questions about the domain.
 pub type Domain = StatusServiceClient<Channel>;
 /// Questions about what happened.
@@ -46,6 +48,11 @@ pub type Events = EventServiceClient<Channel>;
 /// Asks about operators.
 pub fn operators(channel: Channel) -> Operators {
     Operators::new(channel)
+}
+
+/// Asks about the quorum.
+pub fn members(channel: Channel) -> Members {
+    Members::new(channel)
 }
 
 /// Asks about the domain.

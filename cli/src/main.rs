@@ -14,6 +14,7 @@ mod config;
 mod connection;
 mod duration;
 mod events;
+mod journal;
 mod node;
 mod operator;
 mod status;

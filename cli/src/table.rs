@@ -8,6 +8,7 @@ use comfy_table::{Table, presets};
 use proto::{node_json::NodeJson, vcluster_json::VClusterJson};
 
 use crate::{
+    journal::{JoinTokenJson, MemberJson},
     node::batch::Report,
     operator::OperatorJson,
     status::{AuthorityJson, StatusJson},
@@ -152,6 +153,49 @@ pub fn of_authorities(authorities: &[AuthorityJson]) -> String {
             if authority.retired { "retired" } else { "live" }.to_owned(),
         ]);
     }
+    text(table)
+}
+
+/// Journals, one a row.
+pub fn of_members(members: &[MemberJson]) -> String {
+    let mut table = Table::new();
+    table.set_header([
+        "JOURNAL",
+        "RAFT ID",
+        "STANDING",
+        "LEADER",
+        "CLUSTER",
+        "APPLIED",
+        "LAG",
+        "HEARD",
+        "CERTIFICATE UNTIL",
+        "VERSION",
+    ]);
+    for member in members {
+        table.add_row([
+            printable(&member.journal_id),
+            member.raft_id.to_string(),
+            printable(&member.standing),
+            if member.leader { "yes" } else { NONE }.to_owned(),
+            shown(member.cluster.as_deref()),
+            shown(member.applied_seq),
+            shown(member.lag),
+            shown(member.last_heard_ms.map(|ago| format!("{ago} ms ago"))),
+            shown(member.certificate_not_after),
+            shown(member.version.as_deref()),
+        ]);
+    }
+    text(table)
+}
+
+/// A new join token, one property a row.
+pub fn of_join_token(token: &JoinTokenJson) -> String {
+    let mut table = Table::new();
+    table.add_rows([
+        property("TOKEN", [&token.token]),
+        property("TOKEN ID", [&token.token_id]),
+        property("EXPIRES", [token.expires_at]),
+    ]);
     text(table)
 }
 

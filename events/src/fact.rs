@@ -7,7 +7,7 @@ use crate::vocabulary::{
     AppendId, Assurance, AuthorityId, JournalId, NodeId, OperatorId, Overlay, Principal, RemarkHash,
     Timestamp, VClusterId,
 };
-use crate::{authority, domain, node, operator, vcluster};
+use crate::{authority, domain, member, node, operator, vcluster};
 
 /// What happened, to whom. **Stored** (R6): variants are only ever added, at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum Fact {
     Operator(OperatorId, operator::Event),
     /// To a vCluster.
     VCluster(VClusterId, vcluster::Event),
+    /// To a journal, as a member of the quorum.
+    Member(JournalId, member::Event),
 }
 
 impl Fact {
@@ -32,7 +34,8 @@ impl Fact {
                 domain::Event::Created(_)
                 | domain::Event::RemarkErased { .. }
                 | domain::Event::DefaultSet { .. } => vec![StreamName::Domain],
-                domain::Event::JoinTokenCreated { secret_sha256, .. } => {
+                domain::Event::JoinTokenCreated { secret_sha256, .. }
+                | domain::Event::JoinTokenConsumed { secret_sha256, .. } => {
                     vec![StreamName::Domain, StreamName::Join(*secret_sha256)]
                 }
             },
@@ -49,6 +52,7 @@ impl Fact {
             }
             Self::Node(id, event) => node_streams(id, event),
             Self::VCluster(id, vcluster::Event::OverlaySet { .. }) => vec![StreamName::VCluster(id.clone())],
+            Self::Member(id, _) => vec![StreamName::Journal(id.clone())],
         }
     }
 
@@ -60,6 +64,7 @@ impl Fact {
             Self::Authority(id, _) => StreamName::Authority(*id),
             Self::Operator(id, _) => StreamName::Operator(id.clone()),
             Self::VCluster(id, _) => StreamName::VCluster(id.clone()),
+            Self::Member(id, _) => StreamName::Journal(id.clone()),
         }
     }
 
@@ -71,11 +76,13 @@ impl Fact {
             Self::Domain(
                 domain::Event::Created(_)
                 | domain::Event::JoinTokenCreated { .. }
-                | domain::Event::RemarkErased { .. },
+                | domain::Event::RemarkErased { .. }
+                | domain::Event::JoinTokenConsumed { .. },
             )
             | Self::Node(..)
             | Self::Authority(..)
-            | Self::Operator(..) => None,
+            | Self::Operator(..)
+            | Self::Member(..) => None,
         }
     }
 
@@ -84,11 +91,16 @@ impl Fact {
         match self {
             Self::Node(_, node::Event::Revoked { reason, .. }) => *reason,
             Self::Operator(_, operator::Event::Created { name, .. }) => *name,
-            Self::Operator(_, operator::Event::Revoked { reason, .. }) => *reason,
+            Self::Operator(_, operator::Event::Revoked { reason, .. })
+            | Self::Member(_, member::Event::Evicted { reason }) => *reason,
             Self::Operator(_, operator::Event::Renewed { .. })
             | Self::Domain(_)
             | Self::Authority(..)
             | Self::VCluster(..)
+            | Self::Member(
+                _,
+                member::Event::Joining { .. } | member::Event::Joined | member::Event::Announced { .. },
+            )
             | Self::Node(
                 _,
                 node::Event::Registered { .. }

@@ -8,7 +8,7 @@
 use crate::codec::Chain;
 use crate::fact::{Fact, Record};
 use crate::vocabulary::{Remark, RemarkHash};
-use crate::{domain, node, operator};
+use crate::{domain, member, node, operator};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -61,9 +61,17 @@ fn content(fact: &Fact) -> (String, Map<String, Value>) {
         Fact::Authority(_, event) => plain(event),
         Fact::Operator(_, event) => plain(event),
         Fact::VCluster(_, event) => plain(event),
+        Fact::Member(_, event) => plain(event),
     };
-    let (kind, fields) = entries(event).into_iter().next().expect("an event is an object with one entry");
-    let mut fields = entries(fields);
+    let (kind, mut fields) = match event {
+        // An event that says nothing but that it happened.
+        Value::String(kind) => (kind, Map::new()),
+        event => {
+            let mut entries = entries(event).into_iter();
+            let (kind, fields) = entries.next().expect("an event is an object with one entry");
+            (kind, self::entries(fields))
+        }
+    };
     if let Fact::Domain(domain::Event::RemarkErased { seq, .. }) = fact {
         // It names another fact's place; its own lies in the envelope under the same name.
         fields.remove("seq");
@@ -84,24 +92,30 @@ fn subject(fact: &Fact) -> Option<(&'static str, String)> {
         Fact::Authority(id, _) => Some(("authority_id", id.to_string())),
         Fact::Operator(id, _) => Some(("operator_id", id.to_string())),
         Fact::VCluster(id, _) => Some(("vcluster", id.to_string())),
+        Fact::Member(id, _) => Some(("journal_id", id.to_string())),
     }
 }
 
 /// The field of a fact that holds the hash of a remark, and the hash. `RemarkErased` names a hash, but holds no remark.
 pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
     let field = match fact {
-        Fact::Node(_, node::Event::Revoked { .. }) | Fact::Operator(_, operator::Event::Revoked { .. }) => {
-            "reason"
-        }
+        Fact::Node(_, node::Event::Revoked { .. })
+        | Fact::Operator(_, operator::Event::Revoked { .. })
+        | Fact::Member(_, member::Event::Evicted { .. }) => "reason",
         Fact::Operator(_, operator::Event::Created { .. }) => "name",
         Fact::Domain(
             domain::Event::Created(_)
             | domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
-            | domain::Event::DefaultSet { .. },
+            | domain::Event::DefaultSet { .. }
+            | domain::Event::JoinTokenConsumed { .. },
         )
         | Fact::Authority(..)
         | Fact::VCluster(..)
+        | Fact::Member(
+            _,
+            member::Event::Joining { .. } | member::Event::Joined | member::Event::Announced { .. },
+        )
         | Fact::Operator(_, operator::Event::Renewed { .. })
         | Fact::Node(
             _,

@@ -1,6 +1,6 @@
 //! What can happen in pact: the pure heart.
 //!
-//! A subject ([`domain`], [`authority`], [`operator`], [`node`]) has a State, Commands, `decide`, `evolve` and a
+//! A subject ([`domain`], [`authority`], [`operator`], [`node`], [`member`]) has a State, Commands, `decide`, `evolve` and a
 //! Rejection. What is decided becomes an [`append`](append::Append) of [facts](fact::Fact) to
 //! [streams](stream::StreamName); [`views`] are folds of the recorded facts, [`invariants`] say what no history may
 //! show, and [`codec`] fixes the stored bytes.
@@ -15,6 +15,7 @@ pub mod domain;
 pub mod fact;
 pub mod fact_json;
 pub mod invariants;
+pub mod member;
 pub mod node;
 pub mod operator;
 #[cfg(test)]

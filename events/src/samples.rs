@@ -12,13 +12,15 @@ use crate::certificate::Certificate;
 use crate::domain;
 use crate::fact::{Fact, Record};
 use crate::invariants::Auditor;
+use crate::member::{self, Endpoints};
 use crate::node::{Cause, DeactivationCause, Event, RevocationCause, Supersession};
 use crate::operator;
 use crate::stream::{StreamName, StreamVersion};
 use crate::views::Views;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareIdentity, JoinTokenId, KeyHash, Labels,
-    LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark, Role, SecretHash, Serial, Timestamp,
+    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareIdentity, JoinTokenId, JournalId,
+    KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark, Role, SecretHash, Serial,
+    Timestamp,
 };
 
 /// The day on which all sample histories begin.
@@ -179,6 +181,51 @@ pub(crate) fn join_token() -> Fact {
     })
 }
 
+pub(crate) fn token_consumed(name: &str) -> Fact {
+    Fact::Domain(domain::Event::JoinTokenConsumed {
+        secret_sha256: SecretHash::of(b"secret"),
+        journal: journal(name),
+    })
+}
+
+pub(crate) fn journal(name: &str) -> JournalId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn endpoints(host: &str) -> Endpoints {
+    Endpoints {
+        cluster: format!("{host}:9444"),
+        agent: format!("https://{host}:9443"),
+        operator: format!("https://{host}:9446"),
+    }
+}
+
+/// Its server certificate and its key have the number of its Raft id.
+pub(crate) fn joining(name: &str, raft_id: u8) -> Fact {
+    let event = member::Event::Joining {
+        raft_id: raft_id.into(),
+        endpoints: endpoints(name),
+        certificate: CertificateHash::of(&[raft_id]),
+        key: key(raft_id),
+        token: SecretHash::of(b"secret"),
+    };
+    Fact::Member(journal(name), event)
+}
+
+pub(crate) fn joined(name: &str) -> Fact {
+    Fact::Member(journal(name), member::Event::Joined)
+}
+
+pub(crate) fn evicted(name: &str) -> Fact {
+    Fact::Member(journal(name), member::Event::Evicted { reason: Some(remark("broken").hash()) })
+}
+
+/// Its server certificate is the hash of the host.
+pub(crate) fn announced_at(name: &str, host: &str) -> Fact {
+    let certificate = CertificateHash::of(host.as_bytes());
+    Fact::Member(journal(name), member::Event::Announced { endpoints: endpoints(host), certificate })
+}
+
 /// An authority of 45 days; its certificate's number is its own plus 100.
 pub(crate) fn announced(number: u8, secs: u64) -> authority::Event {
     let der = der(100 + number);
@@ -243,7 +290,7 @@ impl Log {
         log
     }
 
-    /// A history in which each fact of the node, operator and authority tables happens.
+    /// A history in which each fact of the node, operator, authority and member tables happens.
     pub(crate) fn whole_life() -> Self {
         let mut log = Self::enrolled();
         log.wait(DAY).of("n1", renewed(2, DAY, &[supersedes(1, 300)])).of("n1", confirmed(2));
@@ -265,7 +312,24 @@ impl Log {
         log.append(vec![Fact::Operator(admin(), operator_revoked(51))]);
         log.append(vec![join_token()]).wait(4 * DAY);
         log.append(vec![Fact::Authority(authority_id(1), authority::Event::Retired {})]);
+        log.append(vec![announced_at("j1", "h1")]);
+        log.append(vec![token_consumed("j2"), joining("j2", 2)]).append(vec![joined("j2")]);
+        log.append(vec![evicted("j1")]);
         log
+    }
+
+    /// A journal joins by a token that is made for it.
+    pub(crate) fn joins(&mut self, name: &str, raft_id: u8) -> &mut Self {
+        let secret_sha256 = SecretHash::of(name.as_bytes());
+        let token_id = JoinTokenId::new(START, raft_id.into());
+        let expires_at = at(365 * DAY);
+        let created = domain::Event::JoinTokenCreated { token_id, secret_sha256, expires_at };
+        self.append(vec![Fact::Domain(created)]);
+        let Fact::Member(id, mut event) = joining(name, raft_id) else { unreachable!("it is a member's") };
+        if let member::Event::Joining { token, .. } = &mut event {
+            *token = secret_sha256;
+        }
+        self.append(event.into_facts(&id))
     }
 
     /// Lets time pass.

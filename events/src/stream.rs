@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::vocabulary::{AuthorityId, KeyHash, Mac, NodeId, OperatorId, SecretHash, VClusterId};
+use crate::vocabulary::{AuthorityId, JournalId, KeyHash, Mac, NodeId, OperatorId, SecretHash, VClusterId};
 
 /// A fact lies in at most this many streams (R2).
 pub const MAX_STREAMS: usize = 32;
@@ -31,6 +31,8 @@ pub enum StreamName {
     Join(SecretHash),
     /// A vCluster.
     VCluster(VClusterId),
+    /// A journal, as a member of the quorum.
+    Journal(JournalId),
 }
 
 /// A text that names no stream.
@@ -49,6 +51,7 @@ impl fmt::Display for StreamName {
             Self::Key(key) => write!(f, "key/{key}"),
             Self::Join(hash) => write!(f, "join/{hash}"),
             Self::VCluster(id) => write!(f, "vcluster/{id}"),
+            Self::Journal(id) => write!(f, "journal/{id}"),
         }
     }
 }
@@ -69,6 +72,7 @@ impl FromStr for StreamName {
             Some(("key", key)) => part(key, Self::Key),
             Some(("join", hash)) => part(hash, Self::Join),
             Some(("vcluster", id)) => part(id, Self::VCluster),
+            Some(("journal", id)) => part(id, Self::Journal),
             None | Some(_) => Err(InvalidStreamName),
         }
     }
@@ -107,7 +111,15 @@ mod tests {
     fn a_stream_is_named_by_kind_and_subject() {
         let key = format!("key/{}", KeyHash::of(b"k"));
         let join = format!("join/{}", SecretHash::of(b"s"));
-        for text in ["domain", "node/compute-042", "operator/admin", "mac/aa:bb:cc:dd:ee:01", &key, &join] {
+        for text in [
+            "domain",
+            "node/compute-042",
+            "operator/admin",
+            "mac/aa:bb:cc:dd:ee:01",
+            "journal/j1",
+            &key,
+            &join,
+        ] {
             assert_eq!(text.parse::<StreamName>().map(|name| name.to_string()), Ok(text.to_owned()));
         }
         for text in ["", "node", "node/", "node/A", "nodes/a", "domain/x", "mac/00:00:00:00:00:00"] {

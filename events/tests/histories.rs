@@ -12,6 +12,8 @@ use events::invariants::Auditor;
 use events::views::{Standing, Views};
 use proptest::test_runner::{Config, TestRunner};
 
+#[path = "histories/journals.rs"]
+mod journals;
 #[path = "histories/step.rs"]
 mod step;
 #[path = "histories/world.rs"]
@@ -102,17 +104,17 @@ fn type_of(record: &Record) -> String {
         match at {
             serde_json::Value::Object(fields) => {
                 let (name, inner) = fields.iter().next().expect("a variant has a name");
-                if !["Domain", "Node", "Authority", "Operator"].contains(&name.as_str()) {
+                if !["Domain", "Node", "Authority", "Operator", "Member"].contains(&name.as_str()) {
                     let cause = inner.get("cause").and_then(serde_json::Value::as_str);
                     return cause.map_or(name.clone(), |cause| format!("{name} {cause}"));
                 }
                 at = inner;
             }
             serde_json::Value::Array(items) => at = items.last().expect("an id and an event"),
-            serde_json::Value::Null
-            | serde_json::Value::Bool(_)
-            | serde_json::Value::Number(_)
-            | serde_json::Value::String(_) => panic!("a fact is no {at}"),
+            serde_json::Value::String(name) => return name.clone(),
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {
+                panic!("a fact is no {at}")
+            }
         }
     }
 }
@@ -137,6 +139,12 @@ fn assert_everything_happened(tally: &Tally) {
         "OperatorCreated",
         "OperatorRenewed",
         "OperatorRevoked",
+        "JoinTokenCreated",
+        "JoinTokenConsumed",
+        "JournalJoining",
+        "JournalJoined",
+        "JournalEvicted",
+        "JournalAnnounced",
         "committed",
         "conflict on an old view",
         "repetition refused",
@@ -150,6 +158,15 @@ fn assert_everything_happened(tally: &Tally) {
         "refused: KeyReused",
         "refused: Revoked",
         "refused: SerialSuperseded",
+        "journal refused: AlreadyExists",
+        "journal refused: Evicted",
+        "journal refused: LastJournal",
+        "journal refused: NameUsed",
+        "journal refused: NotFound",
+        "journal refused: TokenConsumed",
+        "journal refused: TokenExpired",
+        "journal refused: TokenUnknown",
+        "the same journal again",
     ]
     .into();
     let missing: Vec<&&str> = expected.iter().filter(|name| !tally.contains_key(**name)).collect();

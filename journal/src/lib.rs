@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Beside them: [`presence`] knows which nodes are here, gives up the absent and tells the others of changes; [`overlays`]
-//! sets and shows what they are configured by; [`operators`] gives and takes the certificates of those who command; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
+//! sets and shows what they are configured by; [`operators`] gives and takes the certificates of those who command;
+//! [`membership`] shows and changes the quorum; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
 //! replaces authorities, [`http`] answers probes and [`metrics`] counts.
 //! [`args`] and [`commands`] are the command line, [`config`] the settings; [`dev`] serves a domain to try things on, and
 //! [`supervisor`] tells systemd how it stands.
@@ -35,6 +36,7 @@ pub mod http;
 pub mod init;
 pub mod journal;
 pub mod log;
+mod membership;
 pub mod metrics;
 mod operators;
 mod overlays;

@@ -11,6 +11,7 @@
 pub mod batch;
 pub mod field;
 pub mod hardware;
+pub mod member;
 pub mod moment;
 pub mod node;
 pub mod operator;

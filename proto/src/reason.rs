@@ -50,6 +50,8 @@ reasons! {
     VclusterNotFound = "VCLUSTER_NOT_FOUND" => NotFound,
     /// There is no such operator.
     OperatorNotFound = "OPERATOR_NOT_FOUND" => NotFound,
+    /// There is no such journal.
+    JournalNotFound = "JOURNAL_NOT_FOUND" => NotFound,
     /// No such token was created.
     TokenUnknown = "TOKEN_UNKNOWN" => NotFound,
 
@@ -57,6 +59,8 @@ reasons! {
     NodeAlreadyEnrolled = "NODE_ALREADY_ENROLLED" => AlreadyExists,
     /// There is or was an operator of this name.
     OperatorAlreadyExists = "OPERATOR_ALREADY_EXISTS" => AlreadyExists,
+    /// Another journal has or had this name.
+    JournalAlreadyExists = "JOURNAL_ALREADY_EXISTS" => AlreadyExists,
     /// A MAC address belongs to another node (R2).
     HardwareIdentityConflict = "HARDWARE_IDENTITY_CONFLICT" => AlreadyExists,
     /// Another node has this WireGuard key.
@@ -80,6 +84,10 @@ reasons! {
     UnderlayUnreachable = "UNDERLAY_UNREACHABLE" => FailedPrecondition,
     /// Nobody could command the domain afterwards.
     LastAdmin = "LAST_ADMIN" => FailedPrecondition,
+    /// The journal was evicted, and never comes back.
+    JournalEvicted = "JOURNAL_EVICTED" => FailedPrecondition,
+    /// Nobody could decide anything afterwards.
+    LastJournal = "LAST_JOURNAL" => FailedPrecondition,
     /// TPM keys cannot be registered before they can be proved (R13).
     TpmNotSupported = "TPM_NOT_SUPPORTED" => FailedPrecondition,
 
@@ -102,6 +110,8 @@ reasons! {
     TokenMalformed = "TOKEN_MALFORMED" => InvalidArgument,
     /// Another field is unreadable or beyond its limit; the message names it.
     FieldInvalid = "FIELD_INVALID" => InvalidArgument,
+    /// Where a journal listens is missing or cannot be stored.
+    EndpointInvalid = "ENDPOINT_INVALID" => InvalidArgument,
     /// The overlay is larger than a node takes.
     OverlayTooLarge = "OVERLAY_TOO_LARGE" => InvalidArgument,
 
@@ -153,22 +163,24 @@ mod tests {
     const PUBLISHED: &[(Code, &str)] = &[
         (
             Code::NotFound,
-            "NODE_NOT_ENROLLED NODE_NOT_FOUND VCLUSTER_NOT_FOUND OPERATOR_NOT_FOUND TOKEN_UNKNOWN",
+            "NODE_NOT_ENROLLED NODE_NOT_FOUND VCLUSTER_NOT_FOUND OPERATOR_NOT_FOUND JOURNAL_NOT_FOUND \
+             TOKEN_UNKNOWN",
         ),
         (
             Code::AlreadyExists,
-            "NODE_ALREADY_ENROLLED OPERATOR_ALREADY_EXISTS HARDWARE_IDENTITY_CONFLICT WIREGUARD_KEY_CONFLICT \
-             KEY_REUSED",
+            "NODE_ALREADY_ENROLLED OPERATOR_ALREADY_EXISTS JOURNAL_ALREADY_EXISTS HARDWARE_IDENTITY_CONFLICT \
+             WIREGUARD_KEY_CONFLICT KEY_REUSED",
         ),
         (
             Code::FailedPrecondition,
             "ALREADY_ACTIVE TOKEN_EXPIRED TOKEN_REVOKED TOKEN_CONSUMED ACTIVE_SESSIONS SERIAL_SUPERSEDED \
-             UNDERLAY_UNREACHABLE LAST_ADMIN TPM_NOT_SUPPORTED",
+             UNDERLAY_UNREACHABLE LAST_ADMIN JOURNAL_EVICTED LAST_JOURNAL TPM_NOT_SUPPORTED",
         ),
         (Code::PermissionDenied, "NODE_REVOKED HARDWARE_MISMATCH TOKEN_WRONG_NODE ROLE_NOT_ALLOWED"),
         (
             Code::InvalidArgument,
-            "CSR_INVALID HARDWARE_INVALID NODE_ID_INVALID TOKEN_MALFORMED FIELD_INVALID OVERLAY_TOO_LARGE",
+            "CSR_INVALID HARDWARE_INVALID NODE_ID_INVALID TOKEN_MALFORMED FIELD_INVALID ENDPOINT_INVALID \
+             OVERLAY_TOO_LARGE",
         ),
         (Code::Unauthenticated, "CERTIFICATE_REQUIRED"),
         (Code::ResourceExhausted, "RATE_LIMITED"),

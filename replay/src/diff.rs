@@ -17,7 +17,8 @@ use crate::state::{Course, Part, StateError};
 use crate::told::TellError;
 
 /// The parts that are compared.
-pub const COMPARED: [Part; 4] = [Part::Nodes, Part::Revocations, Part::Authorities, Part::VClusters];
+pub const COMPARED: [Part; 5] =
+    [Part::Nodes, Part::Revocations, Part::Authorities, Part::VClusters, Part::Members];
 
 /// See the module.
 #[derive(Debug, Clone)]

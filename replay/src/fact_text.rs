@@ -2,8 +2,8 @@
 
 use events::certificate::Certificate;
 use events::fact::{Fact, Record};
-use events::vocabulary::{Overlay, Remark};
-use events::{authority, domain, node, operator, vcluster};
+use events::vocabulary::{JournalId, Overlay, Remark};
+use events::{authority, domain, member, node, operator, vcluster};
 
 use events::fact_json::remark_text;
 
@@ -16,6 +16,7 @@ pub fn what(record: &Record, remarks: &[Remark]) -> String {
         Fact::Node(_, event) => of_node(event, said()),
         Fact::Operator(_, event) => of_operator(event, said()),
         Fact::VCluster(_, vcluster::Event::OverlaySet { overlay }) => of_overlay(overlay),
+        Fact::Member(journal, event) => of_member(journal, event, said()),
     }
 }
 
@@ -25,6 +26,7 @@ fn of_domain(event: &domain::Event) -> String {
         domain::Event::JoinTokenCreated { token_id, expires_at, .. } => {
             format!("{token_id} until {expires_at}")
         }
+        domain::Event::JoinTokenConsumed { journal, .. } => format!("by {journal}"),
         domain::Event::RemarkErased { seq, .. } => format!("of fact {seq}"),
         domain::Event::DefaultSet { overlay } => of_overlay(overlay),
     }
@@ -83,6 +85,17 @@ fn of_operator(event: &operator::Event, said: &str) -> String {
         }
         operator::Event::Renewed { certificate, .. } => of_certificate(certificate),
         operator::Event::Revoked { serial, .. } => with_remark(&format!("serial {serial}"), said),
+    }
+}
+
+fn of_member(journal: &JournalId, event: &member::Event, said: &str) -> String {
+    match event {
+        member::Event::Joining { raft_id, endpoints, .. } => {
+            format!("{journal}, Raft id {raft_id}, at {}", endpoints.cluster)
+        }
+        member::Event::Joined => journal.to_string(),
+        member::Event::Evicted { .. } => with_remark(journal.as_str(), said),
+        member::Event::Announced { endpoints, .. } => format!("{journal} at {}", endpoints.cluster),
     }
 }
 

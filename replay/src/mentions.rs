@@ -60,7 +60,8 @@ impl<'a> Issuance<'a> {
             | Fact::Operator(_, operator::Event::Revoked { .. })
             | Fact::Authority(_, authority::Event::Retired {})
             | Fact::Domain(_)
-            | Fact::VCluster(..) => None,
+            | Fact::VCluster(..)
+            | Fact::Member(..) => None,
         }
     }
 
@@ -83,9 +84,12 @@ pub fn superseded(fact: &Fact) -> Vec<Supersession> {
         Fact::Operator(_, operator::Event::Renewed { supersedes, .. }) => {
             vec![Supersession { serial: *supersedes, overlap_secs: 0 }]
         }
-        Fact::Node(..) | Fact::Operator(..) | Fact::Authority(..) | Fact::Domain(_) | Fact::VCluster(..) => {
-            vec![]
-        }
+        Fact::Node(..)
+        | Fact::Operator(..)
+        | Fact::Authority(..)
+        | Fact::Domain(_)
+        | Fact::VCluster(..)
+        | Fact::Member(..) => vec![],
     }
 }
 
@@ -113,6 +117,7 @@ fn touched(fact: &Fact) -> Vec<Serial> {
         Fact::Operator(_, operator::Event::Created { .. } | operator::Event::Renewed { .. })
         | Fact::Authority(..)
         | Fact::Domain(_)
-        | Fact::VCluster(..) => vec![],
+        | Fact::VCluster(..)
+        | Fact::Member(..) => vec![],
     }
 }

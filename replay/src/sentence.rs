@@ -4,8 +4,8 @@
 
 use events::certificate::Certificate;
 use events::fact::{Fact, Record};
-use events::vocabulary::{Assurance, Overlay, Principal, Remark};
-use events::{authority, domain, node, operator, vcluster};
+use events::vocabulary::{Assurance, JournalId, Overlay, Principal, Remark};
+use events::{authority, domain, member, node, operator, vcluster};
 
 use crate::mentions;
 use events::fact_json::{remark_field, remark_text};
@@ -57,6 +57,7 @@ fn what(fact: &Fact) -> String {
         Fact::Node(id, event) => of_node(&format!("node {id}"), event) + &replaced(fact),
         Fact::Operator(id, event) => of_operator(&format!("Operator {id}"), event) + &replaced(fact),
         Fact::Authority(id, event) => of_authority(&format!("Authority {id}"), event),
+        Fact::Member(id, event) => of_member(id, event),
         Fact::VCluster(id, vcluster::Event::OverlaySet { overlay }) => {
             format!("The nodes of vCluster {id} are configured by {} from here on", of_overlay(overlay))
         }
@@ -73,6 +74,9 @@ fn of_domain(event: &domain::Event) -> String {
         }
         domain::Event::JoinTokenCreated { token_id, expires_at, .. } => {
             format!("One journal may join with token {token_id} until {expires_at}")
+        }
+        domain::Event::JoinTokenConsumed { secret_sha256, journal } => {
+            format!("Journal {journal} came by the join token whose secret has the hash {secret_sha256}")
         }
         domain::Event::RemarkErased { seq, .. } => {
             format!("A personal remark of fact {seq} was erased; its hash stays")
@@ -156,6 +160,25 @@ fn of_authority(authority: &str, event: &authority::Event) -> String {
         authority::Event::Retired {} => {
             format!("{authority} was retired: the last certificate that it signed has expired")
         }
+    }
+}
+
+fn of_member(journal: &JournalId, event: &member::Event) -> String {
+    match event {
+        member::Event::Joining { raft_id, endpoints, certificate, .. } => format!(
+            "Journal {journal} was let in as number {raft_id}, with server certificate {certificate} at {}: it learns \
+             the log and does not vote yet",
+            endpoints.cluster
+        ),
+        member::Event::Joined => format!("Journal {journal} has learned the log and votes from here on"),
+        member::Event::Evicted { .. } => {
+            format!("Journal {journal} is no member any more, and nobody gets its name again")
+        }
+        member::Event::Announced { endpoints, certificate } => format!(
+            "Journal {journal} says that it listens at {} for journals, {} for agents and {} for operators, with server \
+             certificate {certificate}",
+            endpoints.cluster, endpoints.agent, endpoints.operator
+        ),
     }
 }
 

@@ -36,6 +36,13 @@ pub enum Event {
         /// Which.
         overlay: Overlay,
     },
+    /// A journal came by a join token; in one append with its Joining ([`crate::member`]).
+    JoinTokenConsumed {
+        /// SHA-256 of the token's secret.
+        secret_sha256: SecretHash,
+        /// The journal.
+        journal: JournalId,
+    },
 }
 
 /// What is said of a new domain. **Stored** (R6).
@@ -151,7 +158,10 @@ pub fn set_default(
 pub fn evolve(state: State, event: &Event) -> State {
     match event {
         Event::Created(created) => State::Created(created.clone()),
-        Event::JoinTokenCreated { .. } | Event::RemarkErased { .. } | Event::DefaultSet { .. } => state,
+        Event::JoinTokenCreated { .. }
+        | Event::RemarkErased { .. }
+        | Event::DefaultSet { .. }
+        | Event::JoinTokenConsumed { .. } => state,
     }
 }
 

@@ -185,6 +185,30 @@ fn facts_about_operators_and_authorities_keep_all_their_fields() {
 }
 
 #[test]
+fn facts_about_journals_keep_all_their_fields() {
+    let member = |event| Fact::Member("j2".parse().unwrap(), event);
+    let endpoints = || member::Endpoints { cluster: "h:1".to_owned(), ..member::Endpoints::default() };
+    let joining = member::Event::Joining {
+        raft_id: 2,
+        endpoints: endpoints(),
+        certificate: CertificateHash::of(b"der"),
+        key: KeyHash::of(b"key"),
+        token: SecretHash::of(b"s"),
+    };
+    let fields = ["journal_id", "raft_id", "endpoints", "certificate", "key", "token"];
+    check(member(joining), "JournalJoining", &fields);
+    check(member(member::Event::Joined), "JournalJoined", &["journal_id"]);
+    let evicted = member::Event::Evicted { reason: None };
+    check(member(evicted), "JournalEvicted", &["journal_id", "reason", "reason_sha256"]);
+    let certificate = CertificateHash::of(b"der");
+    let announced = member::Event::Announced { endpoints: endpoints(), certificate };
+    check(member(announced), "JournalAnnounced", &["journal_id", "endpoints", "certificate"]);
+    let journal = "j2".parse().unwrap();
+    let consumed = domain::Event::JoinTokenConsumed { secret_sha256: SecretHash::of(b"s"), journal };
+    check(Fact::Domain(consumed), "JoinTokenConsumed", &["secret_sha256", "journal"]);
+}
+
+#[test]
 fn the_envelope_is_written_as_the_contract_says() {
     let record = record(node(node::Event::EnrollmentConfirmed { serial: serial(7) }));
     let json = to_json(&record, &[remark("10.0.0.1")], &Chain::from_bytes([0xab; 32]));

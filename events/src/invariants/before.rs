@@ -23,7 +23,7 @@ impl<'a> Before<'a> {
         let (node, operator) = match &record.fact {
             Fact::Node(id, _) => (Some((id, past.views.registry.node(id))), None),
             Fact::Operator(id, _) => (None, past.views.operators.get(id)),
-            Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..) => (None, None),
+            Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..) | Fact::Member(..) => (None, None),
         };
         Self { past, node, operator }
     }
@@ -51,7 +51,8 @@ impl<'a> Before<'a> {
                 | StreamName::Mac(_)
                 | StreamName::Key(_)
                 | StreamName::Join(_)
-                | StreamName::VCluster(_),
+                | StreamName::VCluster(_)
+                | StreamName::Journal(_),
                 _,
             ) => self.past.claim(stream).or_else(|| self.past.views.version(stream)).unwrap_or(0),
         }

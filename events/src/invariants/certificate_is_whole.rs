@@ -18,7 +18,10 @@ pub(super) fn check(_: &Before<'_>, record: &Record) -> Result<(), String> {
             same_bytes(&announced.der, announced.sha256)?;
             ensure(announced.not_before < announced.not_after, || "it is never valid".to_owned())
         }
-        Fact::Authority(_, authority::Event::Retired {}) | Fact::Domain(_) | Fact::VCluster(..) => Ok(()),
+        Fact::Authority(_, authority::Event::Retired {})
+        | Fact::Domain(_)
+        | Fact::VCluster(..)
+        | Fact::Member(..) => Ok(()),
         Fact::Node(..) | Fact::Operator(..) => {
             let Some((certificate, der)) = issued(&record.fact) else { return Ok(()) };
             same_bytes(der, certificate.sha256)?;

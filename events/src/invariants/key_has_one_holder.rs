@@ -17,7 +17,12 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
             id == holder && epoch == held
         }
         (
-            Fact::Node(..) | Fact::Operator(..) | Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..),
+            Fact::Node(..)
+            | Fact::Operator(..)
+            | Fact::Domain(_)
+            | Fact::Authority(..)
+            | Fact::VCluster(..)
+            | Fact::Member(..),
             _,
         ) => false,
     };

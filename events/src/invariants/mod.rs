@@ -11,8 +11,10 @@ mod authority_is_announced_first;
 mod before;
 mod certificate_is_whole;
 mod domain_comes_first;
+mod join_token_is_consumed_once;
 mod key_has_one_holder;
 mod mac_has_one_owner;
+mod member_fact_fits_its_state;
 mod node_fact_fits_its_state;
 mod one_current_certificate;
 mod operator_fact_fits_its_state;
@@ -50,7 +52,7 @@ pub struct Violation {
 type Check = fn(&Before<'_>, &Record) -> Result<(), String>;
 
 /// All invariants, the envelope's first.
-const ALL: [(&str, Check); 16] = [
+const ALL: [(&str, Check); 18] = [
     (seq_has_no_gaps::NAME, seq_has_no_gaps::check),
     (domain_comes_first::NAME, domain_comes_first::check),
     (time_never_runs_back::NAME, time_never_runs_back::check),
@@ -60,6 +62,8 @@ const ALL: [(&str, Check); 16] = [
     (node_fact_fits_its_state::NAME, node_fact_fits_its_state::check),
     (operator_fact_fits_its_state::NAME, operator_fact_fits_its_state::check),
     (authority_fact_fits_its_state::NAME, authority_fact_fits_its_state::check),
+    (member_fact_fits_its_state::NAME, member_fact_fits_its_state::check),
+    (join_token_is_consumed_once::NAME, join_token_is_consumed_once::check),
     (revoked_is_final::NAME, revoked_is_final::check),
     (one_current_certificate::NAME, one_current_certificate::check),
     (certificate_is_whole::NAME, certificate_is_whole::check),
@@ -116,7 +120,8 @@ fn issued(fact: &Fact) -> Option<(&Certificate, &Der)> {
         | Fact::Operator(_, operator::Event::Revoked { .. })
         | Fact::Domain(_)
         | Fact::Authority(..)
-        | Fact::VCluster(..) => None,
+        | Fact::VCluster(..)
+        | Fact::Member(..) => None,
     }
 }
 

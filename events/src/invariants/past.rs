@@ -2,14 +2,12 @@
 //!
 //! **Invariant:** nothing in here is ever dropped: an auditor must notice what comes again after years.
 
-use std::collections::BTreeMap;
-
 use crate::authority;
 use crate::fact::{Fact, Record};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::views::Views;
-use crate::vocabulary::{AppendId, SecretHash, Serial, Timestamp};
+use crate::vocabulary::{AppendId, Serial, Timestamp};
 
 /// Everything before the fact in question.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +17,6 @@ pub struct Past {
     serials: Table<16, ()>,
     appends: Table<16, ()>,
     keys: Table<32, u64>,
-    joins: BTreeMap<SecretHash, u64>,
     last_append: Option<LastAppend>,
 }
 
@@ -48,17 +45,18 @@ impl Past {
         self.last_append
     }
 
-    /// The version of a claim to a key or join token, released or not; none for the streams that views remember.
+    /// The version of a claim to a key, released or not; none for the streams that views remember.
     pub(super) fn claim(&self, stream: &StreamName) -> Option<u64> {
         match stream {
             StreamName::Key(key) => Some(self.keys.get(key.as_bytes()).copied().unwrap_or(0)),
-            StreamName::Join(hash) => Some(self.joins.get(hash).copied().unwrap_or(0)),
             StreamName::Domain
             | StreamName::Node(_)
             | StreamName::Authority(_)
             | StreamName::Operator(_)
             | StreamName::Mac(_)
-            | StreamName::VCluster(_) => None,
+            | StreamName::Join(_)
+            | StreamName::VCluster(_)
+            | StreamName::Journal(_) => None,
         }
     }
 
@@ -68,15 +66,14 @@ impl Past {
                 StreamName::Key(key) => {
                     self.keys.insert(*key.as_bytes(), at.version);
                 }
-                StreamName::Join(hash) => {
-                    self.joins.insert(*hash, at.version);
-                }
                 StreamName::Domain
                 | StreamName::Node(_)
                 | StreamName::Authority(_)
                 | StreamName::Operator(_)
                 | StreamName::Mac(_)
-                | StreamName::VCluster(_) => {}
+                | StreamName::Join(_)
+                | StreamName::VCluster(_)
+                | StreamName::Journal(_) => {}
             }
         }
         if let Some(serial) = serial(&record.fact) {
@@ -101,7 +98,10 @@ impl Past {
 pub(super) fn serial(fact: &Fact) -> Option<Serial> {
     match fact {
         Fact::Authority(_, authority::Event::Announced(announced)) => Some(announced.serial),
-        Fact::Authority(_, authority::Event::Retired {}) | Fact::Domain(_) | Fact::VCluster(..) => None,
+        Fact::Authority(_, authority::Event::Retired {})
+        | Fact::Domain(_)
+        | Fact::VCluster(..)
+        | Fact::Member(..) => None,
         Fact::Node(..) | Fact::Operator(..) => super::issued(fact).map(|(certificate, _)| certificate.serial),
     }
 }

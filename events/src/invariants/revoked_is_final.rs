@@ -18,7 +18,7 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
             operator::State::Revoked { .. } => Err(format!("the operator {id} was revoked")),
             operator::State::Unknown | operator::State::Active { .. } => Ok(()),
         },
-        Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..) => Ok(()),
+        Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..) | Fact::Member(..) => Ok(()),
     }
 }
 

@@ -7,7 +7,9 @@ mod authorities;
 mod by_name;
 mod certificates;
 mod ends;
+mod join_tokens;
 mod keys;
+mod members;
 mod operators;
 mod registry;
 mod revocations;
@@ -16,16 +18,19 @@ mod tests;
 mod vclusters;
 
 use crate::fact::{Fact, Record};
+use crate::member::TokenClaim;
 use crate::node::{KeyClaim, KeyHolder};
 use crate::stream::StreamName;
 use crate::vocabulary::{
-    CertificateHash, KeyHash, NodeId, OperatorId, Overlay, Role, Serial, Timestamp, VClusterId,
+    CertificateHash, KeyHash, NodeId, OperatorId, Overlay, Role, SecretHash, Serial, Timestamp, VClusterId,
 };
 use crate::{domain, node};
 
 pub use authorities::{Authorities, Authority};
 pub use certificates::{Certificates, Holder, Known};
+pub use join_tokens::{JoinToken, JoinTokens};
 pub use keys::{Keys, RELEASED_AFTER};
+pub use members::{MemberRow, Members};
 pub use operators::{Operator, Operators};
 pub use registry::{Census, Identified, Node, Registry};
 pub use revocations::{Revocation, Revocations};
@@ -56,6 +61,10 @@ pub struct Views {
     pub operators: Operators,
     /// The vClusters and their overlays.
     pub vclusters: VClusters,
+    /// The journals of the quorum.
+    pub members: Members,
+    /// The tokens by which journals join.
+    pub join_tokens: JoinTokens,
 }
 
 impl Changed {
@@ -64,6 +73,7 @@ impl Changed {
         self.certificates.extend(next.certificates);
         self.nodes.extend(next.nodes);
         self.configurations |= next.configurations;
+        self.members |= next.members;
     }
 }
 
@@ -76,6 +86,8 @@ pub struct Changed {
     pub nodes: Vec<NodeId>,
     /// Whether an overlay was set or a node assigned: some nodes may have another boot configuration now.
     pub configurations: bool,
+    /// Whether a fact told of a journal as a member of the quorum.
+    pub members: bool,
 }
 
 /// What a node is configured by at its boot, and from then on (design §3 step 9).
@@ -141,6 +153,15 @@ impl Views {
                 self.domain = domain::evolve(std::mem::take(&mut self.domain), event);
                 self.domain_version = record.subject_version();
                 changed.configurations = self.vclusters.fold(record);
+                self.join_tokens.fold(event, record);
+                if let domain::Event::Created(created) = event {
+                    self.members.found(&created.founder);
+                    changed.members = true;
+                }
+            }
+            Fact::Member(id, event) => {
+                self.members.fold(id, event, record);
+                changed.members = true;
             }
             Fact::VCluster(..) => changed.configurations = self.vclusters.fold(record),
             Fact::Authority(id, event) => self.authorities.fold(*id, event, record),
@@ -215,6 +236,11 @@ impl Views {
         KeyClaim { key, holder: self.keys.holder(&key).cloned() }
     }
 
+    /// What is known of a join token by the hash of its secret (§7).
+    pub fn token_claim(&self, secret_sha256: SecretHash) -> TokenClaim {
+        TokenClaim { secret_sha256, state: self.join_tokens.state(&secret_sha256) }
+    }
+
     /// The version of a stream, as far as views know it: claims to keys that were released are known to the log only.
     pub fn version(&self, stream: &StreamName) -> Option<u64> {
         match stream {
@@ -227,7 +253,8 @@ impl Views {
             StreamName::Mac(mac) => Some(self.registry.mac_version(mac)),
             StreamName::Key(key) => self.keys.version(key),
             StreamName::VCluster(id) => Some(self.vclusters.get(id).map_or(0, |vcluster| vcluster.version)),
-            StreamName::Join(_) => None,
+            StreamName::Join(secret) => Some(self.join_tokens.get(secret).map_or(0, |token| token.version)),
+            StreamName::Journal(id) => Some(self.members.get(id).map_or(0, |member| member.version)),
         }
     }
 }
@@ -255,6 +282,7 @@ fn issued(record: &Record) -> Option<(&crate::certificate::Certificate, Holder, 
         )
         | Fact::Domain(_)
         | Fact::VCluster(..)
+        | Fact::Member(..)
         | Fact::Authority(..) => None,
     }
 }

@@ -64,7 +64,8 @@ impl Revocations {
             | Fact::Operator(..)
             | Fact::Domain(_)
             | Fact::Authority(..)
-            | Fact::VCluster(..) => {}
+            | Fact::VCluster(..)
+            | Fact::Member(..) => {}
         }
     }
 

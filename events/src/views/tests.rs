@@ -334,7 +334,8 @@ fn rule_01_views_know_the_versions_of_streams() {
         (StreamName::Key(key(1)), Some(1)),
         (StreamName::Key(key(50)), Some(1)),
         (StreamName::Key(key(9)), None),
-        (StreamName::Join(crate::vocabulary::SecretHash::of(b"secret")), None),
+        (StreamName::Join(crate::vocabulary::SecretHash::of(b"secret")), Some(0)),
+        (StreamName::Journal("j1".parse().unwrap()), Some(0)),
     ];
     for (stream, version) in known {
         assert_eq!(views.version(&stream), version, "{stream}");

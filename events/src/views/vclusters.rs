@@ -74,7 +74,11 @@ impl VClusters {
                 let (state, version) = (evolve(before, event), record.subject_version());
                 self.named.insert(id.clone(), VCluster { state, version, configured });
             }
-            Fact::Domain(_) | Fact::Node(..) | Fact::Authority(..) | Fact::Operator(..) => {}
+            Fact::Domain(_)
+            | Fact::Node(..)
+            | Fact::Authority(..)
+            | Fact::Operator(..)
+            | Fact::Member(..) => {}
         }
         true
     }

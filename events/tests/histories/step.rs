@@ -48,6 +48,16 @@ pub enum Action {
     RenewOperator { operator: u8, key: u8 },
     /// See above.
     RevokeOperator { operator: u8 },
+    /// An operator makes the join token of this number, which lives so long, in seconds.
+    CreateJoinToken { token: u8, secs: u64 },
+    /// A journal joins by a token with a key.
+    Join { journal: u8, token: u8, key: u8 },
+    /// A journal becomes a voter.
+    ConfirmJournal { journal: u8 },
+    /// A journal says where it listens.
+    AnnounceJournal { journal: u8, host: u8 },
+    /// An operator evicts a journal, or it is given up.
+    EvictJournal { journal: u8, given_up: bool },
     /// Time passes, in seconds.
     Wait { secs: u64 },
     /// The views are kept, to be decided on later.
@@ -74,6 +84,7 @@ fn action() -> impl Strategy<Value = Action> {
         6 => of_registration(),
         10 => of_node(),
         3 => of_others(),
+        4 => of_journals(),
         3 => wait().prop_map(|secs| Action::Wait { secs }),
         1 => Just(Action::Look),
         1 => Just(Action::Repeat),
@@ -129,11 +140,25 @@ fn of_others() -> impl Strategy<Value = Action> {
     ]
 }
 
+fn of_journals() -> impl Strategy<Value = Action> {
+    let journal = || 1..4_u8;
+    let life = prop_oneof![Just(60_u64), Just(3600)];
+    prop_oneof![
+        2 => (0..3_u8, life).prop_map(|(token, secs)| Action::CreateJoinToken { token, secs }),
+        4 => (journal(), 0..3_u8, 0..2_u8)
+            .prop_map(|(journal, token, key)| Action::Join { journal, token, key }),
+        2 => journal().prop_map(|journal| Action::ConfirmJournal { journal }),
+        1 => (journal(), 0..2_u8).prop_map(|(journal, host)| Action::AnnounceJournal { journal, host }),
+        1 => (journal(), any::<bool>())
+            .prop_map(|(journal, given_up)| Action::EvictJournal { journal, given_up }),
+    ]
+}
+
 /// Around every limit that the rules name.
 fn wait() -> impl Strategy<Value = u64> {
     const DAY: u64 = 24 * 3600;
     prop_oneof![
-        4 => prop_oneof![Just(1_u64), Just(59), Just(299), Just(300), Just(301)],
+        4 => prop_oneof![Just(1_u64), Just(59), Just(299), Just(300), Just(301), Just(600)],
         2 => prop_oneof![Just(3600_u64), Just(DAY - 1), Just(DAY), Just(2 * DAY)],
         1 => prop_oneof![Just(3 * DAY), Just(4 * DAY), Just(4 * DAY + 1), Just(16 * DAY)],
     ]

@@ -24,10 +24,10 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Who decides, with what he knows and what his clock says.
 #[derive(Debug, Clone)]
-struct Desk {
-    views: Views,
+pub(super) struct Desk {
+    pub(super) views: Views,
     versions: BTreeMap<StreamName, u64>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 /// See the module.
@@ -145,6 +145,11 @@ impl World {
                 let command = operator::Command::Revoke { reason: None, another_admin: true };
                 self.operator_command(&desk, stale, &operator_id(*operator), command);
             }
+            Action::CreateJoinToken { .. }
+            | Action::Join { .. }
+            | Action::ConfirmJournal { .. }
+            | Action::AnnounceJournal { .. }
+            | Action::EvictJournal { .. } => self.take_of_journals(&desk, stale, &step.action),
             Action::Wait { secs } => self.now = self.now.plus(Duration::from_secs(*secs)),
             Action::Look => self.old = Some((self.views.clone(), self.versions.clone())),
             Action::Repeat => self.repeat(),
@@ -296,7 +301,7 @@ impl World {
         }
     }
 
-    fn append(&mut self, desk: &Desk, stale: bool, facts: Vec<Fact>, read: &[StreamName]) {
+    pub(super) fn append(&mut self, desk: &Desk, stale: bool, facts: Vec<Fact>, read: &[StreamName]) {
         let mut names: Vec<StreamName> = facts.iter().flat_map(Fact::streams).chain(read.to_vec()).collect();
         names.sort();
         names.dedup();
@@ -374,7 +379,7 @@ impl World {
         self.now.minus(Duration::from_secs(self.drawn % 3 * 4))
     }
 
-    fn draw(&mut self) -> u128 {
+    pub(super) fn draw(&mut self) -> u128 {
         self.drawn += 1;
         self.drawn.into()
     }
@@ -384,7 +389,7 @@ impl World {
         Der::new(self.draw().to_be_bytes().to_vec())
     }
 
-    fn note(&mut self, what: &str) {
+    pub(super) fn note(&mut self, what: &str) {
         *self.outcomes.entry(what.to_owned()).or_default() += 1;
     }
 }

@@ -131,7 +131,7 @@ impl Tail {
                 self.admitted.sees(node.state.vcluster()) && record.recorded_at >= node.registered_at
             }),
             Fact::VCluster(id, _) => self.admitted.sees(Some(id)),
-            Fact::Domain(_) | Fact::Authority(..) | Fact::Operator(..) => false,
+            Fact::Domain(_) | Fact::Authority(..) | Fact::Operator(..) | Fact::Member(..) => false,
         }
     }
 }

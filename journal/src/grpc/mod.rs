@@ -10,7 +10,7 @@
 //! boot_config  StreamBootConfig, SubscribeConfigUpdates; subscription: one open stream
 //! node         what operators order and see; walk: of very many nodes
 //! vcluster     what nodes are configured by
-//! operator, status, event: those who command, how the domain is, what happened
+//! operator, member, status, event: those who command, the quorum, how the domain is, what happened
 //! refusal      an order without answer -> gRPC status
 //! deadline     how long a caller waits
 //! ```
@@ -27,6 +27,7 @@ mod deadline;
 mod enrollment;
 mod event;
 mod measured;
+mod member;
 mod node;
 mod operator;
 mod refusal;
@@ -44,6 +45,7 @@ use events::vocabulary::{DomainId, JournalId};
 use proto::pb::boot_config_service_server::BootConfigServiceServer;
 use proto::pb::enrollment_service_server::EnrollmentServiceServer;
 use proto::pb::event_service_server::EventServiceServer;
+use proto::pb::member_service_server::MemberServiceServer;
 use proto::pb::node_service_server::NodeServiceServer;
 use proto::pb::operator_service_server::OperatorServiceServer;
 use proto::pb::status_service_server::StatusServiceServer;
@@ -56,6 +58,7 @@ use tonic::service::Routes;
 use crate::actors::Nodes;
 use crate::admission::Admission;
 use crate::log::Log;
+use crate::membership::Membership;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::{Streams, updates::Updates};
@@ -69,6 +72,7 @@ use confirmation::Confirmation;
 use enrollment::EnrollmentEdge;
 use event::EventEdge;
 use measured::Measured;
+use member::MemberEdge;
 use node::NodeEdge;
 use operator::OperatorEdge;
 use serve::{AgentServices, Manner, Routed, Services, serve};
@@ -232,6 +236,11 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         domain_id: edge.domain_id.clone(),
         journal_id: edge.journal_id.clone(),
     });
+    let members = MemberServiceServer::new(MemberEdge {
+        access: access.clone(),
+        log: edge.log.clone(),
+        membership: Membership { log: edge.log.clone(), journal_id: edge.journal_id.clone() },
+    });
     let events = EventServiceServer::new(EventEdge { access, log: edge.log.clone(), stopping });
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<NodeServiceServer<NodeEdge>>().await;
@@ -239,10 +248,12 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
     health.set_serving::<StatusServiceServer<StatusEdge>>().await;
     health.set_serving::<EventServiceServer<EventEdge>>().await;
     health.set_serving::<VClusterServiceServer<VClusterEdge>>().await;
+    health.set_serving::<MemberServiceServer<MemberEdge>>().await;
     let routes = Routes::new(health_service)
         .add_service(nodes.max_decoding_message_size(LARGEST_BATCH))
         .add_service(vclusters.max_decoding_message_size(LARGEST_OVERLAY))
         .add_service(operators.max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(members.max_decoding_message_size(LARGEST_REQUEST))
         .add_service(status)
         .add_service(events);
     Ok(Routed(with_reflection(routes, edge.reflection)?.prepare()))

@@ -251,12 +251,14 @@ fn founds(record: &Record, founding: &StoredFounding) -> bool {
         Fact::Domain(
             domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
-            | domain::Event::DefaultSet { .. },
+            | domain::Event::DefaultSet { .. }
+            | domain::Event::JoinTokenConsumed { .. },
         )
         | Fact::Authority(..)
         | Fact::Operator(..)
         | Fact::Node(..)
-        | Fact::VCluster(..) => false,
+        | Fact::VCluster(..)
+        | Fact::Member(..) => false,
     }
 }
 

@@ -72,7 +72,9 @@ fn part_lines(part: Part, items: &[Value]) -> String {
         Part::Authorities => {
             columns(items, ["id", "journal_id", "generation", "not_after", "retired"], "AUTHORITY")
         }
-        Part::Members => columns(items, ["journal_id"], "MEMBER"),
+        Part::Members => {
+            columns(items, ["journal_id", "raft_id", "standing", "cluster", "agent", "operator"], "JOURNAL")
+        }
         Part::Nodes => columns(
             items,
             [
@@ -143,7 +145,8 @@ fn brief(part: Part, item: &Value) -> String {
         Part::Revocations => item["holder"].as_str().map(str::to_owned),
         Part::Authorities => item["journal_id"].as_str().map(str::to_owned),
         Part::VClusters => item["overlay_sha256"].as_str().map(str::to_owned),
-        Part::Members | Part::Tokens => None,
+        Part::Members => item["standing"].as_str().map(str::to_owned),
+        Part::Tokens => None,
     };
     let name = name(part, item.get(part.key()));
     more.map_or_else(|| name.clone(), |more| format!("{name} ({more})"))

@@ -232,12 +232,14 @@ fn beginning(first: &Record) -> Option<Chain> {
         Fact::Domain(
             domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
-            | domain::Event::DefaultSet { .. },
+            | domain::Event::DefaultSet { .. }
+            | domain::Event::JoinTokenConsumed { .. },
         )
         | Fact::Node(..)
         | Fact::Authority(..)
         | Fact::Operator(..)
-        | Fact::VCluster(..) => None,
+        | Fact::VCluster(..)
+        | Fact::Member(..) => None,
     }
 }
 

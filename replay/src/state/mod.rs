@@ -49,7 +49,7 @@ pub struct State {
 pub enum Part {
     /// Who may sign, and who could.
     Authorities,
-    /// The journals of the quorum: no fact makes one yet.
+    /// The journals that are or were in the quorum.
     Members,
     /// Every node that was ever registered.
     Nodes,
@@ -178,7 +178,8 @@ impl State {
             Part::Nodes => Box::new(node::nodes(&self.views)),
             Part::Revocations => Box::new(parts::revocations(&self.views)),
             Part::VClusters => Box::new(parts::vclusters(&self.views)),
-            Part::Members | Part::Tokens => Box::new(std::iter::empty()),
+            Part::Members => Box::new(parts::members(&self.views)),
+            Part::Tokens => Box::new(std::iter::empty()),
         }
     }
 

@@ -1,10 +1,11 @@
-//! Revocations, authorities and vClusters as JSON, under the names by which they are sorted.
+//! Revocations, authorities, members and vClusters as JSON, under the names by which they are sorted.
 //!
 //! **Invariant:** every field is always there.
 
 use std::collections::BTreeMap;
 
 use events::authority::State;
+use events::member::{self, Standing};
 use events::node;
 use events::views::{Configured, Holder, Views};
 use events::vocabulary::{Principal, VClusterId};
@@ -51,6 +52,37 @@ pub(super) fn authorities(views: &Views) -> impl Iterator<Item = (String, Value)
         });
         Some((id.to_string(), item))
     })
+}
+
+/// The journals that are or were in the quorum (§7), by name. What an evicted one had said is not told any more.
+pub(super) fn members(views: &Views) -> impl Iterator<Item = (String, Value)> + '_ {
+    views.members.iter().map(|(id, row)| {
+        let member = row.state.member();
+        let endpoints = member.and_then(|member| member.endpoints.as_ref());
+        let item = json!({
+            "journal_id": id,
+            "raft_id": row.state.raft_id(),
+            "standing": standing(&row.state),
+            "cluster": endpoints.map(|endpoints| &endpoints.cluster),
+            "agent": endpoints.map(|endpoints| &endpoints.agent),
+            "operator": endpoints.map(|endpoints| &endpoints.operator),
+            "certificate_sha256": member.and_then(|member| member.certificate),
+            "spki_sha256": member.and_then(|member| member.key),
+            "version": row.version,
+        });
+        (id.to_string(), item)
+    })
+}
+
+fn standing(state: &member::State) -> Option<&'static str> {
+    match state {
+        member::State::Unknown => None,
+        member::State::Member(member) => Some(match member.standing {
+            Standing::Joining { .. } => "joining",
+            Standing::Joined => "voter",
+        }),
+        member::State::Evicted { .. } => Some("evicted"),
+    }
 }
 
 /// The overlays that were set: the domain's default first, which has no name, then the vClusters by name.

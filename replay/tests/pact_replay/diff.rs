@@ -50,7 +50,7 @@ fn a_vcluster_with_another_overlay_has_changed() {
 #[test]
 fn between_a_point_and_itself_nothing_changed() {
     let document = diff("7", "2026-01-01T00:00:07Z");
-    for part in ["nodes", "revocations", "authorities", "vclusters"] {
+    for part in ["nodes", "revocations", "authorities", "vclusters", "members"] {
         assert_eq!(document[part], json!({"added": [], "changed": [], "removed": []}));
     }
     let printed = text(&run(&["diff", path(sound().close().path()), "--from", "7", "--to", "7"]).stdout);

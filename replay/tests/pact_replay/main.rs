@@ -14,6 +14,7 @@ mod explain;
 mod export;
 #[cfg(test)]
 mod history;
+mod members;
 #[cfg(test)]
 mod real_journal;
 #[cfg(test)]

@@ -39,10 +39,7 @@ fn a_state_has_the_parts_of_the_contract_and_no_others() {
     let parts =
         ["authorities", "digest", "head", "members", "nodes", "revocations", "seq", "tokens", "vclusters"];
     assert_eq!(names, parts);
-    assert_eq!(
-        (&document["seq"], &document["tokens"], &document["members"]),
-        (&json!(10), &json!([]), &json!([]))
-    );
+    assert_eq!((&document["seq"], &document["tokens"]), (&json!(10), &json!([])));
 }
 
 #[test]
@@ -147,7 +144,7 @@ fn the_document_is_canonical_and_its_digest_is_that_of_the_rest() {
 #[test]
 fn the_same_facts_have_the_same_digest() {
     let digest = state(&full(), &[])["digest"].as_str().unwrap().to_owned();
-    assert_eq!(digest, "9f8bd2b1d1561151cda1c50bf06e38639f6083e77bc7d5a8ab8da104f39f5e45");
+    assert_eq!(digest, "3bc6eb8709e9d31f1e7e57a0c9d176b64729e0c7267f4e57fc8154042cfba179");
 }
 
 #[test]

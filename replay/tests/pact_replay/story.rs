@@ -159,7 +159,7 @@ pub fn principal_of(fact: &Fact) -> Principal {
     let admin = || Principal::Operator("admin".parse().unwrap());
     let journal = || Principal::Journal("j1".parse().unwrap());
     match fact {
-        Fact::Domain(_) | Fact::Authority(..) | Fact::Operator(..) => journal(),
+        Fact::Domain(_) | Fact::Authority(..) | Fact::Operator(..) | Fact::Member(..) => journal(),
         Fact::VCluster(..) | Fact::Node(_, node::Event::Assigned { .. }) => admin(),
         Fact::Node(_, node::Event::Registered { .. } | node::Event::Revoked { .. }) => admin(),
         Fact::Node(_, node::Event::CertificateIssued { .. }) => Principal::Anonymous,

@@ -10,19 +10,20 @@ use crate::authority;
 use crate::codec::{decode, encode};
 use crate::domain;
 use crate::fact::Fact;
+use crate::member;
 use crate::node::Cause;
 use crate::operator;
 use crate::samples::{
-    admin, announced, assigned, authority_id, certificate, confirmed, domain_created, issued, join_token,
-    node, operator_created, operator_renewed, operator_revoked, overlay_set, put_away, reactivated, revoked,
-    supersedes, with_serial,
+    admin, announced, announced_at, assigned, authority_id, certificate, confirmed, domain_created, evicted,
+    issued, join_token, joined, joining, node, operator_created, operator_renewed, operator_revoked,
+    overlay_set, put_away, reactivated, revoked, supersedes, token_consumed, with_serial,
 };
 use crate::stream::{StreamName, StreamVersion};
 use crate::vcluster;
 use crate::vocabulary::{AppendId, Assurance, HardwareIdentity, Labels, Overlay, Principal};
 
 /// Every type of fact, in the order of the enums.
-const TYPES: [&str; 17] = [
+const TYPES: [&str; 22] = [
     "DomainCreated",
     "JoinTokenCreated",
     "RemarkErased",
@@ -40,6 +41,11 @@ const TYPES: [&str; 17] = [
     "NodeAssigned",
     "OverlaySet",
     "DomainDefaultSet",
+    "JoinTokenConsumed",
+    "JournalJoining",
+    "JournalJoined",
+    "JournalEvicted",
+    "JournalAnnounced",
 ];
 
 /// A new variant breaks the build here: it needs a name in [`TYPES`], an example and a golden file.
@@ -62,6 +68,11 @@ fn type_of(fact: &Fact) -> &'static str {
         Fact::Node(_, Event::Assigned { .. }) => TYPES[14],
         Fact::VCluster(_, vcluster::Event::OverlaySet { .. }) => TYPES[15],
         Fact::Domain(domain::Event::DefaultSet { .. }) => TYPES[16],
+        Fact::Domain(domain::Event::JoinTokenConsumed { .. }) => TYPES[17],
+        Fact::Member(_, member::Event::Joining { .. }) => TYPES[18],
+        Fact::Member(_, member::Event::Joined) => TYPES[19],
+        Fact::Member(_, member::Event::Evicted { .. }) => TYPES[20],
+        Fact::Member(_, member::Event::Announced { .. }) => TYPES[21],
     }
 }
 
@@ -94,6 +105,11 @@ fn examples() -> Vec<Fact> {
         of(assigned("prod")),
         overlay_set("prod", b"services = []"),
         Fact::Domain(domain::Event::DefaultSet { overlay: Overlay::of(b"").unwrap() }),
+        token_consumed("j2"),
+        joining("j2", 2),
+        joined("j2"),
+        evicted("j2"),
+        announced_at("j1", "journal-1.example"),
     ]
 }
 

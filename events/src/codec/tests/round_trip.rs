@@ -9,6 +9,7 @@ use crate::authority;
 use crate::certificate::Certificate;
 use crate::domain;
 use crate::fact::Fact;
+use crate::member;
 use crate::node::{Cause, DeactivationCause, RevocationCause, Supersession};
 use crate::operator;
 use crate::stream::StreamVersion;
@@ -137,6 +138,10 @@ fn domain_event() -> impl Strategy<Value = domain::Event> {
         }),
         (any::<u64>(), any::<[u8; 32]>())
             .prop_map(|(seq, hash)| domain::Event::RemarkErased { seq, remark: RemarkHash::new(hash) }),
+        (any::<[u8; 32]>(), name()).prop_map(|(secret, name)| domain::Event::JoinTokenConsumed {
+            secret_sha256: SecretHash::new(secret),
+            journal: name.parse().unwrap(),
+        }),
     ]
 }
 
@@ -167,12 +172,43 @@ fn operator_event() -> impl Strategy<Value = operator::Event> {
     ]
 }
 
+fn endpoints() -> impl Strategy<Value = member::Endpoints> {
+    let endpoint = || "[!-~]{1,300}";
+    (endpoint(), endpoint(), endpoint()).prop_map(|(cluster, agent, operator)| member::Endpoints {
+        cluster,
+        agent,
+        operator,
+    })
+}
+
+fn member_event() -> impl Strategy<Value = member::Event> {
+    let hash = || any::<[u8; 32]>();
+    prop_oneof![
+        (any::<u64>(), endpoints(), hash(), hash(), hash()).prop_map(
+            |(raft_id, endpoints, certificate, key, token)| member::Event::Joining {
+                raft_id,
+                endpoints,
+                certificate: CertificateHash::new(certificate),
+                key: KeyHash::new(key),
+                token: SecretHash::new(token),
+            }
+        ),
+        Just(member::Event::Joined),
+        remark_hash().prop_map(|reason| member::Event::Evicted { reason }),
+        (endpoints(), hash()).prop_map(|(endpoints, certificate)| member::Event::Announced {
+            endpoints,
+            certificate: CertificateHash::new(certificate),
+        }),
+    ]
+}
+
 fn fact() -> impl Strategy<Value = Fact> {
     prop_oneof![
         domain_event().prop_map(Fact::Domain),
         (name(), node_event()).prop_map(|(id, event)| Fact::Node(id.parse().unwrap(), event)),
         (ulid(), authority_event()).prop_map(|(id, event)| Fact::Authority(id, event)),
         (name(), operator_event()).prop_map(|(id, event)| Fact::Operator(id.parse().unwrap(), event)),
+        (name(), member_event()).prop_map(|(id, event)| Fact::Member(id.parse().unwrap(), event)),
     ]
 }
 
