@@ -44,5 +44,6 @@ mod own_append;
 mod presence;
 mod random;
 mod server_credential;
+mod source_remark;
 mod succession;
 mod supervisor;

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use events::node::{RefusalReason, Rejection};
-use events::vocabulary::{HardwareField, JournalId, NodeId, Principal, Remark};
+use events::vocabulary::{HardwareField, JournalId, NodeId, Principal};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::actors::{AskError, Nodes, Order, Request};
-use crate::{clock, random};
+use crate::{clock, source_remark};
 
 use sums::{Attempt, Sum, Sums};
 
@@ -64,7 +64,7 @@ impl Attempts {
                 let request = Request {
                     order: Order::NoteRefused(sum.attempts.clone()),
                     principal: Principal::Journal(journal_id.clone()),
-                    source: sum.from.and_then(remark),
+                    source: sum.from.and_then(source_remark::of),
                 };
                 if let Err(error) = nodes.ask(&node, request).await {
                     tracing::debug!(%node, %error, "refused attempts are recorded later");
@@ -83,11 +83,6 @@ impl Attempts {
         self.shared.sums.lock().add(node, attempt);
         self.shared.some.notify_one();
     }
-}
-
-/// Salted, so that it can be erased (R4).
-fn remark(from: IpAddr) -> Option<Remark> {
-    Remark::new(random::bytes().ok()?, &from.to_string()).ok()
 }
 
 /// As what a refusal is noted.

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use events::node::Contest;
-use events::vocabulary::{BootId, HardwareIdentity, JournalId, NodeId, Principal, Remark};
+use events::vocabulary::{BootId, HardwareIdentity, JournalId, NodeId, Principal};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::actors::{Nodes, Order, Request};
 use crate::authority::{Csr, Pool};
 use crate::log::Log;
-use crate::random;
+use crate::source_remark;
 
 use super::Streams;
 use super::suspicions::{Suspicion, Suspicions};
@@ -93,7 +93,7 @@ impl Contests {
                 }
                 let order = Order::Contest(Contest { serial, key, presented, boot_id });
                 let principal = Principal::Journal(journal_id.clone());
-                let source = from.and_then(remark);
+                let source = from.and_then(source_remark::of);
                 match nodes.ask(&node, Request { order, principal, source }).await {
                     Ok(_) => tracing::warn!(%node, "two machines claim to be the node"),
                     // The machine asks again, and so it comes up again.
@@ -102,9 +102,4 @@ impl Contests {
             }
         }
     }
-}
-
-/// Salted, so that it can be erased (R4).
-fn remark(from: IpAddr) -> Option<Remark> {
-    Remark::new(random::bytes().ok()?, &from.to_string()).ok()
 }

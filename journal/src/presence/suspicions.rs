@@ -13,7 +13,7 @@ use events::vocabulary::{NodeId, Serial};
 
 use super::pulse::Pulse;
 
-/// Machines that are remembered, with a request of a kilobyte or two each. A whole cluster that was switched off and on makes more;
+/// Machines that are remembered, with a request of 8 KB each at most. A whole cluster that was switched off and on makes more;
 /// who is not remembered asks again.
 const WAITING: usize = 1024;
 /// A stream whose machine lives is heard of at every ping, each 30 s; one without is closed after two of them.
