@@ -12,6 +12,8 @@ mod decommission;
 mod enroll;
 mod inspect;
 mod list;
+mod replace_hardware;
+mod resolve;
 mod revoke;
 
 use clap::Subcommand;
@@ -42,6 +44,10 @@ pub enum Verb {
     Deactivate(deactivate::Deactivate),
     /// Take a node out of service for good
     Decommission(decommission::Decommission),
+    /// Put another machine in a node's place
+    ReplaceHardware(replace_hardware::ReplaceHardware),
+    /// Settle which of two machines a contested node is
+    Resolve(resolve::Resolve),
 }
 
 impl Verb {
@@ -57,6 +63,8 @@ impl Verb {
             Self::Revoke(revoke) => revoke.run(journals).await,
             Self::Deactivate(deactivate) => deactivate.run(journals).await,
             Self::Decommission(decommission) => decommission.run(journals).await,
+            Self::ReplaceHardware(replace) => replace.run(journals).await,
+            Self::Resolve(resolve) => resolve.run(journals).await,
         }
     }
 }

@@ -108,7 +108,11 @@ impl Fact {
                 | node::Event::EnrollmentConfirmed { .. }
                 | node::Event::Deactivated { .. }
                 | node::Event::Reactivated { .. }
-                | node::Event::Assigned { .. },
+                | node::Event::Assigned { .. }
+                | node::Event::Contested { .. }
+                | node::Event::Resolved {}
+                | node::Event::HardwareReplaced { .. }
+                | node::Event::AttemptsRefused(_),
             ) => None,
         }
     }
@@ -121,13 +125,20 @@ fn node_streams(id: &NodeId, event: &node::Event) -> Vec<StreamName> {
             streams.extend(hardware.macs.iter().copied().map(StreamName::Mac));
         }
         node::Event::Revoked { macs, .. } => streams.extend(macs.iter().copied().map(StreamName::Mac)),
+        node::Event::HardwareReplaced { hardware, released, .. } => {
+            let written = released.iter().chain(&hardware.macs).copied();
+            streams.extend(written.map(StreamName::Mac));
+        }
         node::Event::CertificateIssued { certificate, .. } => {
             streams.push(StreamName::Key(certificate.spki_sha256));
         }
         node::Event::EnrollmentConfirmed { .. }
         | node::Event::Deactivated { .. }
         | node::Event::Reactivated { .. }
-        | node::Event::Assigned { .. } => {}
+        | node::Event::Assigned { .. }
+        | node::Event::Contested { .. }
+        | node::Event::Resolved {}
+        | node::Event::AttemptsRefused(_) => {}
     }
     streams
 }

@@ -124,7 +124,11 @@ pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
             | node::Event::EnrollmentConfirmed { .. }
             | node::Event::Deactivated { .. }
             | node::Event::Reactivated { .. }
-            | node::Event::Assigned { .. },
+            | node::Event::Assigned { .. }
+            | node::Event::Contested { .. }
+            | node::Event::Resolved {}
+            | node::Event::HardwareReplaced { .. }
+            | node::Event::AttemptsRefused(_),
         ) => return None,
     };
     Some((field, fact.remark()))

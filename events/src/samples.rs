@@ -13,12 +13,14 @@ use crate::domain;
 use crate::fact::{Fact, Record};
 use crate::invariants::Auditor;
 use crate::member::{self, Endpoints};
-use crate::node::{Cause, DeactivationCause, Event, RevocationCause, Supersession};
+use crate::node::{
+    Cause, DeactivationCause, Event, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+};
 use crate::operator;
 use crate::stream::{StreamName, StreamVersion};
 use crate::views::Views;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareIdentity, JoinTokenId, JournalId,
+    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareField, HardwareIdentity, JoinTokenId, JournalId,
     KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark, Role, SecretHash, Serial,
     Timestamp,
 };
@@ -149,6 +151,36 @@ pub(crate) fn revoked(serials: &[u8], macs: &[u8]) -> Event {
         macs: macs.iter().copied().map(mac).collect(),
         reason: Some(remark("stolen").hash()),
     }
+}
+
+/// The machine with the certificate of one number answers while another asks with the key of the other number.
+pub(crate) fn contested(standing: u8, rival: u8, macs: &[u8]) -> Event {
+    Event::Contested {
+        serial: serial(standing),
+        rival_spki_sha256: key(rival),
+        presented: hardware(macs),
+        boot_id: None,
+    }
+}
+
+pub(crate) fn replaced(macs: &[u8], released: &[u8], serials: &[u8]) -> Event {
+    Event::HardwareReplaced {
+        hardware: hardware(macs),
+        released: released.iter().copied().map(mac).collect(),
+        serials: serials.iter().copied().map(serial).collect(),
+    }
+}
+
+/// So many attempts within a minute from this second on.
+pub(crate) fn refused(reason: RefusalReason, secs: u64, count: u64) -> RefusedAttempts {
+    let differing = match reason {
+        RefusalReason::HardwareMismatch => vec![HardwareField::BmcSerial, HardwareField::ForeignMac],
+        RefusalReason::AlreadyActive
+        | RefusalReason::NodeRevoked
+        | RefusalReason::KeyReused
+        | RefusalReason::CsrInvalid => vec![],
+    };
+    RefusedAttempts { reason, first: at(secs), last: at(secs + 59), count, differing }
 }
 
 pub(crate) fn assigned(vcluster: &str) -> Event {
@@ -295,14 +327,18 @@ impl Log {
         let mut log = Self::enrolled();
         log.wait(DAY).of("n1", renewed(2, DAY, &[supersedes(1, 300)])).of("n1", confirmed(2));
         log.wait(60).of("n1", renewed(3, DAY + 60, &[supersedes(2, 300), supersedes(1, 0)]));
-        log.of("n1", goodbye()).of("n1", reactivated(3)).wait(4 * DAY);
+        log.of("n1", contested(3, 9, &[1, 2])).of("n1", Event::Resolved {});
+        let attempts = refused(RefusalReason::HardwareMismatch, DAY, 7);
+        log.of("n1", goodbye()).of("n1", Event::AttemptsRefused(attempts)).of("n1", reactivated(3));
+        log.of("n2", replaced(&[3, 7], &[], &[])).wait(4 * DAY);
         let now = 5 * DAY + 60;
         log.append(vec![
             Fact::Node(node("n1"), deactivated(DeactivationCause::Expiry)),
             Fact::Node(node("n1"), re_enrolled(4, now, &[supersedes(3, 0)], &[1])),
         ]);
         log.of("n1", put_away(4)).of("n1", re_enrolled(5, now, &[], &[2])).of("n1", revoked(&[5], &[1, 2]));
-        log.of("n1", registered(2, &[1])).of("n2", revoked(&[], &[3])).of("n3", registered(1, &[2, 3]));
+        log.of("n1", registered(2, &[1])).of("n2", revoked(&[], &[3, 7])).of("n3", registered(1, &[2, 3]));
+        log.of("n3", replaced(&[2, 8], &[3], &[]));
         log.append(vec![Fact::Authority(authority_id(2), announced(2, now))]);
         let next = Certificate { authority: authority_id(2), ..certificate(6, now) };
         log.of("n1", issued(Cause::Enrolled, 2, next, &[], Some(hardware(&[1]))));

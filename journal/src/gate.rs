@@ -4,16 +4,43 @@
 
 use events::node::Rejection;
 use events::views::{Identified, Registry};
-use events::vocabulary::{HardwareIdentity, NodeId};
+use events::vocabulary::{HardwareField, HardwareIdentity, NodeId};
 
-/// Finds the node that a machine says it is, or refuses (R13).
-pub fn pass(registry: &Registry, presented: &HardwareIdentity) -> Result<NodeId, Rejection> {
+/// Why a machine does not pass.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stranger {
+    /// Nobody registered any part of it.
+    Unknown,
+    /// It resembles a node and is not the node (R13). For the journal's own records: the caller hears neither.
+    Resembling {
+        /// Which.
+        node: NodeId,
+        /// By what it is not.
+        differing: Vec<HardwareField>,
+    },
+}
+
+impl Stranger {
+    /// What the caller is told.
+    pub fn rejection(&self) -> Rejection {
+        match self {
+            Self::Unknown => Rejection::NotEnrolled,
+            Self::Resembling { .. } => Rejection::HardwareMismatch,
+        }
+    }
+}
+
+/// Finds the node that a machine says it is (R13).
+///
+/// # Errors
+/// If it has no full match.
+pub fn pass(registry: &Registry, presented: &HardwareIdentity) -> Result<NodeId, Stranger> {
     match registry.identify(presented) {
         Identified::Node(id) => Ok(id),
-        Identified::Nobody => Err(Rejection::NotEnrolled),
+        Identified::Nobody => Err(Stranger::Unknown),
         Identified::Mismatch { candidate } => {
-            tracing::debug!(node = %candidate, "a machine resembles the node but does not match it");
-            Err(Rejection::HardwareMismatch)
+            let differing = registry.differing(&candidate, presented);
+            Err(Stranger::Resembling { node: candidate, differing })
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
 use crate::admission::Admission;
+use crate::attempts::Attempts;
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
@@ -26,7 +27,7 @@ use crate::http::{self, Condition, ProbeListener};
 use crate::log::{Log, OpenError};
 use crate::operators::Operators;
 use crate::overlays::Overlays;
-use crate::presence::{Streams, timers::Timers, updates::Updates};
+use crate::presence::{Streams, contests::Contests, timers::Timers, updates::Updates};
 use crate::server_credential::{self, ServerCredentialError};
 use crate::succession::{Succession, SuccessionError};
 
@@ -46,8 +47,9 @@ pub struct Journal {
     system: ActorSystem,
     listeners: Listeners,
     succession: JoinHandle<()>,
-    /// The timers of nodes, who tells them of changes, and who puts their actors to sleep.
-    presence: [JoinHandle<()>; 3],
+    /// The timers of nodes, who tells them of changes, who puts their actors to sleep, and who has strange machines
+    /// recorded.
+    presence: [JoinHandle<()>; 5],
     endpoints: Endpoints,
     probes: ProbeListener,
 }
@@ -187,6 +189,7 @@ impl Journal {
         let updates = Updates::new(log.clone(), streams.clone());
         tell_changes(log, &connections, &streams, &updates);
         let nodes = Nodes::new(executor, system.arbiters());
+        let (attempts, contests) = (Attempts::default(), Contests::new(log.clone(), streams.clone()));
         let sleeper = nodes.clone();
         let timers = Timers {
             log: log.clone(),
@@ -210,6 +213,8 @@ impl Journal {
             updates: updates.clone(),
             overlays: Overlays::new(log.clone(), identity.journal_id.clone()),
             admission: Admission::new(config.unknown_per_minute),
+            attempts: attempts.clone(),
+            contests: contests.clone(),
             operators: Operators {
                 log: log.clone(),
                 pool: system.pool().clone(),
@@ -226,8 +231,13 @@ impl Journal {
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
-        let presence =
-            [tokio::spawn(timers.run()), tokio::spawn(updates.run()), tokio::spawn(sleeper.sweep())];
+        let presence = [
+            tokio::spawn(timers.run()),
+            tokio::spawn(updates.run()),
+            tokio::spawn(sleeper.clone().sweep()),
+            tokio::spawn(attempts.run(sleeper.clone(), identity.journal_id.clone())),
+            tokio::spawn(contests.run(sleeper, system.pool().clone(), identity.journal_id.clone())),
+        ];
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
         Ok(Self { data_dir, log: log.clone(), system, listeners, succession, presence, endpoints, probes })

@@ -11,7 +11,8 @@
 //! log/         one Raft entry and one fsync for all that waits; applies; folds the views
 //! ```
 //!
-//! Beside them: [`presence`] knows which nodes are here, gives up the absent and tells the others of changes; [`overlays`]
+//! Beside them: [`presence`] knows which nodes are here, gives up the absent, tells the others of changes and finds nodes that
+//! two machines claim to be; [`attempts`] has refusals recorded; [`overlays`]
 //! sets and shows what they are configured by; [`operators`] gives and takes the certificates of those who command;
 //! [`membership`] shows and changes the quorum; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
 //! replaces authorities, [`http`] answers probes and [`metrics`] counts.
@@ -22,6 +23,7 @@
 pub mod actors;
 pub mod admission;
 pub mod args;
+mod attempts;
 pub mod authority;
 mod clock;
 pub mod commands;
@@ -44,5 +46,6 @@ mod own_append;
 mod presence;
 mod random;
 mod server_credential;
+mod source_remark;
 mod succession;
 mod supervisor;

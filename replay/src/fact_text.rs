@@ -75,6 +75,14 @@ fn of_node(event: &node::Event, said: &str) -> String {
             with_remark(cause, said)
         }
         node::Event::Assigned { vcluster } => vcluster.to_string(),
+        node::Event::Contested { serial, presented, .. } => {
+            format!("serial {serial} by {}", joined(&presented.macs))
+        }
+        node::Event::Resolved {} => String::new(),
+        node::Event::HardwareReplaced { hardware, .. } => joined(&hardware.macs),
+        node::Event::AttemptsRefused(attempts) => {
+            format!("{} {} since {}", attempts.count, attempts.reason.as_str(), attempts.first)
+        }
     }
 }
 

@@ -104,14 +104,18 @@ pub fn serials(fact: &Fact) -> Vec<Serial> {
 fn touched(fact: &Fact) -> Vec<Serial> {
     match fact {
         Fact::Node(_, event) => match event {
-            node::Event::EnrollmentConfirmed { serial } | node::Event::Reactivated { serial } => {
-                vec![*serial]
-            }
+            node::Event::EnrollmentConfirmed { serial }
+            | node::Event::Reactivated { serial }
+            | node::Event::Contested { serial, .. } => vec![*serial],
             node::Event::Deactivated { supersedes, .. } => supersedes.iter().copied().collect(),
-            node::Event::Revoked { serials, .. } => serials.clone(),
+            node::Event::Revoked { serials, .. } | node::Event::HardwareReplaced { serials, .. } => {
+                serials.clone()
+            }
             node::Event::Registered { .. }
             | node::Event::CertificateIssued { .. }
-            | node::Event::Assigned { .. } => vec![],
+            | node::Event::Assigned { .. }
+            | node::Event::Resolved {}
+            | node::Event::AttemptsRefused(_) => vec![],
         },
         Fact::Operator(_, operator::Event::Revoked { serial, .. }) => vec![*serial],
         Fact::Operator(_, operator::Event::Created { .. } | operator::Event::Renewed { .. })

@@ -4,7 +4,7 @@
 
 use events::certificate::Certificate;
 use events::fact::{Fact, Record};
-use events::vocabulary::{Assurance, JournalId, Overlay, Principal, Remark};
+use events::vocabulary::{Assurance, JournalId, Overlay, Principal, Remark, Serial};
 use events::{authority, domain, member, node, operator, vcluster};
 
 use crate::mentions;
@@ -124,16 +124,45 @@ fn of_node(node: &str, event: &node::Event) -> String {
                 node::RevocationCause::Decommissioned => "was decommissioned",
                 node::RevocationCause::Revoked => "was revoked",
             };
-            let ended = match serials.as_slice() {
-                [] => "it had no certificate".to_owned(),
-                serials => format!("certificate {} opens nothing from here on", listed(serials)),
-            };
-            format!(
-                "The enrollment ended for good, {node} {why}: {ended}; addresses {} are free",
-                listed(macs)
-            )
+            let (ended, macs) = (ended(serials), listed(macs));
+            format!("The enrollment ended for good, {node} {why}: {ended}; addresses {macs} are free")
         }
         node::Event::Assigned { vcluster } => format!("From here on {node} is in vCluster {vcluster}"),
+        node::Event::Contested { serial, rival_spki_sha256, presented, .. } => format!(
+            "Two machines claim to be {node}: one with certificate {serial} was there and answered, and another with the \
+             addresses {} had asked with the key {rival_spki_sha256}",
+            listed(&presented.macs)
+        ),
+        node::Event::Resolved {} => format!("An operator has settled which machine is {node}"),
+        node::Event::HardwareReplaced { hardware, released, serials } => {
+            let (macs, ended) = (listed(&hardware.macs), ended(serials));
+            let free = match released.as_slice() {
+                [] => String::new(),
+                released => format!("; addresses {} are free", listed(released)),
+            };
+            format!("A machine with one of the addresses {macs} is {node} from here on: {ended}{free}")
+        }
+        node::Event::AttemptsRefused(attempts) => of_refused(node, attempts),
+    }
+}
+
+fn of_refused(node: &str, attempts: &node::RefusedAttempts) -> String {
+    let node::RefusedAttempts { reason, first, last, count, differing } = attempts;
+    let differing = match differing.as_slice() {
+        [] => String::new(),
+        fields => format!("; what was presented had {}", listed(fields)),
+    };
+    let reason = reason.as_str();
+    format!(
+        "Machines that asked to be {node} were refused {count} times from {first} to {last}, {reason}{differing}"
+    )
+}
+
+/// What became of the certificates that end with the fact.
+fn ended(serials: &[Serial]) -> String {
+    match serials {
+        [] => "it had no certificate".to_owned(),
+        serials => format!("certificate {} opens nothing from here on", listed(serials)),
     }
 }
 

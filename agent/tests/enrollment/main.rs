@@ -4,6 +4,7 @@ mod agent_process;
 mod boot_config;
 mod journal_under_test;
 mod probed;
+mod two_machines;
 
 use std::{fs, process::Command};
 

@@ -17,6 +17,7 @@ Examples:
   pact node list --state registered
   pact node list --vcluster prod
   pact node list --stuck
+  pact node list --contested
   pact node list -o json | jq -r '.nodes[] | select(.confirmed | not) | .node_id'";
 
 /// Shows the nodes.
@@ -38,6 +39,10 @@ pub struct List {
     /// Only nodes that have not used their certificate for more than 10 minutes
     #[arg(long)]
     stuck: bool,
+
+    /// Only nodes that two machines claim to be
+    #[arg(long)]
+    contested: bool,
 }
 
 /// The states of a node (design §5).
@@ -72,6 +77,7 @@ impl List {
             vcluster_id: self.vcluster.unwrap_or_default(),
             unassigned: self.unassigned,
             stuck: self.stuck,
+            contested: self.contested,
         }
     }
 }
@@ -93,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_filter_names_the_state_and_without_it_all_are_asked_for() {
-        let list = |state| List { state, vcluster: None, unassigned: false, stuck: false };
+        let list = |state| List { state, vcluster: None, unassigned: false, stuck: false, contested: false };
         assert_eq!(list(None).request().state(), NodeState::Unspecified);
         for (name, asked) in [
             ("registered", NodeState::Registered),

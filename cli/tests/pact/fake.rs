@@ -192,6 +192,17 @@ impl NodeService for Service {
     ) -> Answered<pb::DecommissionNodeResponse> {
         absent()
     }
+
+    async fn replace_hardware(
+        &self,
+        _: Request<pb::ReplaceHardwareRequest>,
+    ) -> Answered<pb::ReplaceHardwareResponse> {
+        absent()
+    }
+
+    async fn resolve_node(&self, _: Request<pb::ResolveNodeRequest>) -> Answered<pb::ResolveNodeResponse> {
+        absent()
+    }
 }
 
 #[tonic::async_trait]

@@ -152,6 +152,46 @@ fn rule_16_an_enrollment_after_a_revocation_begins_a_new_epoch() {
 }
 
 #[test]
+fn hardware_is_replaced_and_its_former_address_is_free() {
+    let journal = Journal::start("alps");
+    done(&enroll(&journal, "n1", "aa:bb:cc:dd:ee:01"));
+    let replace = [
+        "node",
+        "replace-hardware",
+        "n1",
+        "--mac",
+        "aa:bb:cc:dd:ee:02",
+        "aa:bb:cc:dd:ee:03",
+        "--bmc-serial",
+        "SN2",
+    ];
+    let replaced = done(&pact(&journal, &replace));
+    assert_eq!(keys(&replaced), NODE_KEYS.split_whitespace().collect());
+    let hardware =
+        json!({"macs": ["aa:bb:cc:dd:ee:02", "aa:bb:cc:dd:ee:03"], "bmc_serial": "SN2", "uuid": null});
+    assert_eq!((&replaced["hardware"], &replaced["epoch"]), (&hardware, &json!(1)));
+    assert_eq!(done(&pact(&journal, &replace)), replaced, "the same again changes nothing");
+    assert_eq!(done(&enroll(&journal, "n2", "aa:bb:cc:dd:ee:01"))["state"], "registered");
+
+    let to = |node: &'static str, mac: &'static str| ["node", "replace-hardware", node, "--mac", mac];
+    fails(&pact(&journal, &to("n2", "aa:bb:cc:dd:ee:02")), 1, "HARDWARE_IDENTITY_CONFLICT");
+    fails(&pact(&journal, &to("n2", "00:00:00:00:00:00")), 1, "HARDWARE_INVALID");
+    fails(&pact(&journal, &to("n9", "aa:bb:cc:dd:ee:09")), 1, "NODE_NOT_FOUND");
+    done(&pact(&journal, &["node", "revoke", "n2", "--reason", "gone"]));
+    fails(&pact(&journal, &to("n2", "aa:bb:cc:dd:ee:09")), 1, "NODE_REVOKED");
+}
+
+#[test]
+fn a_node_that_nobody_contests_is_settled_already() {
+    let journal = Journal::start("alps");
+    let node = done(&enroll(&journal, "n1", "aa:bb:cc:dd:ee:01"));
+    assert_eq!(node["contested"], false);
+    assert_eq!(done(&pact(&journal, &["node", "resolve", "n1"])), node);
+    assert_eq!(done(&pact(&journal, &["node", "list", "--contested"]))["nodes"], json!([]));
+    fails(&pact(&journal, &["node", "resolve", "n9"]), 1, "NODE_NOT_FOUND");
+}
+
+#[test]
 fn a_journal_of_another_domain_is_not_trusted() {
     let (journal, other) = (Journal::start("alps"), Domain::init("pyrenees"));
     let mut pact = journal.pact();

@@ -119,6 +119,9 @@ fn roles_are_kept_to() {
     fails(&pact_as(&journal, &carol, &line), 4, "ROLE_NOT_ALLOWED");
     fails(&pact_as(&journal, &carol, &["operator", "list"]), 4, "ROLE_NOT_ALLOWED");
     fails(&pact_as(&journal, &carol, &["node", "deactivate", "n1"]), 4, "ROLE_NOT_ALLOWED");
+    fails(&pact_as(&journal, &carol, &["node", "resolve", "n1"]), 4, "ROLE_NOT_ALLOWED");
+    let replace = ["node", "replace-hardware", "n1", "--mac", MAC];
+    fails(&pact_as(&journal, &carol, &replace), 4, "ROLE_NOT_ALLOWED");
     let told = create(&journal, "x", "king", &other);
     assert_eq!(told.status.code(), Some(2), "{told:?}");
     fails(

@@ -3,11 +3,11 @@
 use crate::authority::{self, Announced};
 use crate::certificate::Certificate;
 use crate::domain::Created;
-use crate::node::{Cause, DeactivationCause, RevocationCause, Supersession};
+use crate::node::{Cause, DeactivationCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession};
 use crate::stream::StreamVersion;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareIdentity, JoinTokenId, KeyHash, Labels,
-    LogId, Principal, Role, SecretHash, Serial, Timestamp,
+    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareField, HardwareIdentity, JoinTokenId,
+    KeyHash, Labels, LogId, Principal, Role, SecretHash, Serial, Timestamp,
 };
 
 use super::*;
@@ -152,6 +152,34 @@ fn facts_about_a_node_keep_all_their_fields() {
         reason: None,
     };
     check(node(revoked), "NodeRevoked", &["node_id", "cause", "serials", "macs", "reason", "reason_sha256"]);
+}
+
+#[test]
+fn facts_about_strange_machines_keep_all_their_fields() {
+    let hardware = HardwareIdentity::registered(&["aa:bb:cc:dd:ee:01".to_owned()], "SN1", "").unwrap();
+    let contested = node::Event::Contested {
+        serial: serial(7),
+        rival_spki_sha256: KeyHash::of(b"rival"),
+        presented: hardware.clone(),
+        boot_id: None,
+    };
+    let fields = ["node_id", "serial", "rival_spki_sha256", "presented", "boot_id"];
+    check(node(contested), "EnrollmentContested", &fields);
+    check(node(node::Event::Resolved {}), "EnrollmentResolved", &["node_id"]);
+    let replaced = node::Event::HardwareReplaced { hardware, released: vec![], serials: vec![serial(7)] };
+    check(node(replaced), "HardwareReplaced", &["node_id", "hardware", "released", "serials"]);
+    let refused = node::Event::AttemptsRefused(RefusedAttempts {
+        reason: RefusalReason::HardwareMismatch,
+        first: at(0),
+        last: at(5),
+        count: 3,
+        differing: vec![HardwareField::BmcSerial, HardwareField::ForeignMac],
+    });
+    let fields = ["node_id", "reason", "first", "last", "count", "differing"];
+    check(node(refused.clone()), "AttemptsRefused", &fields);
+    let told = to_json(&record(node(refused)), &[], &Chain::from_bytes([0; 32]));
+    assert_eq!(told["reason"], "HARDWARE_MISMATCH");
+    assert_eq!(told["differing"], json!(["bmc_serial", "foreign_mac"]));
 }
 
 #[test]

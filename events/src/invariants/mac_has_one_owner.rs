@@ -1,5 +1,6 @@
-//! An address belongs to one node at a time; a revocation, and nothing else, releases all of its node's; and no
-//! certificate goes to a machine that presents an address of another node (R2, R13).
+//! An address belongs to one node at a time; a revocation releases all of its node's, replaced hardware those that it
+//! does not have, and nothing else any; and no certificate goes to a machine that presents an address of another node
+//! (R2, R13).
 
 use crate::fact::{Fact, Record};
 use crate::node::Event;
@@ -23,10 +24,20 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
                 "it does not release exactly the node's addresses".to_owned()
             })
         }
+        Event::HardwareReplaced { hardware, released, .. } => {
+            hardware.macs.iter().try_for_each(|mac| free(past, id, mac))?;
+            let held = past.node().enrollment().map(|enrollment| &enrollment.hardware.macs);
+            ensure(held.is_none_or(|held| released.iter().eq(held.difference(&hardware.macs))), || {
+                "it does not release exactly the former addresses that the new hardware lacks".to_owned()
+            })
+        }
         Event::EnrollmentConfirmed { .. }
         | Event::Deactivated { .. }
         | Event::Reactivated { .. }
-        | Event::Assigned { .. } => Ok(()),
+        | Event::Assigned { .. }
+        | Event::Contested { .. }
+        | Event::Resolved {}
+        | Event::AttemptsRefused(_) => Ok(()),
     }
 }
 
@@ -37,7 +48,7 @@ fn free(past: &Before<'_>, id: &NodeId, mac: &Mac) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::samples::{Log, enrolled, registered, revoked};
+    use crate::samples::{Log, enrolled, registered, replaced, revoked};
 
     #[test]
     fn rule_02_an_address_registered_twice_is_found() {
@@ -61,5 +72,19 @@ mod tests {
         let log = Log::enrolled();
         assert_eq!(log.broken_by_node("n2", enrolled(7, 0, &[3, 1])), [super::NAME]);
         assert_eq!(log.broken_by_node("n2", enrolled(7, 0, &[3, 9])), [""; 0]);
+    }
+
+    #[test]
+    fn rule_02_replaced_hardware_that_takes_keeps_or_gives_away_an_address_is_found() {
+        let log = Log::enrolled();
+        assert_eq!(log.broken_by_node("n1", replaced(&[2, 9], &[1], &[1])), [""; 0]);
+        for planted in [
+            replaced(&[2, 9], &[], &[1]),
+            replaced(&[2, 9], &[3], &[1]),
+            replaced(&[9], &[2, 1], &[1]),
+            replaced(&[3], &[1, 2], &[1]),
+        ] {
+            assert_eq!(log.broken_by_node("n1", planted.clone()), [super::NAME], "{planted:?}");
+        }
     }
 }

@@ -115,7 +115,11 @@ fn issued(fact: &Fact) -> Option<(&Certificate, &Der)> {
             | node::Event::Deactivated { .. }
             | node::Event::Reactivated { .. }
             | node::Event::Revoked { .. }
-            | node::Event::Assigned { .. },
+            | node::Event::Assigned { .. }
+            | node::Event::Contested { .. }
+            | node::Event::Resolved {}
+            | node::Event::HardwareReplaced { .. }
+            | node::Event::AttemptsRefused(_),
         )
         | Fact::Operator(_, operator::Event::Revoked { .. })
         | Fact::Domain(_)

@@ -3,8 +3,8 @@
 //! Not here: what a revoked node may not have ([`super::revoked_is_final`]).
 
 use crate::fact::{Fact, Record};
-use crate::node::{Cause, DeactivationCause, Event, Held, State};
-use crate::vocabulary::{HardwareIdentity, MAX_MACS, Serial, Timestamp};
+use crate::node::{Cause, DeactivationCause, Event, Held, RefusalReason, RefusedAttempts, State};
+use crate::vocabulary::{HardwareIdentity, KeyHash, MAX_MACS, Serial, Timestamp};
 
 use super::{Before, ensure};
 
@@ -34,7 +34,56 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
             let exists = past.views.vclusters.get(vcluster).is_some();
             ensure(exists, || format!("there is no vCluster {vcluster}"))
         }
+        Event::Contested { serial, rival_spki_sha256, presented, .. } => {
+            contested(state, *serial, *rival_spki_sha256, presented)
+        }
+        Event::Resolved {} => {
+            let revoked = matches!(state, State::Revoked { .. });
+            ensure(revoked || state.is_contested(), || "it is not contested".to_owned())
+        }
+        Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
+        Event::AttemptsRefused(attempts) => refused(state, attempts),
     }
+}
+
+fn contested(
+    state: &State,
+    serial: Serial,
+    rival: KeyHash,
+    presented: &HardwareIdentity,
+) -> Result<(), String> {
+    let enrollment = match state {
+        State::Active { enrollment, .. } => enrollment,
+        State::Revoked { .. } => return Ok(()),
+        State::Unknown | State::Registered { .. } | State::Inactive { .. } => {
+            return Err("it is not active".to_owned());
+        }
+    };
+    ensure(!enrollment.contested, || "it is contested already".to_owned())?;
+    let held = || state.current().into_iter().chain(state.overlap()).map(|held| &held.certificate);
+    ensure(held().any(|own| own.serial == serial), || format!("{serial} is none of its certificates"))?;
+    ensure(held().all(|own| own.spki_sha256 != rival), || "nobody contests it with its own key".to_owned())?;
+    ensure(enrollment.hardware.is_matched_by(presented), || {
+        "what was presented does not match what is registered".to_owned()
+    })
+}
+
+fn replaced(state: &State, hardware: &HardwareIdentity) -> Result<(), String> {
+    let enrollment = state.enrollment();
+    ensure(enrollment.is_some(), || "it was never registered".to_owned())?;
+    let macs = hardware.macs.len();
+    ensure((1..=MAX_MACS).contains(&macs), || format!("it has {macs} MAC addresses"))?;
+    let same = enrollment.is_some_and(|enrollment| enrollment.hardware == *hardware);
+    ensure(!same, || "it has this hardware already".to_owned())
+}
+
+/// It may come late, when the state that refused is over: what it says of itself must hold.
+fn refused(state: &State, attempts: &RefusedAttempts) -> Result<(), String> {
+    ensure(!matches!(state, State::Unknown), || "it was never registered".to_owned())?;
+    let RefusedAttempts { reason, first, last, count, differing } = attempts;
+    ensure(*count > 0 && first <= last, || format!("{count} attempts from {first} to {last}"))?;
+    let mismatch = matches!(reason, RefusalReason::HardwareMismatch);
+    ensure(mismatch || differing.is_empty(), || "only a mismatch names fields".to_owned())
 }
 
 fn registered(state: &State, epoch: u32, hardware: &HardwareIdentity) -> Result<(), String> {
@@ -125,8 +174,9 @@ fn reactivated(state: &State, serial: Serial, now: Timestamp) -> Result<(), Stri
 mod tests {
     use super::*;
     use crate::samples::{
-        DAY, Log, certificate, confirmed, deactivated, enrolled, goodbye, hardware, issued, put_away,
-        re_enrolled, reactivated, registered, renewed, revoked, serial, supersedes, with_serial,
+        DAY, Log, certificate, confirmed, contested, deactivated, enrolled, goodbye, hardware, issued,
+        put_away, re_enrolled, reactivated, refused, registered, renewed, replaced, revoked, serial,
+        supersedes, with_serial,
     };
 
     const UNKNOWN: &str = "n9";
@@ -263,5 +313,47 @@ mod tests {
         found(UNKNOWN, &revoked(&[], &[]));
         fits(REGISTERED, &revoked(&[], &[3]));
         fits(PUT_AWAY, &revoked(&[], &[6]));
+    }
+
+    #[test]
+    fn rule_14_a_contest_that_cannot_be_is_found() {
+        for name in [UNKNOWN, REGISTERED, INACTIVE, PUT_AWAY] {
+            found(name, &contested(1, 9, &[1]));
+        }
+        fits(ACTIVE, &contested(1, 9, &[1]));
+        found(ACTIVE, &contested(2, 9, &[1]));
+        found(ACTIVE, &contested(1, 1, &[1]));
+        found(ACTIVE, &contested(1, 9, &[3]));
+        found(ACTIVE, &Event::Resolved {});
+        found(UNKNOWN, &Event::Resolved {});
+        let mut log = log();
+        log.of("n1", contested(1, 9, &[1]));
+        assert_eq!(log.broken_by_node("n1", contested(1, 8, &[1])), [NAME]);
+        assert_eq!(log.broken_by_node("n1", Event::Resolved {}), [""; 0]);
+    }
+
+    #[test]
+    fn replaced_hardware_without_an_address_or_a_change_is_found() {
+        found(UNKNOWN, &replaced(&[9], &[], &[]));
+        fits(REGISTERED, &replaced(&[9], &[3], &[]));
+        fits(ACTIVE, &replaced(&[2, 9], &[1], &[1]));
+        fits(INACTIVE, &replaced(&[9], &[5], &[3]));
+        fits(PUT_AWAY, &replaced(&[9], &[6], &[]));
+        found(REGISTERED, &replaced(&[3], &[], &[]));
+        found(REGISTERED, &replaced(&[], &[3], &[]));
+        found(REGISTERED, &replaced(&(10..27).collect::<Vec<u8>>(), &[3], &[]));
+    }
+
+    #[test]
+    fn rule_05_attempts_that_contradict_themselves_are_found() {
+        let good = refused(RefusalReason::HardwareMismatch, 0, 3);
+        let note = |attempts: &RefusedAttempts| Event::AttemptsRefused(attempts.clone());
+        found(UNKNOWN, &note(&good));
+        for name in [REGISTERED, ACTIVE, INACTIVE, PUT_AWAY] {
+            fits(name, &note(&good));
+        }
+        found(ACTIVE, &note(&RefusedAttempts { count: 0, ..good.clone() }));
+        found(ACTIVE, &note(&RefusedAttempts { first: good.last, last: good.first, ..good.clone() }));
+        found(ACTIVE, &note(&RefusedAttempts { reason: RefusalReason::KeyReused, ..good }));
     }
 }

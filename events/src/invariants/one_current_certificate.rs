@@ -3,7 +3,7 @@
 //! certificate lives on for 5 minutes ([`crate::operator`]).
 
 use crate::fact::{Fact, Record};
-use crate::node::{Cause, Event, Held, OVERLAP, State, Supersession};
+use crate::node::{Cause, Event, Held, OVERLAP, Supersession};
 
 use super::{Before, ensure};
 
@@ -15,15 +15,7 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         return Ok(());
     };
     let state = past.node();
-    let held = || {
-        let overlap = match state {
-            State::Active { overlap, .. } => overlap.as_ref(),
-            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {
-                None
-            }
-        };
-        state.current().into_iter().chain(overlap)
-    };
+    let held = || state.current().into_iter().chain(state.overlap());
     let now = record.decided_at.max(record.recorded_at);
     for Held { certificate, .. } in held() {
         let serial = certificate.serial;

@@ -1,5 +1,5 @@
 //! A revoked node gets nothing before an operator begins a new epoch, a revoked operator gets nothing at all, and a
-//! revocation names every certificate of its node that lives (R16).
+//! revocation names every certificate of its node that lives (R16); so do the facts that replace its machine.
 
 use crate::fact::{Fact, Record};
 use crate::node::{Event, State};
@@ -25,13 +25,16 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
 fn node(past: &Before<'_>, record: &Record, id: &NodeId, event: &Event) -> Result<(), String> {
     let state = past.node();
     match event {
-        Event::Registered { .. } => Ok(()),
+        // What was refused to it is no more than that.
+        Event::Registered { .. } | Event::AttemptsRefused(_) => Ok(()),
         Event::CertificateIssued { .. }
         | Event::EnrollmentConfirmed { .. }
         | Event::Deactivated { .. }
         | Event::Reactivated { .. }
-        | Event::Assigned { .. } => alive(id, state),
-        Event::Revoked { serials, .. } => {
+        | Event::Assigned { .. }
+        | Event::Contested { .. }
+        | Event::Resolved {} => alive(id, state),
+        Event::Revoked { serials, .. } | Event::HardwareReplaced { serials, .. } => {
             alive(id, state)?;
             all_named(record, state, serials)
         }
@@ -43,15 +46,7 @@ fn alive(id: &NodeId, state: &State) -> Result<(), String> {
 }
 
 fn all_named(record: &Record, state: &State, named: &[Serial]) -> Result<(), String> {
-    let held = || {
-        let overlap = match state {
-            State::Active { overlap, .. } => overlap.as_ref(),
-            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {
-                None
-            }
-        };
-        state.current().into_iter().chain(overlap).map(|held| held.certificate.serial)
-    };
+    let held = || state.current().into_iter().chain(state.overlap()).map(|held| held.certificate.serial);
     let now = record.decided_at.max(record.recorded_at);
     for serial in held() {
         let lives = state.usable_until(serial).is_some_and(|until| until > now);
@@ -64,22 +59,44 @@ fn all_named(record: &Record, state: &State, named: &[Serial]) -> Result<(), Str
 #[cfg(test)]
 mod tests {
     use crate::fact::Fact;
-    use crate::node::Event;
+    use crate::node::{Event, RefusalReason};
     use crate::samples::{
-        DAY, Log, admin, confirmed, enrolled, goodbye, operator_created, operator_renewed, operator_revoked,
-        reactivated, registered, renewed, revoked, supersedes,
+        DAY, Log, admin, confirmed, contested, enrolled, goodbye, operator_created, operator_renewed,
+        operator_revoked, reactivated, refused, registered, renewed, replaced, revoked, supersedes,
     };
 
     #[test]
     fn rule_16_a_fact_about_a_revoked_node_is_found() {
         let mut log = Log::enrolled();
         log.of("n1", revoked(&[1], &[1, 2]));
-        let planted: [Event; 5] =
-            [enrolled(7, 0, &[1]), confirmed(1), goodbye(), reactivated(1), revoked(&[], &[1, 2])];
+        let planted: [Event; 8] = [
+            enrolled(7, 0, &[1]),
+            confirmed(1),
+            goodbye(),
+            reactivated(1),
+            revoked(&[], &[1, 2]),
+            contested(1, 9, &[1]),
+            Event::Resolved {},
+            replaced(&[9], &[1, 2], &[]),
+        ];
         for event in planted {
             assert_eq!(log.broken_by_node("n1", event.clone()), [super::NAME], "{event:?}");
         }
-        assert_eq!(log.broken_by_node("n1", registered(2, &[1])), [""; 0]);
+        let refused = Event::AttemptsRefused(refused(RefusalReason::NodeRevoked, 0, 1));
+        for event in [registered(2, &[1]), refused] {
+            assert_eq!(log.broken_by_node("n1", event), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn replaced_hardware_that_leaves_the_former_machine_a_certificate_is_found() {
+        let mut log = Log::enrolled();
+        log.of("n1", renewed(2, 0, &[supersedes(1, 300)]));
+        for serials in [&[][..], &[1], &[2], &[1, 2, 3]] {
+            let planted = replaced(&[9], &[1, 2], serials);
+            assert_eq!(log.broken_by_node("n1", planted), [super::NAME], "{serials:?}");
+        }
+        assert_eq!(log.broken_by_node("n1", replaced(&[9], &[1, 2], &[2, 1])), [""; 0]);
     }
 
     #[test]

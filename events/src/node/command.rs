@@ -8,7 +8,7 @@ use crate::vocabulary::{
     VClusterId,
 };
 
-use super::event::{DeactivationCause, RevocationCause};
+use super::event::{DeactivationCause, RefusedAttempts, RevocationCause};
 
 /// An order or a request about one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,34 @@ pub enum Command {
         /// At this time.
         now: Timestamp,
     },
+    /// The node's stream answered after a machine with the same hardware and another key had asked to be it.
+    Contest(Contest),
+    /// An operator knows which machine is the node.
+    Resolve,
+    /// An operator put another machine in the node's place.
+    ReplaceHardware {
+        /// What it must present.
+        hardware: HardwareIdentity,
+        /// Who has its addresses now.
+        macs: MacClaims,
+        /// At this time.
+        now: Timestamp,
+    },
+    /// Machines that asked to be the node were refused.
+    NoteRefused(RefusedAttempts),
+}
+
+/// See [`Command::Contest`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contest {
+    /// The certificate of the stream that answered.
+    pub serial: Serial,
+    /// The key of the machine that asked, which it has proved to hold.
+    pub key: KeyHash,
+    /// What that machine presented.
+    pub presented: HardwareIdentity,
+    /// Which boot of it asked.
+    pub boot_id: Option<BootId>,
 }
 
 /// See [`Command::Register`].

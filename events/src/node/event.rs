@@ -4,7 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::Certificate;
-use crate::vocabulary::{BootId, Der, HardwareIdentity, Labels, Mac, RemarkHash, Serial, VClusterId};
+use crate::vocabulary::{
+    BootId, Der, HardwareField, HardwareIdentity, KeyHash, Labels, Mac, RemarkHash, Serial, Timestamp,
+    VClusterId,
+};
 
 /// A fact about one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +76,77 @@ pub enum Event {
         /// Which.
         vcluster: VClusterId,
     },
+    /// A machine with the node's hardware and another key asked to be it, while the machine with this certificate was
+    /// there and answered (R14).
+    #[serde(rename = "EnrollmentContested")]
+    Contested {
+        /// The certificate of the one that was there. It stands.
+        serial: Serial,
+        /// The key of the other.
+        rival_spki_sha256: KeyHash,
+        /// What the other presented, also beyond what is registered.
+        presented: HardwareIdentity,
+        /// Which boot of the other asked.
+        boot_id: Option<BootId>,
+    },
+    /// An operator knows which machine is the node (R14).
+    #[serde(rename = "EnrollmentResolved")]
+    Resolved {},
+    /// Another machine is the node from here on, in the same epoch.
+    HardwareReplaced {
+        /// What it must present.
+        hardware: HardwareIdentity,
+        /// The former addresses that it does not have: they are free again (R2).
+        released: Vec<Mac>,
+        /// The certificates of the former machine, which ended with it.
+        serials: Vec<Serial>,
+    },
+    /// Machines that asked to be the node were refused, several at once (R5).
+    AttemptsRefused(RefusedAttempts),
+}
+
+/// Refused requests for one node with one reason, added up (R5). **Stored** (R6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedAttempts {
+    /// Why.
+    pub reason: RefusalReason,
+    /// When the first one asked.
+    pub first: Timestamp,
+    /// When the last one did.
+    pub last: Timestamp,
+    /// How many.
+    pub count: u64,
+    /// What did not match, of any of them; of a mismatch only (R13).
+    pub differing: Vec<HardwareField>,
+}
+
+/// Why a machine that asked to be a node was refused: a reason of the contract. **Stored** (R6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RefusalReason {
+    /// Its hardware resembles the node's and is not the node's.
+    HardwareMismatch,
+    /// The node is active with another key.
+    AlreadyActive,
+    /// The node's enrollment is over.
+    NodeRevoked,
+    /// Its key belongs to somebody else, or to an earlier epoch.
+    KeyReused,
+    /// Its certificate request is not acceptable.
+    CsrInvalid,
+}
+
+impl RefusalReason {
+    /// As the contract names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HardwareMismatch => "HARDWARE_MISMATCH",
+            Self::AlreadyActive => "ALREADY_ACTIVE",
+            Self::NodeRevoked => "NODE_REVOKED",
+            Self::KeyReused => "KEY_REUSED",
+            Self::CsrInvalid => "CSR_INVALID",
+        }
+    }
 }
 
 /// On what occasion a certificate was issued.

@@ -1,7 +1,7 @@
 //! Folds facts into a node's state. Total: what has happened is never refused; a fact that fits no state (which only a
 //! log that breaks an invariant holds) changes nothing.
 
-use crate::vocabulary::{Assurance, Timestamp};
+use crate::vocabulary::{Assurance, HardwareIdentity, Timestamp};
 
 use super::event::{DeactivationCause, Event, Supersession};
 use super::state::{Enrollment, Held, State};
@@ -15,6 +15,7 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp, assurance: Op
                 hardware: hardware.clone(),
                 labels: labels.clone(),
                 vcluster: None,
+                contested: false,
             },
         },
         Event::CertificateIssued { certificate, supersedes, .. } => {
@@ -59,7 +60,10 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp, assurance: Op
             State::Registered { enrollment }
             | State::Active { enrollment, .. }
             | State::Inactive { enrollment, .. }
-            | State::Revoked { enrollment } => State::Revoked { enrollment },
+            | State::Revoked { enrollment } => {
+                // Neither of the machines is the node any more.
+                State::Revoked { enrollment: Enrollment { contested: false, ..enrollment } }
+            }
             State::Unknown => State::Unknown,
         },
         Event::Assigned { vcluster } => {
@@ -68,6 +72,33 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp, assurance: Op
                 enrollment.vcluster = Some(vcluster.clone());
             }
             state
+        }
+        Event::Contested { .. } => contested(state, true),
+        Event::Resolved {} => contested(state, false),
+        Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
+        Event::AttemptsRefused(_) => state,
+    }
+}
+
+/// What was revoked is contested by nobody.
+fn contested(mut state: State, contested: bool) -> State {
+    match &mut state {
+        State::Unknown | State::Revoked { .. } => {}
+        State::Registered { enrollment }
+        | State::Active { enrollment, .. }
+        | State::Inactive { enrollment, .. } => enrollment.contested = contested,
+    }
+    state
+}
+
+/// The new machine has no certificate, and the former one none any more.
+fn replaced(state: State, hardware: &HardwareIdentity) -> State {
+    let with = |enrollment| Enrollment { hardware: hardware.clone(), ..enrollment };
+    match state {
+        State::Unknown | State::Revoked { .. } => state,
+        State::Registered { enrollment } => State::Registered { enrollment: with(enrollment) },
+        State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
+            State::Inactive { enrollment: with(enrollment), current: None }
         }
     }
 }

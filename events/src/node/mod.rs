@@ -18,10 +18,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, Enroll, Group, KeyClaim, KeyHolder, MacClaims, Register, Renew};
-pub use decide::{Decision, Issue, decide};
+pub use command::{Command, Contest, Enroll, Group, KeyClaim, KeyHolder, MacClaims, Register, Renew};
+pub use decide::{Decision, Issue, MAX_MACS_CHANGED, decide};
 pub use due::{Presence, due, next_due};
-pub use event::{Cause, DeactivationCause, Event, RevocationCause, Supersession};
+pub use event::{
+    Cause, DeactivationCause, Event, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+};
 pub use evolve::evolve;
 pub use rejection::Rejection;
 pub use state::{Enrollment, Held, OVERLAP, State};

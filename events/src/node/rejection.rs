@@ -29,6 +29,15 @@ pub enum Rejection {
         /// Who has it.
         owner: NodeId,
     },
+    /// `HARDWARE_INVALID`
+    #[error(
+        "the old and the new hardware have {addresses} MAC addresses together, and at most {} can change at once; replace the hardware in two steps",
+        crate::node::MAX_MACS_CHANGED
+    )]
+    TooManyMacs {
+        /// How many.
+        addresses: usize,
+    },
     /// `HARDWARE_MISMATCH`; names no field to the caller (R13).
     #[error("the hardware identity does not match what is registered")]
     HardwareMismatch,

@@ -56,6 +56,8 @@ pub struct Enrollment {
     pub labels: Labels,
     /// The logical group that it is in; none: maintenance mode.
     pub vcluster: Option<VClusterId>,
+    /// Two machines claim to be it, and no operator has said which one is (R14).
+    pub contested: bool,
 }
 
 /// A certificate in the hands of a node.
@@ -95,6 +97,19 @@ impl State {
     /// The logical group of the node; none: maintenance mode.
     pub fn vcluster(&self) -> Option<&VClusterId> {
         self.enrollment().and_then(|enrollment| enrollment.vcluster.as_ref())
+    }
+
+    /// Whether two machines claim to be it (R14). Independent of the state.
+    pub fn is_contested(&self) -> bool {
+        self.enrollment().is_some_and(|enrollment| enrollment.contested)
+    }
+
+    /// The former certificate that a renewal left, usable or not.
+    pub fn overlap(&self) -> Option<&Held> {
+        match self {
+            Self::Active { overlap, .. } => overlap.as_ref(),
+            Self::Unknown | Self::Registered { .. } | Self::Inactive { .. } | Self::Revoked { .. } => None,
+        }
     }
 
     /// The current certificate, expired or not.

@@ -5,15 +5,17 @@ use std::time::Duration;
 use super::*;
 use crate::certificate::{Certificate, Subject, Terms};
 use crate::samples::{
-    DAY, at, authority_id, certificate, confirmed, deactivated, der, enrolled, goodbye, hardware, issued,
-    key, mac, node, put_away, re_enrolled, reactivated, registered, remark, renewed, revoked, serial,
-    supersedes, with_serial,
+    DAY, at, authority_id, certificate, confirmed, contested, deactivated, der, enrolled, goodbye, hardware,
+    issued, key, mac, node, put_away, re_enrolled, reactivated, refused, registered, remark, renewed,
+    replaced, revoked, serial, supersedes, with_serial,
 };
 use crate::vocabulary::{Assurance, HardwareIdentity, KeyHash, Labels, Timestamp};
 
 mod cells;
+mod contest;
 mod enrollment;
 mod renewal;
+mod replacement;
 mod revocation;
 
 /// What `decide` answered, with the certificate signed where one shall be.

@@ -278,7 +278,11 @@ fn issued(record: &Record) -> Option<(&crate::certificate::Certificate, Holder, 
             | node::Event::Deactivated { .. }
             | node::Event::Reactivated { .. }
             | node::Event::Revoked { .. }
-            | node::Event::Assigned { .. },
+            | node::Event::Assigned { .. }
+            | node::Event::Contested { .. }
+            | node::Event::Resolved {}
+            | node::Event::HardwareReplaced { .. }
+            | node::Event::AttemptsRefused(_),
         )
         | Fact::Domain(_)
         | Fact::VCluster(..)

@@ -7,7 +7,8 @@ use crate::node::{Event, MacClaims, State, evolve};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::vocabulary::{
-    BmcSerial, CertificateHash, HardwareIdentity, Mac, NodeId, Principal, SystemUuid, Timestamp,
+    BmcSerial, CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, SystemUuid,
+    Timestamp,
 };
 
 use super::by_name::ByName;
@@ -20,6 +21,7 @@ pub struct Registry {
     serials: BTreeMap<BmcSerial, BTreeSet<NodeId>>,
     uuids: BTreeMap<SystemUuid, BTreeSet<NodeId>>,
     census: Census,
+    contests: u64,
 }
 
 /// One node as the registry knows it.
@@ -121,6 +123,11 @@ impl Registry {
         self.census
     }
 
+    /// How many contests have begun, settled or not: `pact_contested_total`.
+    pub fn contests(&self) -> u64 {
+        self.contests
+    }
+
     /// How many nodes there are.
     pub fn len(&self) -> usize {
         self.nodes.len()
@@ -147,6 +154,14 @@ impl Registry {
             first = first.or(Some(id));
         }
         first.map_or(Identified::Nobody, |candidate| Identified::Mismatch { candidate: candidate.clone() })
+    }
+
+    /// Why a machine is not the node that it resembles (R13). Nothing, if it is.
+    pub fn differing(&self, id: &NodeId, presented: &HardwareIdentity) -> Vec<HardwareField> {
+        let node = self.nodes.get(id).and_then(|node| node.state.enrollment());
+        let own = node.into_iter().flat_map(|enrollment| enrollment.hardware.differing(presented));
+        let foreign = presented.macs.iter().filter_map(|mac| self.mac_owner(mac)).any(|owner| owner != id);
+        own.chain(foreign.then_some(HardwareField::ForeignMac)).collect()
     }
 
     /// Who has each of the addresses now.
@@ -176,7 +191,7 @@ impl Registry {
             grouped_seq: record.seq,
         });
         let before = usable(&node.state);
-        if matches!(event, Event::Registered { .. }) {
+        if matches!(event, Event::Registered { .. } | Event::HardwareReplaced { .. }) {
             unindex(&mut self.serials, &mut self.uuids, id, &node.state);
         }
         let old = std::mem::take(&mut node.state);
@@ -199,7 +214,15 @@ impl Registry {
             }
             Event::Assigned { .. } => node.grouped_seq = record.seq,
             Event::Reactivated { .. } => node.active_since = record.recorded_at,
-            Event::EnrollmentConfirmed { .. } | Event::Deactivated { .. } => {}
+            Event::HardwareReplaced { hardware, released, .. } => {
+                self.release(id, released, record);
+                self.claim(id, hardware, record);
+            }
+            Event::Contested { .. } => self.contests += 1,
+            Event::EnrollmentConfirmed { .. }
+            | Event::Deactivated { .. }
+            | Event::Resolved {}
+            | Event::AttemptsRefused(_) => {}
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
         ended.map(|(hash, _)| hash).collect()
@@ -228,7 +251,7 @@ impl Registry {
     }
 }
 
-/// A new epoch forgets the former hardware.
+/// A new epoch forgets the former hardware, and so does a new machine.
 fn unindex(
     serials: &mut BTreeMap<BmcSerial, BTreeSet<NodeId>>,
     uuids: &mut BTreeMap<SystemUuid, BTreeSet<NodeId>>,
@@ -250,11 +273,7 @@ fn unindex(
 
 /// The node's certificates that open something, and until when: the current one and the one in overlap.
 fn usable(state: &State) -> [Option<(CertificateHash, Option<Timestamp>)>; 2] {
-    let overlap = match state {
-        State::Active { overlap, .. } => overlap.as_ref(),
-        State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => None,
-    };
-    [state.current(), overlap].map(|held| {
+    [state.current(), state.overlap()].map(|held| {
         let certificate = &held?.certificate;
         Some((certificate.sha256, state.usable_until(certificate.serial)))
     })

@@ -5,9 +5,9 @@ use crate::authority;
 use crate::certificate::Certificate;
 use crate::node::{Cause, Event};
 use crate::samples::{
-    DAY, Log, admin, announced, at, authority_id, certificate, confirmed, der, enrolled, goodbye, hardware,
-    issued, key, mac, node, operator_renewed, operator_revoked, put_away, reactivated, registered, renewed,
-    revoked, serial, supersedes, with_serial,
+    DAY, Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, enrolled, goodbye,
+    hardware, issued, key, mac, node, operator_renewed, operator_revoked, put_away, reactivated, registered,
+    renewed, replaced, revoked, serial, supersedes, with_serial,
 };
 use crate::vocabulary::{HardwareIdentity, Labels};
 
@@ -359,4 +359,73 @@ fn folding_twice_gives_equal_views() {
     }
     assert_eq!(views, log.views());
     assert_ne!(copy, views);
+}
+
+#[test]
+fn replaced_hardware_moves_the_claims_and_ends_what_the_former_machine_held() {
+    let mut log = Log::enrolled();
+    log.of("n1", replaced(&[2, 9], &[1], &[1]));
+    let views = log.views();
+    let registry = &views.registry;
+    let owner = |number| registry.mac_owner(&mac(number)).map(NodeId::as_str);
+    assert_eq!([1, 2, 9].map(owner), [None, Some("n1"), Some("n1")]);
+    assert_eq!([1, 2, 9].map(|number| registry.mac_version(&mac(number))), [2, 2, 1]);
+    assert_eq!(registry.identify(&hardware(&[9])), Identified::Node(node("n1")));
+    assert_eq!(registry.identify(&hardware(&[1])), mismatch("n1"), "the former machine");
+    assert_eq!(views.standing(&hash(1), at(1)), Standing::Revoked);
+    let record = log.records.last().unwrap();
+    let mut before = Log::enrolled().views();
+    assert_eq!(before.fold(record).certificates, [hash(1)], "its connections are cut");
+    log.of("n4", registered(1, &[1]));
+    assert_eq!(log.views().registry.identify(&hardware(&[1])), Identified::Node(node("n4")));
+}
+
+#[test]
+fn replaced_hardware_is_found_by_its_own_serial_and_no_more_by_the_former_one() {
+    let mut log = Log::new();
+    log.of("n1", with_hardware(1, with_serial(&[1], "OLD")));
+    let hardware = with_serial(&[1], "NEW");
+    log.of("n1", Event::HardwareReplaced { hardware: hardware.clone(), released: vec![], serials: vec![] });
+    assert_eq!(identified(&log, &hardware), Identified::Node(node("n1")));
+    assert_eq!(identified(&log, &with_serial(&[], "OLD")), Identified::Nobody);
+    assert_eq!(identified(&log, &with_serial(&[], "NEW")), mismatch("n1"));
+}
+
+#[test]
+fn rule_13_what_hinders_a_match_is_known_to_the_journal() {
+    use crate::vocabulary::HardwareField::{BmcSerial, ForeignMac, Macs};
+    let log = blades();
+    let views = log.views();
+    let differing = |presented: &HardwareIdentity| views.registry.differing(&node("n1"), presented);
+    assert_eq!(differing(&with_serial(&[1], "CHASSIS")), []);
+    assert_eq!(differing(&with_serial(&[1], "OTHER")), [BmcSerial]);
+    assert_eq!(differing(&with_serial(&[1, 2], "CHASSIS")), [ForeignMac]);
+    assert_eq!(differing(&hardware(&[2])), [Macs, BmcSerial, ForeignMac]);
+}
+
+#[test]
+fn rule_14_contests_are_counted_when_they_begin() {
+    let mut log = Log::enrolled();
+    assert_eq!(log.views().registry.contests(), 0);
+    log.of("n1", contested(1, 9, &[1]));
+    assert!(log.views().registry.node(&node("n1")).unwrap().state.is_contested());
+    log.of("n1", Event::Resolved {}).of("n1", contested(1, 8, &[1]));
+    assert_eq!(log.views().registry.contests(), 2);
+}
+
+#[test]
+fn rule_16_a_new_epoch_has_nothing_of_the_former_one() {
+    let mut log = Log::enrolled();
+    log.append(vec![crate::samples::overlay_set("prod", b"x")]).of("n1", crate::samples::assigned("prod"));
+    log.of("n1", contested(1, 9, &[1])).of("n1", revoked(&[1], &[1, 2])).of("n1", registered(2, &[9]));
+    let views = log.views();
+    let known = views.registry.node(&node("n1")).unwrap();
+    assert_eq!(
+        (known.state.vcluster(), known.state.current(), known.state.is_contested()),
+        (None, None, false)
+    );
+    assert_eq!(known.state.enrollment().map(|enrollment| enrollment.epoch), Some(2));
+    assert_eq!(views.standing(&hash(1), at(1)), Standing::Revoked, "its old serial stays revoked");
+    assert!(views.revocations.get(&serial(1)).is_some());
+    assert_eq!(views.key_claim(key(1)).holder, Some(KeyHolder::Node(node("n1"), 1)), "so does its old key");
 }

@@ -105,10 +105,46 @@ impl HardwareIdentity {
     /// Whether a machine that presents `other` is the registered one (R13), as far as one node can tell: every
     /// registered field matches, at least one MAC does.
     pub fn is_matched_by(&self, other: &Self) -> bool {
-        let field_matches = |same: bool, registered: bool| !registered || same;
-        self.macs.intersection(&other.macs).next().is_some()
-            && field_matches(self.bmc_serial == other.bmc_serial, self.bmc_serial.is_some())
-            && field_matches(self.uuid == other.uuid, self.uuid.is_some())
+        self.differing(other).next().is_none()
+    }
+
+    /// The fields by which a machine that presents `other` is not the registered one. For facts: no caller hears them.
+    pub fn differing(&self, other: &Self) -> impl Iterator<Item = HardwareField> {
+        let no_mac = self.macs.is_disjoint(&other.macs);
+        let other_serial = self.bmc_serial.is_some() && self.bmc_serial != other.bmc_serial;
+        let other_uuid = self.uuid.is_some() && self.uuid != other.uuid;
+        [
+            (no_mac, HardwareField::Macs),
+            (other_serial, HardwareField::BmcSerial),
+            (other_uuid, HardwareField::Uuid),
+        ]
+        .into_iter()
+        .filter_map(|(differs, field)| differs.then_some(field))
+    }
+}
+
+/// A part of a hardware identity that can hinder a match (R13). **Stored** (R6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HardwareField {
+    /// No registered address was presented.
+    Macs,
+    /// The serial.
+    BmcSerial,
+    /// The UUID.
+    Uuid,
+    /// An address was presented that belongs to another node.
+    ForeignMac,
+}
+
+impl fmt::Display for HardwareField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Macs => "no registered MAC address",
+            Self::BmcSerial => "another BMC serial or none",
+            Self::Uuid => "another system UUID or none",
+            Self::ForeignMac => "a MAC address of another node",
+        })
     }
 }
 
@@ -365,6 +401,20 @@ mod tests {
         assert!(matches(&[MAC, "aa:bb:cc:dd:ee:09"], " SN1 "));
         assert!(!matches(&[MAC], "sn1") && !matches(&[MAC], "") && !matches(&[], "SN1"));
         assert!(!matches(&["aa:bb:cc:dd:ee:09"], "SN1"));
+    }
+
+    #[test]
+    fn rule_13_every_field_that_hinders_a_match_is_named() {
+        use HardwareField::{BmcSerial, Macs, Uuid};
+        let uuid = "4c4c4544-0042-3010-8050-b4c04f4d3132";
+        let node = registered(&[MAC], "SN1", uuid).unwrap();
+        let differing = |macs: &[&str], serial: &str, uuid: &str| -> Vec<HardwareField> {
+            node.differing(&presented(macs, serial, uuid).unwrap()).collect()
+        };
+        assert_eq!(differing(&[MAC], "SN1", uuid), []);
+        assert_eq!(differing(&["aa:bb:cc:dd:ee:09"], "SN1", uuid), [Macs]);
+        assert_eq!(differing(&[MAC], "SN2", ""), [BmcSerial, Uuid]);
+        assert_eq!(differing(&[], "", uuid), [Macs, BmcSerial]);
     }
 
     #[test]

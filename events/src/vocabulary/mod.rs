@@ -29,7 +29,9 @@ pub(crate) use digest::sha256;
 pub use digest::{
     AppendId, CertificateHash, Digest, InvalidHex, KeyHash, LogId, OverlayHash, RemarkHash, SecretHash,
 };
-pub use hardware::{Assurance, BmcSerial, HardwareIdentity, InvalidHardware, MAX_MACS, SystemUuid};
+pub use hardware::{
+    Assurance, BmcSerial, HardwareField, HardwareIdentity, InvalidHardware, MAX_MACS, SystemUuid,
+};
 pub use identifier::{AuthorityId, InvalidUlid, JoinTokenId};
 pub use labels::{InvalidLabel, Labels};
 pub use mac::{InvalidMac, Mac};

@@ -38,6 +38,14 @@ pub enum Action {
     Deactivate { node: u8, cause: DeactivationCause },
     /// An operator ends its enrollment.
     Revoke { node: u8, cause: RevocationCause },
+    /// A machine with its hardware asked with a key while the stream of its current or former certificate answers.
+    Contest { node: u8, former: bool, key: u8 },
+    /// An operator settles it.
+    Resolve { node: u8 },
+    /// An operator puts a machine with these addresses in its place.
+    Replace { node: u8, macs: u8, chassis: Option<u8> },
+    /// Refused attempts are noted.
+    NoteRefused { node: u8 },
     /// The journal makes a new authority.
     Announce,
     /// The journal retires an old one.
@@ -83,6 +91,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         6 => of_registration(),
         10 => of_node(),
+        3 => of_strangers(),
         3 => of_others(),
         4 => of_journals(),
         3 => wait().prop_map(|secs| Action::Wait { secs }),
@@ -127,6 +136,16 @@ fn of_node() -> impl Strategy<Value = Action> {
         1 => (0..NODES, former()).prop_map(|(node, former)| Action::Goodbye { node, former }),
         2 => (0..NODES, cause).prop_map(|(node, cause)| Action::Deactivate { node, cause }),
         1 => (0..NODES, end).prop_map(|(node, cause)| Action::Revoke { node, cause }),
+    ]
+}
+
+fn of_strangers() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        3 => (0..NODES, prop::bool::weighted(0.2), 0..KEYS)
+            .prop_map(|(node, former, key)| Action::Contest { node, former, key }),
+        1 => (0..NODES).prop_map(|node| Action::Resolve { node }),
+        2 => (0..NODES, macs(), chassis()).prop_map(|(node, macs, chassis)| Action::Replace { node, macs, chassis }),
+        1 => (0..NODES).prop_map(|node| Action::NoteRefused { node }),
     ]
 }
 

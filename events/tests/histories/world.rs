@@ -9,7 +9,9 @@ use events::authority;
 use events::certificate::Terms;
 use events::domain;
 use events::fact::{Fact, Record};
-use events::node::{self, Command, Enroll, KeyClaim, MacClaims, Register, Renew};
+use events::node::{
+    self, Command, Contest, Enroll, KeyClaim, MacClaims, RefusalReason, RefusedAttempts, Register, Renew,
+};
 use events::operator;
 use events::stream::{StreamName, StreamVersion};
 use events::views::{Identified, Views};
@@ -122,6 +124,36 @@ impl World {
             Action::Revoke { node, cause } => {
                 let command = Command::Revoke { cause: *cause, reason: None, now: desk.now };
                 self.command(&desk, stale, &node_id(*node), command, &[]);
+            }
+            Action::Contest { node, former, key } => {
+                let id = node_id(*node);
+                let state = desk.views.registry.node(&id).map(|node| &node.state);
+                let enrollment = state.and_then(|state| state.enrollment());
+                let presented = enrollment.map(|enrollment| enrollment.hardware.clone());
+                if let (Some(serial), Some(presented)) = (self.certificate_of(&id, *former), presented) {
+                    let key = KeyHash::of(&[*key]);
+                    let contest = Contest { serial, key, presented, boot_id: None };
+                    self.command(&desk, stale, &id, Command::Contest(contest), &[]);
+                }
+            }
+            Action::Resolve { node } => self.command(&desk, stale, &node_id(*node), Command::Resolve, &[]),
+            Action::Replace { node, macs, chassis } => {
+                let hardware = hardware(*macs, *chassis);
+                if !hardware.macs.is_empty() {
+                    let macs = desk.views.registry.mac_claims(&hardware.macs);
+                    let command = Command::ReplaceHardware { hardware, macs, now: desk.now };
+                    self.command(&desk, stale, &node_id(*node), command, &[]);
+                }
+            }
+            Action::NoteRefused { node } => {
+                let attempts = RefusedAttempts {
+                    reason: RefusalReason::AlreadyActive,
+                    first: desk.now.minus(Duration::from_secs(9)),
+                    last: desk.now,
+                    count: 3,
+                    differing: vec![],
+                };
+                self.command(&desk, stale, &node_id(*node), Command::NoteRefused(attempts), &[]);
             }
             Action::Announce => self.announce(&desk, stale),
             Action::Retire { which } => self.retire(&desk, stale, *which),

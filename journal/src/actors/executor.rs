@@ -214,7 +214,11 @@ fn issued(events: &[Event]) -> Option<&Certificate> {
         | Event::Deactivated { .. }
         | Event::Reactivated { .. }
         | Event::Revoked { .. }
-        | Event::Assigned { .. } => None,
+        | Event::Assigned { .. }
+        | Event::Contested { .. }
+        | Event::Resolved {}
+        | Event::HardwareReplaced { .. }
+        | Event::AttemptsRefused(_) => None,
     })
 }
 
@@ -228,7 +232,11 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Confirm { .. }
         | Order::Goodbye { .. }
         | Order::Due { .. }
-        | Order::Deactivate => None,
+        | Order::Deactivate
+        | Order::Contest(_)
+        | Order::Resolve
+        | Order::ReplaceHardware { .. }
+        | Order::NoteRefused(_) => None,
     }
 }
 
@@ -243,7 +251,11 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         | Order::Goodbye { .. }
         | Order::Due { .. }
         | Order::Deactivate
-        | Order::Revoke { .. } => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),
+        | Order::Revoke { .. }
+        | Order::Contest(_)
+        | Order::Resolve
+        | Order::ReplaceHardware { .. }
+        | Order::NoteRefused(_) => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::certificate::Certificate;
-use events::node::{Rejection, RevocationCause};
+use events::node::{Contest, RefusedAttempts, Rejection, RevocationCause};
 use events::vocabulary::{
     BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Serial, Timestamp, VClusterId,
 };
@@ -80,6 +80,17 @@ pub enum Order {
         /// What the operator said.
         reason: Option<Remark>,
     },
+    /// The node's stream answered after another machine, whose key is proved, had asked to be it.
+    Contest(Contest),
+    /// Settle which machine it is.
+    Resolve,
+    /// Put another machine in its place.
+    ReplaceHardware {
+        /// What that must present.
+        hardware: HardwareIdentity,
+    },
+    /// Note what was refused to machines that asked to be it.
+    NoteRefused(RefusedAttempts),
 }
 
 impl Order {

@@ -35,7 +35,11 @@ pub fn key_of(order: &Order) -> Option<KeyHash> {
         | Order::Goodbye { .. }
         | Order::Due { .. }
         | Order::Deactivate
-        | Order::Revoke { .. } => None,
+        | Order::Revoke { .. }
+        | Order::Contest(_)
+        | Order::Resolve
+        | Order::ReplaceHardware { .. }
+        | Order::NoteRefused(_) => None,
     }
 }
 
@@ -48,7 +52,11 @@ pub fn unreadable(order: &Order) -> Option<&CsrError> {
         | Order::Goodbye { .. }
         | Order::Due { .. }
         | Order::Deactivate
-        | Order::Revoke { .. } => None,
+        | Order::Revoke { .. }
+        | Order::Contest(_)
+        | Order::Resolve
+        | Order::ReplaceHardware { .. }
+        | Order::NoteRefused(_) => None,
     }
 }
 
@@ -101,12 +109,18 @@ fn reads(node: &NodeId, order: &Order, terms: &Terms) -> BTreeSet<StreamName> {
             let macs = presented.macs.iter().copied().map(StreamName::Mac);
             macs.chain([subject]).chain(key).chain(signer).collect()
         }
+        Order::ReplaceHardware { hardware } => {
+            hardware.macs.iter().copied().map(StreamName::Mac).chain([subject]).collect()
+        }
         Order::Renew { .. } => [subject].into_iter().chain(key).chain(signer).collect(),
         Order::Confirm { .. }
         | Order::Goodbye { .. }
         | Order::Due { .. }
         | Order::Deactivate
-        | Order::Revoke { .. } => BTreeSet::from([subject]),
+        | Order::Revoke { .. }
+        | Order::Contest(_)
+        | Order::Resolve
+        | Order::NoteRefused(_) => BTreeSet::from([subject]),
     }
 }
 
@@ -145,5 +159,13 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
             reason: reason.as_ref().map(|remark| remark.hash()),
             now: terms.now,
         },
+        Order::Contest(contest) => Command::Contest(contest.clone()),
+        Order::Resolve => Command::Resolve,
+        Order::ReplaceHardware { hardware } => Command::ReplaceHardware {
+            hardware: hardware.clone(),
+            macs: views.registry.mac_claims(&hardware.macs),
+            now: terms.now,
+        },
+        Order::NoteRefused(attempts) => Command::NoteRefused(attempts.clone()),
     })
 }

@@ -11,7 +11,7 @@ use tonic::Request;
 
 use crate::clock;
 use crate::log::Log;
-use crate::random;
+use crate::source_remark;
 
 use super::connection::Peer;
 
@@ -165,10 +165,8 @@ fn refusal(call: Call, caller: &Caller) -> Refusal {
     }
 }
 
-/// The caller's address as a remark. Without random numbers there is none: an unsalted one could be guessed.
 fn source(peer: &Peer) -> Option<Remark> {
-    let salt = random::bytes().ok()?;
-    Remark::new(salt, &peer.address.ip().to_string()).ok()
+    source_remark::of(peer.address.ip())
 }
 
 #[cfg(test)]

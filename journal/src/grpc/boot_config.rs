@@ -21,6 +21,7 @@ use crate::presence::{Streams, updates::Updates};
 
 use super::access::{Access, Call};
 use super::confirmation::Confirmation;
+use super::connection::Peer;
 use super::subscription::{Parts, Subscription};
 
 /// The most data of one message (contract: ConfigChunk).
@@ -92,7 +93,8 @@ impl BootConfigService for BootConfigEdge {
         let admitted = self.access.admit(&request, Call::OwnNode)?;
         let (node, serial) = admitted.node()?;
         // First here, then looked up: whoever gives the node up in between sees its stream (R19).
-        let stream = self.streams.open(&node, serial);
+        let pulse = request.extensions().get::<Peer>().map(Peer::pulse).unwrap_or_default();
+        let stream = self.streams.open(&node, serial, pulse);
         self.confirmation.note(&node, serial, &admitted).await?;
         let endpoints =
             pb::journal_message::Endpoints { endpoints: self.endpoints.to_vec(), evicted_journals: vec![] };

@@ -19,6 +19,7 @@ use tonic::transport::server::Connected;
 
 use crate::admission::{Activity, Visit};
 use crate::clock;
+use crate::presence::Pulse;
 
 use super::connections::{Connections, Leash, Parting};
 
@@ -41,6 +42,11 @@ impl Peer {
     /// It orders what may end its own certificate; its connection lives until the answer has left.
     pub fn part(&self) -> Parting {
         self.leash.part()
+    }
+
+    /// A sign of life of the machine at the other end.
+    pub fn pulse(&self) -> Pulse {
+        self.leash.pulse().clone()
     }
 
     /// A call of it is under way until this is dropped: its connection is not idle. None with a certificate, whose
@@ -178,8 +184,12 @@ impl AsyncRead for Connection {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
-        if matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before {
-            this.peer_is_gone = true;
+        if matches!(read, Poll::Ready(Ok(()))) {
+            if buffer.filled().len() > before {
+                this.hold.leash.pulse().beat();
+            } else {
+                this.peer_is_gone = true;
+            }
         }
         read
     }

@@ -13,6 +13,8 @@ use events::vocabulary::{CertificateHash, Timestamp};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
+use crate::presence::Pulse;
+
 /// Later than any moment.
 const NEVER: u64 = u64::MAX;
 
@@ -40,9 +42,15 @@ pub struct Leash {
     /// Milliseconds since 1970; `NEVER`: no end.
     ends_at: AtomicU64,
     waker: AtomicWaker,
+    pulse: Pulse,
 }
 
 impl Leash {
+    /// Beats whenever something is read from the connection.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
     /// Whether the connection must end now.
     pub fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
@@ -100,6 +108,7 @@ impl Connections {
             parting: AtomicUsize::new(0),
             ends_at: AtomicU64::new(NEVER),
             waker: AtomicWaker::new(),
+            pulse: Pulse::default(),
         });
         self.open.lock().entry(certificate).or_default().insert(id, Arc::downgrade(&leash));
         leash

@@ -1,5 +1,6 @@
 //! EnrollmentService: Enroll and RenewCert (design §3).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use events::node::Rejection;
@@ -11,14 +12,16 @@ use proto::reason::Reason;
 use proto::refusal::Refusal;
 use tonic::{Request, Response, Status};
 
-use crate::actors::{Answer, IssuedCertificate, Nodes, Order, Request as Ask};
+use crate::actors::{Answer, AskError, IssuedCertificate, Nodes, Order, Request as Ask};
 use crate::admission::Admission;
-use crate::authority::Csr;
+use crate::attempts::Attempts;
+use crate::authority::{Csr, CsrError};
 use crate::clock;
-use crate::gate;
+use crate::gate::{self, Stranger};
 use crate::log::Log;
+use crate::presence::contests::{Contests, Rival};
 
-use super::access::{Access, Call};
+use super::access::{Access, Call, Caller};
 use super::confirmation::Confirmation;
 use super::connection::Peer;
 use super::deadline::patience;
@@ -37,6 +40,10 @@ pub struct EnrollmentEdge {
     pub nodes: Nodes,
     /// Who may go on to them.
     pub admission: Arc<Admission>,
+    /// What is noted of those who are refused.
+    pub attempts: Attempts,
+    /// Who is told of machines that may be a second one.
+    pub contests: Contests,
     /// Notes a node's first authenticated call.
     pub confirmation: Confirmation,
     /// The domain.
@@ -62,14 +69,22 @@ impl EnrollmentService for EnrollmentEdge {
             (!wire.boot_id.is_empty()).then(|| field::parsed("boot_id", &wire.boot_id)).transpose()?;
         let look_up = || gate::pass(&self.log.views().registry, &presented);
         let passed = crate::metrics::timed(crate::metrics::Stage::Gate, look_up);
-        let node = passed.map_err(|rejection| self.stranger(peer.as_ref(), &rejection))?;
+        let node = passed.map_err(|stranger| self.stranger(peer.as_ref(), stranger))?;
         let csr = Arc::new(Csr::parse(&wire.csr));
         let _enrolling = self.admission.enrolling(&node, csr.as_ref().as_ref().ok().map(Csr::key))?;
         let place = self.admission.place(patience)?;
-        let order = Order::Enroll { presented, csr, boot_id };
+        let order = Order::Enroll { presented, csr: Arc::clone(&csr), boot_id };
         let ask = Ask { order, principal: admitted.principal(), source: admitted.source };
         let answer = self.nodes.ask(&node, ask).await;
         place.served();
+        if let Err(error) = &answer {
+            let from = peer.map(|peer| peer.address.ip());
+            self.attempts.refused(&node, error, from);
+            // Who proved the node's own key, by its connection, is no second machine.
+            if !matches!(&admitted.caller, Caller::Node(id, _) if *id == node) && is_active(error) {
+                self.contests.suspect(&node, || rival(&wire, &csr, from));
+            }
+        }
         self.respond(answer.map_err(status)?)
     }
 
@@ -94,9 +109,15 @@ impl EnrollmentService for EnrollmentEdge {
 
 impl EnrollmentEdge {
     /// What somebody without a full match is told: why, as long as there is budget for that (R22).
-    fn stranger(&self, peer: Option<&Peer>, rejection: &Rejection) -> Refusal {
-        let drawn = peer.map_or(Ok(()), |peer| self.admission.stranger(peer.address.ip()));
-        drawn.err().unwrap_or_else(|| proto::convert::rejection::refusal(rejection, clock::now()))
+    fn stranger(&self, peer: Option<&Peer>, stranger: Stranger) -> Refusal {
+        let from = peer.map(|peer| peer.address.ip());
+        let drawn = from.map_or(Ok(()), |from| self.admission.stranger(from));
+        let rejection = stranger.rejection();
+        match stranger {
+            Stranger::Unknown => {}
+            Stranger::Resembling { node, differing } => self.attempts.mismatch(&node, differing, from),
+        }
+        drawn.err().unwrap_or_else(|| proto::convert::rejection::refusal(&rejection, clock::now()))
     }
 
     fn respond(&self, answer: Answer) -> Result<Response<pb::EnrollResponse>, Status> {
@@ -123,6 +144,16 @@ impl EnrollmentEdge {
             evicted_journals: vec![],
         }
     }
+}
+
+fn is_active(error: &AskError) -> bool {
+    matches!(error, AskError::Rejected { rejection: Rejection::AlreadyActive { .. }, .. })
+}
+
+/// The machine that sent a request, once more: the order took the first reading with it. None: its request cannot be read.
+fn rival(wire: &pb::EnrollRequest, csr: &Result<Csr, CsrError>, from: Option<IpAddr>) -> Option<Rival> {
+    let presented = hardware::presented(wire.hardware_identity.as_ref()).ok()?;
+    Some(Rival { csr: csr.as_ref().ok()?.clone(), presented, boot_id: wire.boot_id.parse().ok(), from })
 }
 
 /// Refuses what this release cannot honour: better than to ignore a field that the caller relies on.

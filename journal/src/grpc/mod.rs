@@ -57,11 +57,12 @@ use tonic::service::Routes;
 
 use crate::actors::Nodes;
 use crate::admission::Admission;
+use crate::attempts::Attempts;
 use crate::log::Log;
 use crate::membership::Membership;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
-use crate::presence::{Streams, updates::Updates};
+use crate::presence::{Streams, contests::Contests, updates::Updates};
 
 pub use acceptor::{Acceptor, AcceptorError, Limits};
 pub use connections::Connections;
@@ -113,6 +114,10 @@ pub struct Edge {
     pub overlays: Overlays,
     /// Who may go on to them.
     pub admission: Arc<Admission>,
+    /// What is noted of those who are refused.
+    pub attempts: Attempts,
+    /// Who is told of machines that may be a second one.
+    pub contests: Contests,
     /// Those who command.
     pub operators: Operators,
     /// The domain.
@@ -185,6 +190,8 @@ async fn agent_services(
         log: edge.log.clone(),
         nodes: edge.nodes.clone(),
         admission: Arc::clone(&edge.admission),
+        attempts: edge.attempts.clone(),
+        contests: edge.contests.clone(),
         confirmation: confirmation.clone(),
         domain_id: edge.domain_id.clone(),
         endpoints: Arc::clone(&edge.endpoints),

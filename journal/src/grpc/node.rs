@@ -93,6 +93,7 @@ impl NodeService for NodeEdge {
                 && (group.is_none() || vcluster == group.as_ref())
                 && !(wire.unassigned && vcluster.is_some())
                 && (!wire.stuck || state.is_stuck(now))
+                && (!wire.contested || state.is_contested())
         };
         walk::all_nodes(&self.log, |id, one| {
             if admitted.sees(one.state.vcluster()) && wanted(&one.state) {
@@ -154,6 +155,28 @@ impl NodeService for NodeEdge {
             Order::Revoke { cause: RevocationCause::Decommissioned, reason: remark("reason", &wire.reason)? };
         let seq = self.order(&id, order, admitted).await?;
         Ok(Response::new(pb::DecommissionNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn replace_hardware(
+        &self,
+        request: Request<pb::ReplaceHardwareRequest>,
+    ) -> Answered<pb::ReplaceHardwareResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
+        let wire = request.into_inner();
+        let id = field::node_id(&wire.node_id)?;
+        let hardware = hardware::registered(wire.hardware_identity.as_ref())?;
+        let seq = self.order(&id, Order::ReplaceHardware { hardware }, admitted).await?;
+        Ok(Response::new(pb::ReplaceHardwareResponse { node: self.show(&id), seq }))
+    }
+
+    async fn resolve_node(
+        &self,
+        request: Request<pb::ResolveNodeRequest>,
+    ) -> Answered<pb::ResolveNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
+        let id = field::node_id(&request.into_inner().node_id)?;
+        let seq = self.order(&id, Order::Resolve, admitted).await?;
+        Ok(Response::new(pb::ResolveNodeResponse { node: self.show(&id), seq }))
     }
 }
 

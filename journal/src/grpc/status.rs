@@ -46,6 +46,12 @@ impl StatusService for StatusEdge {
                 counted.stuck
             ));
         }
+        if counted.contested > 0 {
+            warnings.push(format!(
+                "{} nodes are claimed by two machines: pact node list --contested",
+                counted.contested
+            ));
+        }
         if !leads {
             warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());
         }
@@ -81,6 +87,7 @@ impl StatusService for StatusEdge {
 struct Counted {
     nodes: pb::NodeCounts,
     stuck: u64,
+    contested: u64,
 }
 
 impl StatusEdge {
@@ -98,6 +105,7 @@ impl StatusEdge {
                 State::Revoked { .. } => counted.nodes.revoked += 1,
             }
             counted.stuck += u64::from(node.state.is_stuck(now));
+            counted.contested += u64::from(node.state.is_contested());
         })
         .await;
         counted

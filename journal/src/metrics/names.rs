@@ -52,6 +52,10 @@ pub(super) const AUTHORITY_NOT_AFTER: Named = named(
 );
 pub(super) const REVOCATIONS: Named =
     named("pact_revocations", "Revoked certificates whose validity is not over for 24 hours yet.");
+pub(super) const CONTESTED: Named = named(
+    "pact_contested_total",
+    "How often two machines began to claim to be one node, since the domain began.",
+);
 pub(super) const RAFT_IS_LEADER: Named = named("pact_raft_is_leader", "1 if this journal leads, else 0.");
 pub(super) const RAFT_TERM: Named = named("pact_raft_term", "The present term of Raft.");
 pub(super) const RAFT_APPLIED_INDEX: Named =

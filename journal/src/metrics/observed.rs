@@ -54,15 +54,16 @@ impl Scraper {
     }
 
     fn show_views(&self, board: &Board) {
-        let (revocations, authorities) = {
+        let (revocations, contests, authorities) = {
             let views = self.log.views();
             let announced = views.authorities.iter().filter_map(|(id, authority)| match &authority.state {
                 State::Announced(announced) => Some((id.to_string(), announced.not_after)),
                 State::Unknown | State::Retired(_) => None,
             });
-            (views.revocations.len(), announced.collect::<Vec<_>>())
+            (views.revocations.len(), views.registry.contests(), announced.collect::<Vec<_>>())
         };
         board.gauge(names::REVOCATIONS, vec![], revocations as f64);
+        board.counter(names::CONTESTED, vec![]).absolute(contests);
         for (id, not_after) in authorities {
             let seconds = not_after.as_millis() as f64 / 1e3;
             board.gauge(names::AUTHORITY_NOT_AFTER, vec![Label::new("authority", id)], seconds);

@@ -1,7 +1,8 @@
 //! Which nodes are here: their open subscriptions, and when each node was last heard of (R19).
 //!
 //! The edge holds a [`Stream`] for each open subscription; [`timers`] gives up nodes that are away for too long;
-//! [`updates`] tells the streams of nodes whose boot configuration changed. All of it is in this process's memory and no
+//! [`updates`] tells the streams of nodes whose boot configuration changed; [`contests`] finds nodes that two machines claim
+//! to be. All of it is in this process's memory and no
 //! fact (R5): after a start everybody active gets a full grace period.
 //!
 //! Not here: what follows from it (`events::node::due`), and the wire.
@@ -9,8 +10,11 @@
 //! **Invariant:** a node counts as present from before its subscription is answered until its stream is dropped, however
 //! that comes.
 
+pub mod contests;
 mod deadlines;
 mod outbox;
+mod pulse;
+mod suspicions;
 pub mod timers;
 pub mod updates;
 
@@ -26,6 +30,7 @@ use tokio::sync::Notify;
 use crate::clock;
 
 pub use outbox::{Outbox, Told};
+pub use pulse::Pulse;
 
 /// The open subscriptions of all nodes. Cheap to clone.
 #[derive(Clone)]
@@ -57,6 +62,7 @@ struct Open {
     number: u64,
     serial: Serial,
     outbox: Arc<Outbox>,
+    pulse: Pulse,
 }
 
 /// An open subscription. Dropping it ends the node's presence, unless there is another.
@@ -82,11 +88,11 @@ impl Streams {
         Self { shared: Arc::new(shared) }
     }
 
-    /// A node opens a subscription with this certificate.
-    pub fn open(&self, node: &NodeId, serial: Serial) -> Stream {
+    /// A node opens a subscription with this certificate, over a connection with this pulse.
+    pub fn open(&self, node: &NodeId, serial: Serial, pulse: Pulse) -> Stream {
         let (number, outbox) =
             (self.shared.next.fetch_add(1, Ordering::Relaxed), Arc::new(Outbox::default()));
-        let open = Open { number, serial, outbox: Arc::clone(&outbox) };
+        let open = Open { number, serial, outbox: Arc::clone(&outbox), pulse };
         self.shared.nodes.lock().entry(node.clone()).or_default().open.push(open);
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         self.look_at([node]);
@@ -104,6 +110,13 @@ impl Streams {
                 Presence::Absent { since: left_at.max(active_since).max(self.shared.started_at) }
             }
         }
+    }
+
+    /// The newest open stream of a node: by which certificate, and the pulse of its connection.
+    fn pulse(&self, node: &NodeId) -> Option<(Serial, Pulse)> {
+        let nodes = self.shared.nodes.lock();
+        let open = nodes.get(node)?.open.last()?;
+        Some((open.serial, open.pulse.clone()))
     }
 
     /// When a node was last heard of: now, if its stream is open. None: not since this process started.
@@ -211,8 +224,8 @@ mod tests {
             (START.minus(std::time::Duration::from_secs(9)), |since| Presence::Absent { since });
         assert_eq!(streams.presence(&node(), issued), absent(START));
         assert_eq!(streams.last_seen(&node(), START), None);
-        let old = streams.open(&node(), serial(1));
-        let new = streams.open(&node(), serial(2));
+        let old = streams.open(&node(), serial(1), Pulse::default());
+        let new = streams.open(&node(), serial(2), Pulse::default());
         assert_eq!(streams.presence(&node(), issued), Presence::Connected { serial: serial(2) });
         assert_eq!((streams.count(), streams.last_seen(&node(), START)), (2, Some(START)));
         drop(new);
@@ -227,7 +240,10 @@ mod tests {
     #[test]
     fn rule_19_a_goodbye_also_ends_a_stream_whose_end_was_not_noticed() {
         let streams = Streams::new(START);
-        let (stale, fresh) = (streams.open(&node(), serial(1)), streams.open(&node(), serial(1)));
+        let (stale, fresh) = (
+            streams.open(&node(), serial(1), Pulse::default()),
+            streams.open(&node(), serial(1), Pulse::default()),
+        );
         fresh.leave();
         assert!(matches!(streams.presence(&node(), START), Presence::Absent { .. }));
         drop((stale, fresh));
@@ -243,7 +259,7 @@ mod tests {
     #[tokio::test]
     async fn what_changed_is_taken_once() {
         let streams = Streams::new(START);
-        drop(streams.open(&node(), serial(1)));
+        drop(streams.open(&node(), serial(1), Pulse::default()));
         assert_eq!(streams.changed().await, [node(), node()]);
         streams.look_at([&"n2".parse().unwrap()]);
         assert_eq!(streams.changed().await, ["n2".parse().unwrap()]);

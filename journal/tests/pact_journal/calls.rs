@@ -155,6 +155,13 @@ impl Subscription {
         while let Ok(Some(_)) = self.from.message().await {}
     }
 
+    /// Says how many sessions run on it.
+    pub async fn say_sessions(&mut self, count: u32) {
+        use pb::agent_message::{Message, Sessions};
+        let message = pb::AgentMessage { message: Some(Message::Sessions(Sessions { count })) };
+        self.to.send(message).await.expect("the stream is open");
+    }
+
     /// Says goodbye and waits until that is recorded.
     pub async fn goodbye(mut self) {
         use pb::agent_message::{Goodbye, Message};

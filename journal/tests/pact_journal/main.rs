@@ -38,6 +38,8 @@ mod secrets;
 #[cfg(test)]
 mod stopping;
 #[cfg(test)]
+mod strange_machines;
+#[cfg(test)]
 mod supervision;
 #[cfg(test)]
 mod who_may_call;

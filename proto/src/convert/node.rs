@@ -26,8 +26,8 @@ pub fn to_wire(domain: &DomainId, id: &NodeId, node: &views::Node, last_seen: Op
         state: state(&node.state).into(),
         confirmed: is_confirmed(&node.state),
         epoch: enrollment.map_or(0, |enrollment| enrollment.epoch),
-        // No fact contests or drains a node yet.
-        contested: false,
+        contested: node.state.is_contested(),
+        // No fact drains a node yet.
         draining: false,
         vcluster_id: node.state.vcluster().map(ToString::to_string),
         hardware: enrollment.map(|enrollment| (&enrollment.hardware).into()),
@@ -107,6 +107,7 @@ mod tests {
             hardware: HardwareIdentity::registered(&macs, "SN1", "").unwrap(),
             labels: "rack=r12".parse::<Labels>().unwrap(),
             vcluster: Some("prod".parse().unwrap()),
+            contested: false,
         }
     }
 

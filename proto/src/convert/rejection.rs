@@ -17,6 +17,7 @@ pub fn refusal(rejection: &Rejection, now: Timestamp) -> Refusal {
         | Rejection::AlreadyEnrolled { .. }
         | Rejection::VClusterNotFound { .. }
         | Rejection::HardwareConflict { .. }
+        | Rejection::TooManyMacs { .. }
         | Rejection::HardwareMismatch
         | Rejection::NameTooLong
         | Rejection::Revoked
@@ -33,6 +34,7 @@ fn reason(rejection: &Rejection) -> Reason {
         Rejection::AlreadyEnrolled { .. } => Reason::NodeAlreadyEnrolled,
         Rejection::VClusterNotFound { .. } => Reason::VclusterNotFound,
         Rejection::HardwareConflict { .. } => Reason::HardwareIdentityConflict,
+        Rejection::TooManyMacs { .. } => Reason::HardwareInvalid,
         Rejection::HardwareMismatch => Reason::HardwareMismatch,
         Rejection::NameTooLong => Reason::NodeIdInvalid,
         Rejection::AlreadyActive { .. } => Reason::AlreadyActive,
@@ -63,6 +65,23 @@ mod tests {
         assert_eq!(told.reason, Reason::HardwareMismatch);
         for field in ["MAC", "serial", "UUID"] {
             assert!(!told.message.contains(field), "{told}");
+        }
+    }
+
+    /// Facts name refusals as callers heard them.
+    #[test]
+    fn rule_05_a_fact_names_the_reason_that_was_told() {
+        use events::node::RefusalReason;
+        let until = Timestamp::default();
+        for (rejection, noted) in [
+            (Rejection::HardwareMismatch, RefusalReason::HardwareMismatch),
+            (Rejection::AlreadyActive { until }, RefusalReason::AlreadyActive),
+            (Rejection::Revoked, RefusalReason::NodeRevoked),
+            (Rejection::KeyReused, RefusalReason::KeyReused),
+            (Rejection::CsrInvalid, RefusalReason::CsrInvalid),
+        ] {
+            assert_eq!(reason(&rejection).as_str(), noted.as_str());
+            assert_eq!(serde_json::to_value(noted).unwrap(), noted.as_str());
         }
     }
 

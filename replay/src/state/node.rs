@@ -34,8 +34,8 @@ fn to_json(domain: Option<&str>, id: &NodeId, node: &Node) -> Value {
         "state": state(&node.state),
         "confirmed": is_confirmed(&node.state),
         "epoch": enrollment.map_or(0, |enrollment| enrollment.epoch),
-        // No fact contests or drains a node yet.
-        "contested": false,
+        "contested": node.state.is_contested(),
+        // No fact drains a node yet.
         "draining": false,
         "vcluster": node.state.vcluster(),
         "hardware": enrollment.map(|enrollment| &enrollment.hardware),

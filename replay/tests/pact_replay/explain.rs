@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::binary::{code, json, path, run, text};
-use crate::story::{confirmed, enroll, goodbye, preface, renewed, serial, sound, used};
+use crate::story::{
+    confirmed, contested, enroll, goodbye, preface, refused, renewed, replaced, resolved, serial, sound, used,
+};
 use crate::written_log::{Closed, WrittenLog};
 
 fn explain(log: &Closed, which: &[&str]) -> Value {
@@ -70,6 +72,69 @@ fn every_fact_can_be_told_in_words() {
             "{sentence}"
         );
     }
+}
+
+/// Node 1 is contested (fact 7) and settled (8), machines are refused (9), its hardware is replaced (10).
+fn strange_machines() -> WrittenLog {
+    let mut log = WrittenLog::create();
+    preface(&mut log);
+    enroll(&mut log, 1, 4);
+    log.append_at(100, contested(1));
+    log.append_at(110, resolved(1));
+    log.append_at(160, refused(1, 160));
+    log.append_at(200, replaced(1));
+    log
+}
+
+#[test]
+fn strange_machines_are_told_in_words() {
+    let log = strange_machines().close();
+    assert_eq!(code(&run(&["verify", path(log.path())])), 0);
+    for (seq, words) in [
+        (7, format!("Two machines claim to be node compute-000001: one with certificate {} was there and answered, and another \
+                     with the addresses 02:00:00:00:00:01, 02:00:00:00:03:e9 had asked with the key ", serial(1))),
+        (8, "An operator has settled which machine is node compute-000001. Requested by operator admin".to_owned()),
+        (9, "Machines that asked to be node compute-000001 were refused 3 times from 2026-01-01T00:01:50.000Z to \
+             2026-01-01T00:02:40.000Z, HARDWARE_MISMATCH; what was presented had another BMC serial or none. ".to_owned()),
+        (10, format!("A machine with one of the addresses 02:00:00:00:01:f5 is node compute-000001 from here on: certificate {} \
+                      opens nothing from here on; addresses 02:00:00:00:00:01 are free. ", serial(1))),
+    ] {
+        let explained = explain(&log, &["--seq", &seq.to_string()]);
+        let sentence = explained["sentence"].as_str().unwrap();
+        assert!(sentence.starts_with(&words), "{sentence}");
+    }
+    let history = text(&run(&["history", path(log.path()), "compute-000001"]).stdout);
+    for words in
+        ["by 02:00:00:00:00:01 02:00:00:00:03:e9", "3 HARDWARE_MISMATCH since 2026", "02:00:00:00:01:f5"]
+    {
+        assert!(history.contains(words), "{history}");
+    }
+}
+
+#[test]
+fn replaced_hardware_ends_the_former_machines_certificate() {
+    let log = strange_machines().close();
+    let since = json!("2026-01-01T00:03:20.000Z");
+    assert_eq!(fate(&log, 1), [json!(false), Value::Null, since, json!(10), json!("HardwareReplaced")]);
+    let output = run(&["history", path(log.path()), "--serial", &serial(1).to_string(), "-o", "json"]);
+    let types: Vec<Value> =
+        json(&output)["facts"].as_array().unwrap().iter().map(|fact| fact["type"].clone()).collect();
+    assert_eq!(
+        types,
+        ["CertificateIssued", "EnrollmentConfirmed", "EnrollmentContested", "HardwareReplaced"]
+    );
+}
+
+#[test]
+fn a_contested_node_is_shown_so_while_it_is() {
+    let log = strange_machines().close();
+    for (seq, contested) in [("6", false), ("7", true), ("8", false)] {
+        let state = json(&run(&["state", path(log.path()), "--seq", seq, "-o", "json"]));
+        assert_eq!(state["nodes"][0]["contested"], contested, "{seq}");
+    }
+    let line = ["diff", path(log.path()), "--from", "6", "--to", "7", "-o", "json"];
+    let changes = json(&run(&line))["nodes"]["changed"][0]["changes"].clone();
+    assert_eq!(changes[0], json!({"field": "contested", "from": false, "to": true}));
 }
 
 #[test]

@@ -4,10 +4,12 @@ use events::authority::{self, Announced};
 use events::certificate::{Certificate, Subject, Terms};
 use events::domain::{self, Created};
 use events::fact::Fact;
-use events::node::{self, Cause, DeactivationCause, RevocationCause, Supersession};
+use events::node::{
+    self, Cause, DeactivationCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+};
 use events::vocabulary::{
-    AuthorityId, CertificateHash, Der, HardwareIdentity, KeyHash, Labels, LogId, Mac, NodeId, Overlay,
-    Principal, Remark, Role, Serial,
+    AuthorityId, CertificateHash, Der, HardwareField, HardwareIdentity, KeyHash, Labels, LogId, Mac, NodeId,
+    Overlay, Principal, Remark, Role, Serial,
 };
 use events::{operator, vcluster};
 
@@ -144,6 +146,42 @@ pub fn assigned(number: u64, vcluster: &str) -> Fact {
     Fact::Node(node_id(number), node::Event::Assigned { vcluster: vcluster.parse().unwrap() })
 }
 
+/// A machine with a further address asked with another key while the node's own was there.
+pub fn contested(number: u64) -> Fact {
+    let mut presented = hardware(number);
+    presented.macs.insert(mac(number + 1000));
+    let rival_spki_sha256 = KeyHash::of(b"rival");
+    let event =
+        node::Event::Contested { serial: serial(number), rival_spki_sha256, presented, boot_id: None };
+    Fact::Node(node_id(number), event)
+}
+
+pub fn resolved(number: u64) -> Fact {
+    Fact::Node(node_id(number), node::Event::Resolved {})
+}
+
+/// Another machine, whose number is 500 more, is the node.
+pub fn replaced(number: u64) -> Fact {
+    let event = node::Event::HardwareReplaced {
+        hardware: hardware(number + 500),
+        released: vec![mac(number)],
+        serials: vec![serial(number)],
+    };
+    Fact::Node(node_id(number), event)
+}
+
+/// Three machines with another serial were refused in the minute before.
+pub fn refused(number: u64, second: u64) -> Fact {
+    let attempts = RefusedAttempts {
+        reason: RefusalReason::HardwareMismatch,
+        first: at(second - 50),
+        last: at(second),
+        count: 3,
+        differing: vec![HardwareField::BmcSerial],
+    };
+    Fact::Node(node_id(number), node::Event::AttemptsRefused(attempts))
+}
+
 pub fn revoked(number: u64, reason: &Remark) -> Fact {
     let event = node::Event::Revoked {
         cause: RevocationCause::Revoked,
@@ -161,12 +199,21 @@ pub fn principal_of(fact: &Fact) -> Principal {
     match fact {
         Fact::Domain(_) | Fact::Authority(..) | Fact::Operator(..) | Fact::Member(..) => journal(),
         Fact::VCluster(..) | Fact::Node(_, node::Event::Assigned { .. }) => admin(),
-        Fact::Node(_, node::Event::Registered { .. } | node::Event::Revoked { .. }) => admin(),
+        Fact::Node(
+            _,
+            node::Event::Registered { .. }
+            | node::Event::Revoked { .. }
+            | node::Event::Resolved {}
+            | node::Event::HardwareReplaced { .. },
+        ) => admin(),
         Fact::Node(_, node::Event::CertificateIssued { .. }) => Principal::Anonymous,
         Fact::Node(id, node::Event::EnrollmentConfirmed { .. } | node::Event::Reactivated { .. }) => {
             Principal::Node(id.clone())
         }
-        Fact::Node(_, node::Event::Deactivated { .. }) => journal(),
+        Fact::Node(
+            _,
+            node::Event::Deactivated { .. } | node::Event::Contested { .. } | node::Event::AttemptsRefused(_),
+        ) => journal(),
     }
 }
 

@@ -11,19 +11,19 @@ use crate::codec::{decode, encode};
 use crate::domain;
 use crate::fact::Fact;
 use crate::member;
-use crate::node::Cause;
+use crate::node::{Cause, RefusalReason};
 use crate::operator;
 use crate::samples::{
-    admin, announced, announced_at, assigned, authority_id, certificate, confirmed, domain_created, evicted,
-    issued, join_token, joined, joining, node, operator_created, operator_renewed, operator_revoked,
-    overlay_set, put_away, reactivated, revoked, supersedes, token_consumed, with_serial,
+    admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested, domain_created,
+    evicted, issued, join_token, joined, joining, node, operator_created, operator_renewed, operator_revoked,
+    overlay_set, put_away, reactivated, refused, replaced, revoked, supersedes, token_consumed, with_serial,
 };
 use crate::stream::{StreamName, StreamVersion};
 use crate::vcluster;
 use crate::vocabulary::{AppendId, Assurance, HardwareIdentity, Labels, Overlay, Principal};
 
 /// Every type of fact, in the order of the enums.
-const TYPES: [&str; 22] = [
+const TYPES: [&str; 26] = [
     "DomainCreated",
     "JoinTokenCreated",
     "RemarkErased",
@@ -46,6 +46,10 @@ const TYPES: [&str; 22] = [
     "JournalJoined",
     "JournalEvicted",
     "JournalAnnounced",
+    "EnrollmentContested",
+    "EnrollmentResolved",
+    "HardwareReplaced",
+    "AttemptsRefused",
 ];
 
 /// A new variant breaks the build here: it needs a name in [`TYPES`], an example and a golden file.
@@ -73,6 +77,10 @@ fn type_of(fact: &Fact) -> &'static str {
         Fact::Member(_, member::Event::Joined) => TYPES[19],
         Fact::Member(_, member::Event::Evicted { .. }) => TYPES[20],
         Fact::Member(_, member::Event::Announced { .. }) => TYPES[21],
+        Fact::Node(_, Event::Contested { .. }) => TYPES[22],
+        Fact::Node(_, Event::Resolved {}) => TYPES[23],
+        Fact::Node(_, Event::HardwareReplaced { .. }) => TYPES[24],
+        Fact::Node(_, Event::AttemptsRefused(_)) => TYPES[25],
     }
 }
 
@@ -81,6 +89,15 @@ fn examples() -> Vec<Fact> {
     let uuid = "4c4c4544-0042-3010-8050-b4c04f4d3132".parse().unwrap();
     let hardware = HardwareIdentity { uuid: Some(uuid), ..with_serial(&[1, 2], "SN-0042") };
     let labels = Labels::new([("rack".to_owned(), "r12".to_owned())]).unwrap();
+    let replacement = HardwareIdentity { uuid: Some(uuid), ..with_serial(&[2, 3], "SN-0043") };
+    let mut contest = contested(2, 9, &[1, 7]);
+    if let Event::Contested { boot_id, .. } = &mut contest {
+        *boot_id = Some("5ca1ab1e-0000-4000-8000-00000000b008".parse().unwrap());
+    }
+    let mut replaced = replaced(&[], &[1], &[2, 1]);
+    if let Event::HardwareReplaced { hardware, .. } = &mut replaced {
+        *hardware = replacement;
+    }
     let mut issuance =
         issued(Cause::ReEnrolled, 2, certificate(2, 60), &[supersedes(1, 300)], Some(hardware.clone()));
     if let Event::CertificateIssued { boot_id, .. } = &mut issuance {
@@ -110,6 +127,10 @@ fn examples() -> Vec<Fact> {
         joined("j2"),
         evicted("j2"),
         announced_at("j1", "journal-1.example"),
+        of(contest),
+        of(Event::Resolved {}),
+        of(replaced),
+        of(Event::AttemptsRefused(refused(RefusalReason::HardwareMismatch, 60, 300))),
     ]
 }
 
@@ -150,6 +171,41 @@ fn rule_06_golden_facts_are_read_and_written_as_ever() {
         assert_eq!(hex::encode(encode_body(&record).unwrap()), hex::encode(&body), "{name}");
     }
     assert_eq!(examples().len(), TYPES.len());
+}
+
+/// Every type stands in the catalogue that people read, in one row of one table.
+#[test]
+fn every_type_of_fact_is_in_the_documents() {
+    let catalogue = std::fs::read_to_string("../docs/facts.md").unwrap();
+    for name in TYPES {
+        let rows = catalogue.lines().filter(|line| line.starts_with(&format!("| {name} |"))).count();
+        assert_eq!(rows, 1, "{name}");
+    }
+    let cells = catalogue.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let named = |cell: &str| cell.chars().all(char::is_alphanumeric) && cell.starts_with(char::is_uppercase);
+    let unknown: Vec<&str> =
+        cells.map(|(cell, _)| cell).filter(|cell| named(cell) && !TYPES.contains(cell)).collect();
+    assert_eq!(unknown, [""; 0], "rows of types that there are not");
+}
+
+/// And so does every field of its own.
+#[test]
+fn every_field_of_a_fact_is_in_the_documents() {
+    let catalogue = std::fs::read_to_string("../docs/facts.md").unwrap();
+    let log = Log::enrolled();
+    for (fact, name) in examples().into_iter().zip(TYPES) {
+        let row = catalogue.lines().find(|line| line.starts_with(&format!("| {name} |"))).unwrap();
+        let chain = Chain::from_bytes([0; 32]);
+        let told = crate::fact_json::to_json(&log.next(fact), &[], &chain);
+        let envelope = crate::fact_json::to_json(&log.next_of("n2", Event::Resolved {}), &[], &chain);
+        for field in told.as_object().unwrap().keys() {
+            let of_all = envelope.get(field).is_some()
+                || ["authority_id", "operator_id", "vcluster"].contains(&field.as_str());
+            let of_remark =
+                field.ends_with("_sha256") && told.get(field.trim_end_matches("_sha256")).is_some();
+            assert!(of_all || of_remark || row.contains(&format!("`{field}`")), "{name}: {field}");
+        }
+    }
 }
 
 #[test]

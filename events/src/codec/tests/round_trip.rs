@@ -10,12 +10,12 @@ use crate::certificate::Certificate;
 use crate::domain;
 use crate::fact::Fact;
 use crate::member;
-use crate::node::{Cause, DeactivationCause, RevocationCause, Supersession};
+use crate::node::{Cause, DeactivationCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession};
 use crate::operator;
 use crate::stream::StreamVersion;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, BootId, HardwareIdentity, JoinTokenId, KeyHash, Labels, Mac, NodeId,
-    Principal, RemarkHash, Role, SecretHash, Serial, SystemUuid, Timestamp,
+    AppendId, Assurance, AuthorityId, BootId, HardwareField, HardwareIdentity, JoinTokenId, KeyHash, Labels,
+    Mac, NodeId, Principal, RemarkHash, Role, SecretHash, Serial, SystemUuid, Timestamp,
 };
 
 fn name() -> impl Strategy<Value = String> {
@@ -116,7 +116,37 @@ fn node_event() -> impl Strategy<Value = Event> {
         serial().prop_map(|serial| Event::Reactivated { serial }),
         (end, vec(serial(), 0..3), vec(mac(), 0..4), remark_hash())
             .prop_map(|(cause, serials, macs, reason)| Event::Revoked { cause, serials, macs, reason }),
+        (serial(), any::<[u8; 32]>(), hardware()).prop_map(|(serial, key, presented)| Event::Contested {
+            serial,
+            rival_spki_sha256: KeyHash::new(key),
+            presented,
+            boot_id: None,
+        }),
+        Just(Event::Resolved {}),
+        (hardware(), vec(mac(), 0..16), vec(serial(), 0..3)).prop_map(|(hardware, released, serials)| {
+            Event::HardwareReplaced { hardware, released, serials }
+        }),
+        refused_attempts().prop_map(Event::AttemptsRefused),
     ]
+}
+
+fn refused_attempts() -> impl Strategy<Value = RefusedAttempts> {
+    let reason = proptest::sample::select(vec![
+        RefusalReason::HardwareMismatch,
+        RefusalReason::AlreadyActive,
+        RefusalReason::NodeRevoked,
+        RefusalReason::KeyReused,
+        RefusalReason::CsrInvalid,
+    ]);
+    let field = proptest::sample::select(vec![
+        HardwareField::Macs,
+        HardwareField::BmcSerial,
+        HardwareField::Uuid,
+        HardwareField::ForeignMac,
+    ]);
+    (reason, time(), time(), any::<u64>(), vec(field, 0..4)).prop_map(
+        |(reason, first, last, count, differing)| RefusedAttempts { reason, first, last, count, differing },
+    )
 }
 
 fn domain_event() -> impl Strategy<Value = domain::Event> {

@@ -1,18 +1,22 @@
 //! Decides orders about one node: one short function a command, every state spelled out (design §5).
 
+mod contest;
 mod deactivate;
 mod enroll;
 mod register;
 mod renew;
+mod replace_hardware;
 mod revoke;
 
 use crate::certificate::{Certificate, Profile};
 use crate::vocabulary::{BootId, CertificateHash, Der, HardwareIdentity, NodeId, Serial};
 
 use super::command::{Command, KeyClaim, KeyHolder};
-use super::event::{Cause, Event, Supersession};
+use super::event::{Cause, Event, RefusedAttempts, Supersession};
 use super::rejection::Rejection;
 use super::state::{Enrollment, State};
+
+pub use replace_hardware::MAX_MACS_CHANGED;
 
 /// What to do about a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,22 @@ pub fn decide(node: &NodeId, state: &State, command: Command) -> Result<Decision
         Command::Goodbye { serial } => Ok(deactivate::goodbye(state, serial)),
         Command::Deactivate { cause, now } => deactivate::deactivate(state, cause, now),
         Command::Revoke { cause, reason, now } => revoke::revoke(state, cause, reason, now),
+        Command::Contest(contest) => Ok(contest::contest(state, contest)),
+        Command::Resolve => contest::resolve(state),
+        Command::ReplaceHardware { hardware, macs, now } => {
+            replace_hardware::replace_hardware(node, state, hardware, &macs, now)
+        }
+        Command::NoteRefused(attempts) => Ok(note_refused(state, attempts)),
+    }
+}
+
+/// Whatever the state: also a revoked node's machine is one to be looked for.
+fn note_refused(state: &State, attempts: RefusedAttempts) -> Decision {
+    match state {
+        State::Unknown => Decision::Nothing,
+        State::Registered { .. } | State::Active { .. } | State::Inactive { .. } | State::Revoked { .. } => {
+            Decision::Record(vec![Event::AttemptsRefused(attempts)])
+        }
     }
 }
 

@@ -16,8 +16,8 @@ use crate::request::Machine;
 use super::SOON;
 use super::client::get;
 
-/// Every metric of a journal alone. `pact_contested_total` is missing: nothing can make a node contested yet.
-const NAMES: [&str; 16] = [
+/// Every metric of a journal alone.
+const NAMES: [&str; 17] = [
     "pact_enroll_requests_total",
     "pact_enroll_stage_seconds",
     "pact_tls_handshakes_total",
@@ -30,6 +30,7 @@ const NAMES: [&str; 16] = [
     "pact_log_last_seq",
     "pact_authority_not_after_timestamp_seconds",
     "pact_revocations",
+    "pact_contested_total",
     "pact_raft_is_leader",
     "pact_raft_term",
     "pact_raft_applied_index",
@@ -51,6 +52,11 @@ impl Scrape {
         let found = self.0.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         found.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{series} in\n{}", self.0))
     }
+}
+
+/// The value of a series without labels.
+pub fn metric(journal: &Journal, name: &str) -> f64 {
+    Scrape::of(journal).value(name)
 }
 
 /// Scrapes until a series has a value: what hangs on the end of a connection takes a moment, and nodes are counted once

@@ -13,6 +13,7 @@ use proto::outcome::Exit;
 use crate::journal_process::{DataDirectory, Journal, READY, shared};
 
 use client::{ask, get};
+pub use metrics::metric;
 
 /// A start and a stop take some ten milliseconds each; a busy machine may look only afterwards.
 const ROUNDS: usize = 20;

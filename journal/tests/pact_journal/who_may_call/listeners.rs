@@ -16,6 +16,8 @@ async fn every_operators_call(operator: &Operator, node: &Machine) -> Reason {
         reason(operator.inspect(&node.node_id).await),
         reason(operator.revoke(&node.node_id).await),
         reason(operator.decommission(&node.node_id).await),
+        reason(operator.replace_hardware(&node.node_id, &node.hardware).await),
+        reason(operator.resolve(&node.node_id).await),
         reason(operator.inspect("nobody").await),
         reason(operator.inspect("Not A Name").await),
     ];
