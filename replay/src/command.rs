@@ -24,7 +24,7 @@ use crate::history;
 use crate::history::{history, of_serial};
 use crate::state::state;
 use crate::told::Told;
-use crate::verify::{Report, verify};
+use crate::verify::{Report, verify, verify_against};
 use events::fact_json;
 use failure::Failure;
 use order::{Order, Subject, Wanted};
@@ -38,7 +38,8 @@ Examples:
   pact-replay explain /var/lib/pact/j1 --seq 42
   pact-replay export /var/lib/pact/j1 --format jsonl --out facts.jsonl
 
-LOG is a journal's data directory. A journal may be running on it: nothing is locked or written.
+LOG is a journal's data directory, or a file that export --format jsonl wrote. A journal may be running on its directory:
+nothing is locked or written.
 
 Exit codes: 0 done, 1 the log cannot be read or has nothing of the kind, 2 wrong usage, or a point outside of the log,
 5 the log is not sound.";
@@ -90,7 +91,10 @@ impl Arguments {
 
     fn carry_out(&self) -> Result<ExitCode, Failure> {
         match &self.order {
-            Order::Verify { log } => return self.print_report(&verify(log)?),
+            Order::Verify { log, against: None } => return self.print_report(&verify(log)?),
+            Order::Verify { log, against: Some(other) } => {
+                return self.print_report(&verify_against(log, other)?);
+            }
             Order::State { log, at, seq } => {
                 let state = state(log, order::point(*at, *seq))?;
                 self.print(|| state.document().0, || tables::state_lines(&state))?;
