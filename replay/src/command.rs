@@ -19,7 +19,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::diff::diff;
 use crate::explain::explain;
-use crate::export::Export;
+use crate::export::{Export, ExportError};
 use crate::history;
 use crate::history::{history, of_serial};
 use crate::state::state;
@@ -125,8 +125,10 @@ impl Arguments {
                 ));
             }
             let export = Export::prepare(&wanted.log, range)?;
-            export.write(range, format, &mut BufWriter::new(io::stdout().lock()))?;
-            return Ok(());
+            return match export.write(range, format, &mut BufWriter::new(io::stdout().lock())) {
+                Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                written => Ok(written.map(drop)?),
+            };
         };
         let exported = new_file::write(out, |lines| {
             let export = Export::prepare(&wanted.log, range)?;
@@ -180,7 +182,11 @@ fn history_json(told: &[Told]) -> Value {
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    printed.map_err(|error| Failure::output(&error))
+    match printed {
+        // A reader that has seen enough (`pact-replay history … | head`) is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(|error| Failure::output(&error)),
+    }
 }
 
 fn complain(reason: &str, message: &str) {

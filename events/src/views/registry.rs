@@ -253,8 +253,9 @@ impl Registry {
 /// The addresses by which a fact claims a node or finds it.
 fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
     match event {
-        Event::Registered { hardware, .. }
-        | Event::CertificateIssued { presented: Some(hardware), .. } => Some(&hardware.macs),
+        Event::Registered { hardware, .. } | Event::CertificateIssued { presented: Some(hardware), .. } => {
+            Some(&hardware.macs)
+        }
         Event::CertificateIssued { presented: None, .. }
         | Event::EnrollmentConfirmed { .. }
         | Event::Deactivated { .. }

@@ -7,8 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{RemarkHash, reading};
 use super::digest::sha256;
+use super::{RemarkHash, reading};
 
 /// A text about a person, with the salt of its hash.
 #[derive(Clone, PartialEq, Eq, Serialize)]

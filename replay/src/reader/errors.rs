@@ -72,7 +72,9 @@ pub enum OpenError {
         file: PathBuf,
     },
     /// The facts in words only.
-    #[error("the file {file:?} has facts without their stored bytes, from which no chain can be checked: export the log again")]
+    #[error(
+        "the file {file:?} has facts without their stored bytes, from which no chain can be checked: export the log again"
+    )]
     WordsOnly {
         /// Which.
         file: PathBuf,

@@ -7,10 +7,10 @@
 //! are judged by themselves.
 
 use events::codec::{Chain, DecodeError, StoredValue, decode_body, keys};
-use events::{domain, fact_json};
 use events::fact::{Fact, Record};
 use events::invariants::Violation;
 use events::vocabulary::{Remark, RemarkHash};
+use events::{domain, fact_json};
 use serde_json::{Map, Value};
 
 use super::{LineDamage, ReadError, Row, Rows};
