@@ -79,6 +79,14 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether no journal is asked, so that no configuration is needed.
+    pub const fn asks_nobody(&self) -> bool {
+        match self {
+            Self::Completion(_) => true,
+            Self::Noun(_) => false,
+        }
+    }
+
     /// Does it.
     ///
     /// # Errors

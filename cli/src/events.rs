@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 
 use clap::{Args, Subcommand};
 use proto::{
-    outcome::Failure,
+    outcome::{Exit, Failure},
     pb::{TailEventsRequest, TailEventsResponse},
 };
 use serde_json::Value;
@@ -62,12 +62,16 @@ impl Verb {
             follow: tail.follow,
         };
         let session = journals.session().await?;
-        let mut facts = session.ask(async |channel| events(channel).tail_events(request).await).await?;
+        let asked = request.clone();
+        let mut facts = session.ask(async |channel| events(channel).tail_events(asked).await).await?;
         let mut to = BufWriter::new(io::stdout().lock());
         loop {
             // Without --follow the journal has all of them: it must not be silent for longer than any answer may take.
             let next = if tail.follow {
-                facts.message().await.map_err(|status| session.failure(&status))?
+                match facts.message().await {
+                    Ok(next) => next,
+                    Err(status) => return Err(why(journals, session.failure(&status), request).await),
+                }
             } else {
                 session.next(&mut facts).await?
             };
@@ -80,6 +84,20 @@ impl Verb {
             }
         }
         Ok(Answer::Printed)
+    }
+}
+
+/// Why a stream was cut. A journal that revokes a caller cuts the connection and says nothing more on it (R17): the next
+/// handshake tells. Whatever else may be wrong with that, the cut is the failure.
+async fn why(journals: &Journals, cut: Failure, request: TailEventsRequest) -> Failure {
+    let request = TailEventsRequest { follow: false, ..request };
+    let again = async {
+        let session = journals.session().await?;
+        session.ask(async |channel| events(channel).tail_events(request).await).await
+    };
+    match again.await {
+        Err(refused) if refused.exit() == Exit::NotAuthorized => refused,
+        Ok(_) | Err(_) => cut,
     }
 }
 

@@ -38,6 +38,8 @@ fn main() -> ExitCode {
     };
     let config = match UserConfig::of_user() {
         Ok(config) => config,
+        // A shell that starts must not fail over it; whoever asks a journal is told.
+        Err(_) if args.command.asks_nobody() => UserConfig::default(),
         Err(failure) => return failure.report(args.global.output == Some(Output::Json)).into(),
     };
     let output = args.global.output(&config);

@@ -29,30 +29,57 @@ pub enum Fact {
 impl Fact {
     /// The streams in which the fact shall lie, its subject's first (R2). A stored fact names its streams itself.
     pub fn streams(&self) -> Vec<StreamName> {
+        let mut streams = vec![];
+        self.each_stream(|stream| streams.push(stream));
+        streams
+    }
+
+    /// Names the streams in which the fact shall lie, its subject's first, one after another: whoever looks at years of
+    /// facts takes no memory for each.
+    pub(crate) fn each_stream(&self, mut tell: impl FnMut(StreamName)) {
+        tell(self.subject());
         match self {
-            Self::Domain(event) => match event {
+            Self::Domain(
+                domain::Event::JoinTokenCreated { secret_sha256, .. }
+                | domain::Event::JoinTokenConsumed { secret_sha256, .. },
+            ) => {
+                tell(StreamName::Join(*secret_sha256));
+            }
+            Self::Operator(
+                _,
+                operator::Event::Created { certificate, .. } | operator::Event::Renewed { certificate, .. },
+            )
+            | Self::Node(_, node::Event::CertificateIssued { certificate, .. }) => {
+                tell(StreamName::Key(certificate.spki_sha256));
+            }
+            Self::Node(_, node::Event::Registered { hardware, .. }) => {
+                hardware.macs.iter().copied().map(StreamName::Mac).for_each(tell);
+            }
+            Self::Node(_, node::Event::HardwareReplaced { hardware, released, .. }) => {
+                released.iter().chain(&hardware.macs).copied().map(StreamName::Mac).for_each(tell);
+            }
+            Self::Node(_, node::Event::Revoked { macs, .. }) => {
+                macs.iter().copied().map(StreamName::Mac).for_each(tell);
+            }
+            Self::Domain(
                 domain::Event::Created(_)
                 | domain::Event::RemarkErased { .. }
-                | domain::Event::DefaultSet { .. } => vec![StreamName::Domain],
-                domain::Event::JoinTokenCreated { secret_sha256, .. }
-                | domain::Event::JoinTokenConsumed { secret_sha256, .. } => {
-                    vec![StreamName::Domain, StreamName::Join(*secret_sha256)]
-                }
-            },
-            Self::Authority(id, _) => vec![StreamName::Authority(*id)],
-            Self::Operator(id, event) => {
-                let subject = StreamName::Operator(id.clone());
-                match event {
-                    operator::Event::Created { certificate, .. }
-                    | operator::Event::Renewed { certificate, .. } => {
-                        vec![subject, StreamName::Key(certificate.spki_sha256)]
-                    }
-                    operator::Event::Revoked { .. } => vec![subject],
-                }
-            }
-            Self::Node(id, event) => node_streams(id, event),
-            Self::VCluster(id, vcluster::Event::OverlaySet { .. }) => vec![StreamName::VCluster(id.clone())],
-            Self::Member(id, _) => vec![StreamName::Journal(id.clone())],
+                | domain::Event::DefaultSet { .. },
+            )
+            | Self::Authority(..)
+            | Self::Operator(_, operator::Event::Revoked { .. })
+            | Self::Node(
+                _,
+                node::Event::EnrollmentConfirmed { .. }
+                | node::Event::Deactivated { .. }
+                | node::Event::Reactivated { .. }
+                | node::Event::Assigned { .. }
+                | node::Event::Contested { .. }
+                | node::Event::Resolved {}
+                | node::Event::AttemptsRefused(_),
+            )
+            | Self::VCluster(_, vcluster::Event::OverlaySet { .. })
+            | Self::Member(..) => {}
         }
     }
 
@@ -116,31 +143,6 @@ impl Fact {
             ) => None,
         }
     }
-}
-
-fn node_streams(id: &NodeId, event: &node::Event) -> Vec<StreamName> {
-    let mut streams = vec![StreamName::Node(id.clone())];
-    match event {
-        node::Event::Registered { hardware, .. } => {
-            streams.extend(hardware.macs.iter().copied().map(StreamName::Mac));
-        }
-        node::Event::Revoked { macs, .. } => streams.extend(macs.iter().copied().map(StreamName::Mac)),
-        node::Event::HardwareReplaced { hardware, released, .. } => {
-            let written = released.iter().chain(&hardware.macs).copied();
-            streams.extend(written.map(StreamName::Mac));
-        }
-        node::Event::CertificateIssued { certificate, .. } => {
-            streams.push(StreamName::Key(certificate.spki_sha256));
-        }
-        node::Event::EnrollmentConfirmed { .. }
-        | node::Event::Deactivated { .. }
-        | node::Event::Reactivated { .. }
-        | node::Event::Assigned { .. }
-        | node::Event::Contested { .. }
-        | node::Event::Resolved {}
-        | node::Event::AttemptsRefused(_) => {}
-    }
-    streams
 }
 
 /// A committed fact in its envelope. **Stored** (R6).

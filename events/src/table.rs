@@ -91,10 +91,22 @@ impl<const N: usize, V> Table<N, V> {
         self.entries.push((key, value));
         if self.entries.len() * OF > self.slots.len() * TAKEN {
             self.grow();
-        } else {
-            self.place(self.entries.len() - 1);
         }
+        let entry = u32::try_from(self.entries.len() - 1).expect("memory ends before the numbers do");
+        self.place(Slot { bits: bits(&key), entry });
         None
+    }
+
+    /// Reads the slot that a look-up of the key will read first, and answers something of it. Of many keys one after
+    /// another, none of these reads waits for another's: memory answers several at once.
+    pub(crate) fn touch(&self, key: &[u8; N]) -> u32 {
+        self.first_slot(key).bits
+    }
+
+    /// Reads the entry that a look-up of the key will most likely come to, and answers something of it; see
+    /// [`Self::touch`], which comes first.
+    pub(crate) fn touch_entry(&self, key: &[u8; N]) -> Option<&V> {
+        self.entries.get(self.first_slot(key).entry as usize).map(|(_, value)| value)
     }
 
     /// Forgets a key; answers its value.
@@ -135,24 +147,29 @@ impl<const N: usize, V> Table<N, V> {
         (0..slots.min(MOST_PROBES)).map(move |step| (bits as usize + step) & (slots - 1))
     }
 
+    fn first_slot(&self, key: &[u8; N]) -> Slot {
+        let at = bits(key) as usize & self.slots.len().wrapping_sub(1);
+        self.slots.get(at).copied().unwrap_or(VACANT)
+    }
+
     /// Makes an entry that has no place be found.
-    fn place(&mut self, entry: usize) {
-        let key = self.entries[entry].0;
-        let entry = u32::try_from(entry).expect("memory ends before the numbers do");
-        let bits = bits(&key);
-        match self.probes(bits).find(|at| self.slots[*at].is_vacant()) {
-            Some(at) => self.slots[at] = Slot { bits, entry },
+    fn place(&mut self, slot: Slot) {
+        match self.probes(slot.bits).find(|at| self.slots[*at].is_vacant()) {
+            Some(at) => self.slots[at] = slot,
             None => {
-                self.crowded.insert(key, entry);
+                self.crowded.insert(self.entries[slot.entry as usize].0, slot.entry);
             }
         }
     }
 
+    /// Slot by slot, not entry by entry: what lay side by side comes to lie side by side, so memory is walked and not
+    /// jumped about in.
     fn grow(&mut self) {
         let slots = (2 * self.slots.len()).max(FIRST_SLOTS);
-        self.slots = vec![VACANT; slots];
-        self.crowded.clear();
-        (0..self.entries.len()).for_each(|entry| self.place(entry));
+        let taken = std::mem::replace(&mut self.slots, vec![VACANT; slots]);
+        let crowded = std::mem::take(&mut self.crowded);
+        taken.into_iter().filter(|slot| !slot.is_vacant()).for_each(|slot| self.place(slot));
+        crowded.into_iter().for_each(|(key, entry)| self.place(Slot { bits: bits(&key), entry }));
     }
 
     /// Keys behind a slot that becomes vacant move up, or no one would look for them beyond it.

@@ -19,12 +19,12 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::diff::diff;
 use crate::explain::explain;
-use crate::export::Export;
+use crate::export::{Export, ExportError};
 use crate::history;
 use crate::history::{history, of_serial};
 use crate::state::state;
 use crate::told::Told;
-use crate::verify::{Report, verify};
+use crate::verify::{Report, verify, verify_against};
 use events::fact_json;
 use failure::Failure;
 use order::{Order, Subject, Wanted};
@@ -38,7 +38,8 @@ Examples:
   pact-replay explain /var/lib/pact/j1 --seq 42
   pact-replay export /var/lib/pact/j1 --format jsonl --out facts.jsonl
 
-LOG is a journal's data directory. A journal may be running on it: nothing is locked or written.
+LOG is a journal's data directory, or a file that export --format jsonl wrote. A journal may be running on its directory:
+nothing is locked or written.
 
 Exit codes: 0 done, 1 the log cannot be read or has nothing of the kind, 2 wrong usage, or a point outside of the log,
 5 the log is not sound.";
@@ -90,7 +91,10 @@ impl Arguments {
 
     fn carry_out(&self) -> Result<ExitCode, Failure> {
         match &self.order {
-            Order::Verify { log } => return self.print_report(&verify(log)?),
+            Order::Verify { log, against: None } => return self.print_report(&verify(log)?),
+            Order::Verify { log, against: Some(other) } => {
+                return self.print_report(&verify_against(log, other)?);
+            }
             Order::State { log, at, seq } => {
                 let state = state(log, order::point(*at, *seq))?;
                 self.print(|| state.document().0, || tables::state_lines(&state))?;
@@ -121,8 +125,10 @@ impl Arguments {
                 ));
             }
             let export = Export::prepare(&wanted.log, range)?;
-            export.write(range, format, &mut BufWriter::new(io::stdout().lock()))?;
-            return Ok(());
+            return match export.write(range, format, &mut BufWriter::new(io::stdout().lock())) {
+                Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                written => Ok(written.map(drop)?),
+            };
         };
         let exported = new_file::write(out, |lines| {
             let export = Export::prepare(&wanted.log, range)?;
@@ -176,7 +182,11 @@ fn history_json(told: &[Told]) -> Value {
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    printed.map_err(|error| Failure::output(&error))
+    match printed {
+        // A reader that has seen enough (`pact-replay history … | head`) is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(|error| Failure::output(&error)),
+    }
 }
 
 fn complain(reason: &str, message: &str) {

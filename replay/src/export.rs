@@ -2,7 +2,8 @@
 //!
 //! `pact-replay export` calls it. The log is read twice: first to see that it is sound to its end, then to write.
 //!
-//! Not here, on purpose: the stored bytes. An export is for reading; the chain is checked where the log lies.
+//! A line of `jsonl` has the stored bytes of its fact beside the words: such a file, from fact 1 on, is a log like any
+//! other, and its chain can be checked without the journal. CloudEvents are for other tools, and have words only.
 //!
 //! **Invariant:** not one line comes from a log that is not sound.
 
@@ -15,14 +16,14 @@ use events::vocabulary::Timestamp;
 use serde_json::{Value, json};
 
 use crate::point::{Point, PointError};
-use crate::reader::Reader;
+use crate::reader::{Reader, STORED, in_base64};
 use crate::told::{Tale, TellError, Told};
 use events::fact_json;
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A fact as `history -o json` prints it
+    /// A fact as `history -o json` prints it, and its stored bytes: from fact 1 on, such a file is a LOG
     Jsonl,
     /// The same as `data` of a CloudEvents 1.0 envelope
     Cloudevents,
@@ -130,7 +131,7 @@ impl Export {
     /// If a line cannot be written.
     pub fn write(&self, range: Range, format: Format, to: &mut impl Write) -> Result<Exported, ExportError> {
         let mut exported = Exported::default();
-        for told in Tale::of(&self.reader) {
+        for told in Tale::with_bytes(&self.reader) {
             let told = told?;
             let (seq, recorded_at) = (told.record.seq, told.record.recorded_at);
             if !range.has(seq, recorded_at) {
@@ -138,7 +139,7 @@ impl Export {
             }
             let fact = fact_json::to_json(&told.record, &told.remarks, &told.chain);
             let line = match format {
-                Format::Jsonl => fact,
+                Format::Jsonl => with_bytes(fact, &told.stored),
                 Format::Cloudevents => cloud_event(&self.domain, &told, fact),
             };
             writeln!(to, "{line}")?;
@@ -150,6 +151,11 @@ impl Export {
         to.flush()?;
         Ok(exported)
     }
+}
+
+fn with_bytes(mut fact: Value, stored: &[u8]) -> Value {
+    fact[STORED] = Value::String(in_base64(stored));
+    fact
 }
 
 /// CloudEvents 1.0, structured mode. `source` and `id` together name a fact in the whole world: the log and its place.

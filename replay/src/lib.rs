@@ -2,9 +2,10 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | [`reader`] | takes the facts from a journal's data directory |
+//! | [`reader`] | takes the facts from a journal's data directory, or from an exported file |
 //! | [`told`] | lets them be told as long as they are sound |
 //! | [`verify`] | checks the chain and every invariant after every fact |
+//! | [`against`] | compares the bytes of two logs |
 //! | [`state`] | shows all views at a point of the log |
 //! | [`diff`] | compares two such points |
 //! | [`history`] | tells what happened to a node or a certificate |
@@ -17,6 +18,7 @@
 //!
 //! **Invariant:** nothing is ever written, locked or created beside the log; a journal may run meanwhile.
 
+pub mod against;
 pub mod command;
 pub mod diff;
 pub mod explain;

@@ -10,28 +10,29 @@ use events::fact::Record;
 use events::invariants::Violation;
 use events::vocabulary::Remark;
 
-use crate::reader::{Entry, Facts, OpenError, ReadError, Reader};
+use crate::reader::{Entry, Facts, LogError, OpenError, ReadError, Reader};
 
 /// Why a log cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum TellError {
-    /// It cannot be opened.
+    /// It cannot be read.
     #[error(transparent)]
-    Open(#[from] OpenError),
-    /// It cannot be read further.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A later release wrote it (R26).
-    #[error("fact {seq} has format {format}, which is not known to this release; upgrade")]
-    LaterFormat {
-        /// The first such fact.
-        seq: u64,
-        /// Its format.
-        format: u8,
-    },
+    Log(#[from] LogError),
     /// The bytes of a fact are not sound.
     #[error("the log is damaged; `pact-replay verify` lists how")]
     Damaged(#[source] Violation),
+}
+
+impl From<OpenError> for TellError {
+    fn from(error: OpenError) -> Self {
+        Self::Log(error.into())
+    }
+}
+
+impl From<ReadError> for TellError {
+    fn from(error: ReadError) -> Self {
+        Self::Log(error.into())
+    }
 }
 
 /// One fact.
@@ -43,6 +44,8 @@ pub struct Told {
     pub remarks: Vec<Remark>,
     /// Its link of the chain.
     pub chain: Chain,
+    /// Its stored value, if it was asked for.
+    pub stored: Vec<u8>,
 }
 
 /// The facts of a log, oldest first, up to the first that is not sound.
@@ -54,6 +57,11 @@ impl<'a> Tale<'a> {
     /// From the first fact on.
     pub fn of(reader: &'a Reader) -> Self {
         Self { facts: reader.facts() }
+    }
+
+    /// The same, and each fact has its stored value.
+    pub fn with_bytes(reader: &'a Reader) -> Self {
+        Self { facts: reader.facts().keeping_bytes() }
     }
 }
 
@@ -68,12 +76,12 @@ impl Iterator for Tale<'_> {
 
 fn checked(entry: Entry) -> Result<Told, TellError> {
     if let Some(format) = entry.later_format() {
-        return Err(TellError::LaterFormat { seq: entry.seq, format });
+        return Err(LogError::LaterFormat { seq: entry.seq, format }.into());
     }
     if let Some(violation) = entry.violations().next() {
         return Err(TellError::Damaged(violation));
     }
     let record = entry.record.expect("a fact without record is damaged");
     let chain = entry.chain.expect("a fact without link is damaged");
-    Ok(Told { record, remarks: entry.remarks, chain })
+    Ok(Told { record, remarks: entry.remarks, chain, stored: entry.stored })
 }

@@ -2,7 +2,8 @@
 //!
 //! `pact-replay verify` calls it, and whoever must know whether a log is sound: the chaos harness, the benches.
 //!
-//! Not here, on purpose: the comparison with another journal's log, and the signatures of certificates.
+//! Not here, on purpose: the comparison with another journal's log ([`crate::against`]), and the signatures of
+//! certificates.
 //!
 //! **Invariant:** a log that cannot be read is an error, never a violation; what was not read is never called sound.
 
@@ -13,29 +14,15 @@ use events::codec::Chain;
 use events::invariants::{Auditor, Violation};
 use serde_json::{Value, json};
 
-use crate::reader::{OpenError, ReadError, Reader, StreamSum};
+use crate::against::{Comparison, compare};
+use crate::reader::{Entry, Facts, LogError, ReadError, Reader, StreamSum};
 
 /// Violations are listed up to this number and counted beyond: a log that is damaged throughout must not fill memory.
 pub const MAX_LISTED: usize = 1000;
 
-/// Why a log cannot be verified.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// It cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// It cannot be read to its end.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// A later release wrote it (R26).
-    #[error("fact {seq} has format {format}, which is not known to this release; upgrade")]
-    LaterFormat {
-        /// The first such fact.
-        seq: u64,
-        /// Its format.
-        format: u8,
-    },
-}
+/// So many facts are read before they are checked: what they are checked against can be looked up for all of them at once,
+/// and they still lie in the processor's cache when their turn comes.
+const BATCH: usize = 32;
 
 /// What a verification found.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +37,8 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// How many violations there are in all.
     pub violation_count: u64,
+    /// What the comparison with another log found, if one was asked for.
+    pub against: Option<Comparison>,
 }
 
 impl Report {
@@ -61,14 +50,18 @@ impl Report {
     /// The report as `verify -o json` prints it.
     pub fn to_json(&self) -> Value {
         let violation = |found: &Violation| json!({"seq": found.seq, "invariant": found.invariant, "message": found.message});
-        json!({
+        let mut document = json!({
             "ok": self.ok(),
             "facts": self.facts,
             "head": self.head.map(|head| head.to_string()),
             "seconds": self.seconds(),
             "violations": self.violations.iter().map(violation).collect::<Vec<_>>(),
             "violation_count": self.violation_count,
-        })
+        });
+        if let Some(against) = &self.against {
+            document["against"] = against.to_json();
+        }
+        document
     }
 
     /// How long it took, in seconds with three decimals.
@@ -84,25 +77,58 @@ impl Report {
     }
 }
 
-/// Verifies the log in a journal's data directory, as it is at the moment of the call. Reads it once, and keeps of it
-/// in memory only what the views keep.
-pub fn verify(data_dir: &Path) -> Result<Report, VerifyError> {
+/// Verifies a log as it is at the moment of the call: in a journal's data directory, or an exported file. Reads it once,
+/// and keeps of it in memory only what the views keep.
+///
+/// # Errors
+/// If it cannot be read to its end.
+pub fn verify(log: &Path) -> Result<Report, LogError> {
     let started = Instant::now();
-    let reader = Reader::open(data_dir)?;
+    let mut report = check(&Reader::open(log)?)?;
+    report.duration = started.elapsed();
+    Ok(report)
+}
+
+/// Verifies a log, and holds it against another one of the same domain: where both have a fact, it must be the same. The
+/// other log is not verified beyond that.
+///
+/// # Errors
+/// If either cannot be read to its end.
+pub fn verify_against(log: &Path, other: &Path) -> Result<Report, LogError> {
+    let started = Instant::now();
+    let (reader, other) = (Reader::open(log)?, Reader::open(other)?);
+    let mut report = check(&reader)?;
+    let compared = compare(&reader, &other)?;
+    compared.violation().into_iter().for_each(|violation| report.add(violation));
+    report.against = Some(compared);
+    report.duration = started.elapsed();
+    Ok(report)
+}
+
+fn check(reader: &Reader) -> Result<Report, LogError> {
     let mut report = Report::default();
     let mut auditor = Auditor::default();
     let mut streams = StreamSum::default();
-    for entry in reader.facts() {
-        let entry = entry?;
-        if let (Some(format), true) = (entry.later_format(), report.ok()) {
-            return Err(VerifyError::LaterFormat { seq: entry.seq, format });
+    let mut facts = reader.facts();
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let failed = read(&mut facts, &mut batch);
+        auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_ref()));
+        for entry in &batch {
+            if let (Some(format), true) = (entry.later_format(), report.ok()) {
+                return Err(LogError::LaterFormat { seq: entry.seq, format });
+            }
+            report.facts += 1;
+            report.head = entry.chain.or(report.head);
+            entry.violations().for_each(|violation| report.add(violation));
+            if let Some(record) = &entry.record {
+                streams.add(record);
+                auditor.check(record).into_iter().for_each(|violation| report.add(violation));
+            }
         }
-        report.facts += 1;
-        report.head = entry.chain.or(report.head);
-        entry.violations().for_each(|violation| report.add(violation));
-        if let Some(record) = &entry.record {
-            streams.add(record);
-            auditor.check(record).into_iter().for_each(|violation| report.add(violation));
+        failed?;
+        if batch.len() < BATCH {
+            break;
         }
     }
     if report.facts == 0 {
@@ -111,10 +137,18 @@ pub fn verify(data_dir: &Path) -> Result<Report, VerifyError> {
     }
     // Behind a violation the heads could only repeat what is known.
     if report.ok() {
-        check_heads(&reader, &streams, &mut report)?;
+        check_heads(reader, &streams, &mut report)?;
     }
-    report.duration = started.elapsed();
     Ok(report)
+}
+
+/// Takes the next facts, at most [`BATCH`].
+fn read(facts: &mut Facts<'_>, batch: &mut Vec<Entry>) -> Result<(), ReadError> {
+    batch.clear();
+    for entry in facts.take(BATCH) {
+        batch.push(entry?);
+    }
+    Ok(())
 }
 
 fn check_heads(reader: &Reader, streams: &StreamSum, report: &mut Report) -> Result<(), ReadError> {

@@ -234,7 +234,7 @@ fn who_follows_is_told_what_happens_and_is_cut_when_revoked() {
     done(&pact(&journal, &["node", "enroll", "n1", "--mac", MAC]));
     assert!(until("NodeRegistered"));
     done(&pact(&journal, &["operator", "revoke", "alice"]));
-    assert_ne!(tail.wait().unwrap().code(), Some(0));
+    assert_eq!(tail.wait().unwrap().code(), Some(4), "not authorized, and not merely lost");
 }
 
 #[test]

@@ -31,6 +31,17 @@ fn whole(files: &Files, endpoint: &str) -> String {
 }
 
 #[test]
+fn a_damaged_file_stops_no_completion_and_stops_everything_else() {
+    let home = home(".config", "endpoints = [");
+    let mut completion = bare();
+    completion.env_remove("XDG_CONFIG_HOME").env("HOME", home.path()).args(["completion", "bash"]);
+    let output = completion.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(text(&output.stdout).contains("_pact"));
+    ends(&list(home.path()).output().unwrap(), 2, "error: USAGE: ");
+}
+
+#[test]
 fn the_file_is_enough() {
     let (files, address) = (Files::new(), nobody());
     let home = home(".config", &whole(&files, &address));

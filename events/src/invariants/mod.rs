@@ -93,6 +93,12 @@ impl Auditor {
         violations
     }
 
+    /// Reads what the next facts will be checked against, before they are: memory answers many questions at once, but
+    /// one by one it keeps whoever asks waiting. Decides nothing and changes nothing.
+    pub fn look_ahead<'a>(&self, next: impl Iterator<Item = &'a Record> + Clone) {
+        self.past.look_ahead(next);
+    }
+
     /// The views up to the last fact checked.
     pub fn views(&self) -> &Views {
         &self.past.views

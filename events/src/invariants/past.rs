@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** nothing in here is ever dropped: an auditor must notice what comes again after years.
 
+use std::hint::black_box;
+
 use crate::authority;
 use crate::fact::{Fact, Record};
 use crate::stream::StreamName;
@@ -58,6 +60,36 @@ impl Past {
             | StreamName::VCluster(_)
             | StreamName::Journal(_) => None,
         }
+    }
+
+    /// See [`super::Auditor::look_ahead`].
+    pub(super) fn look_ahead<'a>(&self, next: impl Iterator<Item = &'a Record> + Clone) {
+        let keys = |record: &'a Record| {
+            record.streams.iter().filter_map(|at| match &at.name {
+                StreamName::Key(key) => Some(key.as_bytes()),
+                StreamName::Domain
+                | StreamName::Node(_)
+                | StreamName::Authority(_)
+                | StreamName::Operator(_)
+                | StreamName::Mac(_)
+                | StreamName::Join(_)
+                | StreamName::VCluster(_)
+                | StreamName::Journal(_) => None,
+            })
+        };
+        for record in next.clone() {
+            black_box(self.appends.touch(record.append_id.as_bytes()));
+            black_box(serial(&record.fact).map(|serial| self.serials.touch(serial.as_bytes())));
+            keys(record).for_each(|key| {
+                black_box(self.keys.touch(key));
+            });
+        }
+        for record in next.clone() {
+            keys(record).for_each(|key| {
+                black_box(self.keys.touch_entry(key).copied());
+            });
+        }
+        self.views.look_ahead(next);
     }
 
     pub(super) fn fold(&mut self, record: &Record) {

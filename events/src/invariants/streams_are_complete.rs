@@ -12,10 +12,10 @@ pub const NAME: &str = "streams_are_complete";
 pub(super) fn check(_: &Before<'_>, record: &Record) -> Result<(), String> {
     let count = record.streams.len();
     ensure((1..=MAX_STREAMS).contains(&count), || format!("it lies in {count} streams"))?;
-    let shall = record.fact.streams();
-    let complete = record.streams.iter().map(|at| &at.name).eq(&shall);
-    ensure(complete, || {
-        let names: Vec<String> = shall.iter().map(ToString::to_string).collect();
+    let (mut given, mut complete) = (record.streams.iter(), true);
+    record.fact.each_stream(|shall| complete &= given.next().is_some_and(|at| at.name == shall));
+    ensure(complete && given.next().is_none(), || {
+        let names: Vec<String> = record.fact.streams().iter().map(ToString::to_string).collect();
         format!("it shall lie in {}", names.join(", "))
     })
 }

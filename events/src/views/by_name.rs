@@ -29,6 +29,16 @@ impl<V> ByName<V> {
         self.table.get(id.as_padded())
     }
 
+    /// See [`super::Views::look_ahead`].
+    pub(super) fn touch(&self, id: &NodeId) -> u32 {
+        self.table.touch(id.as_padded())
+    }
+
+    /// What [`Self::get`] will most likely find.
+    pub(super) fn touch_entry(&self, id: &NodeId) -> Option<&V> {
+        self.table.touch_entry(id.as_padded())
+    }
+
     /// By its name; made if there is none.
     pub(super) fn get_or_insert_with(&mut self, id: &NodeId, make: impl FnOnce() -> V) -> &mut V {
         if self.table.get(id.as_padded()).is_none() {

@@ -1,6 +1,9 @@
 //! The certificates that were issued, found by the hash of the exact bytes (R10). Kept until 24 hours after notAfter,
 //! so that a late caller hears "expired" and not "unknown".
 
+use std::hint::black_box;
+
+use crate::certificate::Certificate;
 use crate::fact::Record;
 use crate::table::Table;
 use crate::vocabulary::{CertificateHash, NodeId, OperatorId, Serial, Timestamp};
@@ -59,6 +62,12 @@ impl Certificates {
         self.known.len() == 0
     }
 
+    /// See [`super::Views::look_ahead`].
+    pub(super) fn touch(&self, certificate: &Certificate) {
+        black_box(self.known.touch(certificate.sha256.as_bytes()));
+        black_box(self.by_serial.touch(certificate.serial.as_bytes()));
+    }
+
     pub(super) fn fold(&mut self, record: &Record) {
         let Some((certificate, holder, _)) = super::issued(record) else { return };
         let known =
@@ -70,6 +79,13 @@ impl Certificates {
 
     pub(super) fn forget(&mut self, now: Timestamp) {
         while let Some((_, ended)) = self.ends.take(now) {
+            for hash in &ended {
+                black_box(self.known.touch(hash.as_bytes()));
+            }
+            for hash in &ended {
+                let serial = self.known.touch_entry(hash.as_bytes()).map(|known| known.serial);
+                black_box(serial.map(|serial| self.by_serial.touch(serial.as_bytes())));
+            }
             for hash in ended {
                 if let Some(known) = self.known.remove(hash.as_bytes()) {
                     self.by_serial.remove(known.serial.as_bytes());

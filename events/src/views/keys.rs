@@ -1,6 +1,7 @@
 //! Who has which public key: a key belongs to one node and epoch, or to one operator (R8), and is released 24 hours
 //! after its last certificate's notAfter (R2).
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use crate::fact::Record;
@@ -40,6 +41,11 @@ impl Keys {
         self.held.get(key.as_bytes()).map(|held| held.version)
     }
 
+    /// See [`super::Views::look_ahead`].
+    pub(super) fn touch(&self, key: &KeyHash) {
+        black_box(self.held.touch(key.as_bytes()));
+    }
+
     pub(super) fn fold(&mut self, record: &Record) {
         let Some((certificate, _, holder)) = super::issued(record) else { return };
         let key = certificate.spki_sha256;
@@ -62,6 +68,10 @@ impl Keys {
 
     pub(super) fn forget(&mut self, now: Timestamp) {
         while let Some((end, keys)) = self.ends.take(now) {
+            keys.iter().for_each(|key| self.touch(key));
+            for key in &keys {
+                black_box(self.held.touch_entry(key.as_bytes()).map(|held| held.until));
+            }
             for key in keys {
                 if self.held.get(key.as_bytes()).is_some_and(|held| held.until == end) {
                     self.held.remove(key.as_bytes());

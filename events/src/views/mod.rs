@@ -188,6 +188,19 @@ impl Views {
         changed
     }
 
+    /// Reads what the folds of the next facts will look up, before they do: memory answers many questions at once, but
+    /// one by one it keeps whoever asks waiting. Changes nothing. For whoever folds a whole log.
+    pub fn look_ahead<'a>(&self, next: impl Iterator<Item = &'a Record> + Clone) {
+        for record in next.clone() {
+            self.registry.touch(&record.fact);
+            if let Some((certificate, ..)) = issued(record) {
+                self.keys.touch(&certificate.spki_sha256);
+                self.certificates.touch(certificate);
+            }
+        }
+        next.for_each(|record| self.registry.touch_entries(&record.fact));
+    }
+
     /// What a certificate opens at a moment (R10, R15). A clock that was set back behind the last fact brings nothing
     /// back to life.
     pub fn standing(&self, certificate: &CertificateHash, now: Timestamp) -> Standing {

@@ -1,8 +1,9 @@
 //! The registry: every node, and the index by which a machine's hardware finds its node (R13).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hint::black_box;
 
-use crate::fact::Record;
+use crate::fact::{Fact, Record};
 use crate::node::{Event, MacClaims, State, evolve};
 use crate::stream::StreamName;
 use crate::table::Table;
@@ -179,6 +180,27 @@ impl Registry {
         self.macs.get(mac.as_bytes()).map_or(0, |holder| holder.version)
     }
 
+    /// See [`super::Views::look_ahead`].
+    pub(super) fn touch(&self, fact: &Fact) {
+        let Fact::Node(id, event) = fact else { return };
+        black_box(self.nodes.touch(id));
+        for mac in macs(event).into_iter().flatten() {
+            black_box(self.macs.touch(mac.as_bytes()));
+        }
+    }
+
+    /// After [`Self::touch`].
+    pub(super) fn touch_entries(&self, fact: &Fact) {
+        let Fact::Node(id, event) = fact else { return };
+        if let Some(node) = self.nodes.touch_entry(id) {
+            let current = node.state.current().map(|held| (held.certificate.serial, held.confirmed_at));
+            black_box((node.version, node.grouped_seq, current, node.state.vcluster().is_some()));
+        }
+        for mac in macs(event).into_iter().flatten() {
+            black_box(self.macs.touch_entry(mac.as_bytes()).map(|holder| holder.version));
+        }
+    }
+
     /// Folds a fact about a node; answers the certificates whose usability changed.
     pub(super) fn fold(&mut self, id: &NodeId, event: &Event, record: &Record) -> Vec<CertificateHash> {
         let node = self.nodes.get_or_insert_with(id, || Node {
@@ -248,6 +270,24 @@ impl Registry {
                 holder.version = record.version_of(&StreamName::Mac(*mac)).unwrap_or(holder.version);
             }
         }
+    }
+}
+
+/// The addresses by which a fact claims a node or finds it.
+fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
+    match event {
+        Event::Registered { hardware, .. }
+        | Event::HardwareReplaced { hardware, .. }
+        | Event::CertificateIssued { presented: Some(hardware), .. } => Some(&hardware.macs),
+        Event::CertificateIssued { presented: None, .. }
+        | Event::EnrollmentConfirmed { .. }
+        | Event::Deactivated { .. }
+        | Event::Reactivated { .. }
+        | Event::Revoked { .. }
+        | Event::Assigned { .. }
+        | Event::Contested { .. }
+        | Event::Resolved {}
+        | Event::AttemptsRefused(_) => None,
     }
 }
 

@@ -7,8 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::RemarkHash;
 use super::digest::sha256;
+use super::{RemarkHash, reading};
 
 /// A text about a person, with the salt of its hash.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -28,7 +28,13 @@ impl Remark {
 
     /// A remark with 16 random bytes of salt.
     pub fn new(salt: [u8; 16], text: &str) -> Result<Self, InvalidRemark> {
-        let valid = text.len() <= Self::MAX_BYTES && !text.chars().any(char::is_control);
+        // Most texts are ASCII, where bytes are characters.
+        let control = if text.is_ascii() {
+            text.bytes().any(|byte| byte.is_ascii_control())
+        } else {
+            text.chars().any(char::is_control)
+        };
+        let valid = text.len() <= Self::MAX_BYTES && !control;
         if valid { Ok(Self { salt, text: text.to_owned() }) } else { Err(InvalidRemark) }
     }
 
@@ -51,7 +57,16 @@ impl fmt::Debug for Remark {
 
 impl<'de> Deserialize<'de> for Remark {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let (salt, text) = <([u8; 16], String)>::deserialize(from)?;
+        let (Salt(salt), text) = <(Salt, String)>::deserialize(from)?;
         Self::new(salt, &text).map_err(de::Error::custom)
+    }
+}
+
+/// Only stored bytes are read back, never JSON.
+struct Salt([u8; 16]);
+
+impl<'de> Deserialize<'de> for Salt {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        reading::bytes(from).map(Self)
     }
 }

@@ -10,10 +10,9 @@ use crate::explain::ExplainError;
 use crate::export::ExportError;
 use crate::history::HistoryError;
 use crate::point::PointError;
-use crate::reader::OpenError;
+use crate::reader::{LogError, OpenError};
 use crate::state::StateError;
 use crate::told::TellError;
-use crate::verify::VerifyError;
 
 /// What is said, and with which exit code.
 pub(super) struct Failure {
@@ -53,12 +52,12 @@ impl Failure {
     }
 }
 
-impl From<VerifyError> for Failure {
-    fn from(error: VerifyError) -> Self {
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
         let reason = match &error {
-            VerifyError::Open(open) => open_reason(open),
-            VerifyError::Read(_) => "LOG_UNREADABLE",
-            VerifyError::LaterFormat { .. } => "UPGRADE_NEEDED",
+            LogError::Open(open) => open_reason(open),
+            LogError::Read(_) => "LOG_UNREADABLE",
+            LogError::LaterFormat { .. } => "UPGRADE_NEEDED",
         };
         Self::of(1, reason, &error)
     }
@@ -66,13 +65,10 @@ impl From<VerifyError> for Failure {
 
 impl From<TellError> for Failure {
     fn from(error: TellError) -> Self {
-        let (code, reason) = match &error {
-            TellError::Open(open) => (1, open_reason(open)),
-            TellError::Read(_) => (1, "LOG_UNREADABLE"),
-            TellError::LaterFormat { .. } => (1, "UPGRADE_NEEDED"),
-            TellError::Damaged(_) => (5, "LOG_DAMAGED"),
-        };
-        Self::of(code, reason, &error)
+        match error {
+            TellError::Log(error) => error.into(),
+            TellError::Damaged(_) => Self::of(5, "LOG_DAMAGED", &error),
+        }
     }
 }
 
@@ -139,8 +135,13 @@ impl ExportError {
 
 const fn open_reason(error: &OpenError) -> &'static str {
     match error {
-        OpenError::NotFound { .. } | OpenError::NotALog { .. } => "LOG_NOT_FOUND",
-        OpenError::List { .. } | OpenError::Store { .. } => "LOG_UNREADABLE",
+        OpenError::NotFound { .. }
+        | OpenError::NotALog { .. }
+        | OpenError::NotAnExport { .. }
+        | OpenError::CloudEvents { .. }
+        | OpenError::WordsOnly { .. }
+        | OpenError::Part { .. } => "LOG_NOT_FOUND",
+        OpenError::List { .. } | OpenError::Store { .. } | OpenError::Unreadable { .. } => "LOG_UNREADABLE",
         OpenError::Moving { .. } => "LOG_BUSY",
     }
 }

@@ -15,13 +15,16 @@ pub(super) enum Order {
     /// Check the chain, every fact and every invariant after it
     #[command(after_help = VERIFY)]
     Verify {
-        /// A journal's data directory
+        /// A journal's data directory, or an export of a whole log
         log: PathBuf,
+        /// Another log of the same domain: where both have a fact, it must be the same, byte for byte
+        #[arg(long, value_name = "LOG")]
+        against: Option<PathBuf>,
     },
     /// Show all views as they were at a point of the log
     #[command(after_help = STATE)]
     State {
-        /// A journal's data directory
+        /// A journal's data directory, or an export of a whole log
         log: PathBuf,
         /// What was recorded until this moment (RFC 3339); later than the end is the end
         #[arg(long, value_name = "TIME", conflicts_with = "seq")]
@@ -33,7 +36,7 @@ pub(super) enum Order {
     /// Show every fact about one node, or about one certificate
     #[command(after_help = HISTORY)]
     History {
-        /// A journal's data directory
+        /// A journal's data directory, or an export of a whole log
         log: PathBuf,
         #[command(flatten)]
         subject: Subject,
@@ -41,7 +44,7 @@ pub(super) enum Order {
     /// Show what changed in the views between two points of the log
     #[command(after_help = DIFF)]
     Diff {
-        /// A journal's data directory
+        /// A journal's data directory, or an export of a whole log
         log: PathBuf,
         /// The first point: a moment (RFC 3339), or the seq of a fact
         #[arg(long, value_name = "TIME|SEQ")]
@@ -53,7 +56,7 @@ pub(super) enum Order {
     /// Tell all about one fact, in words
     #[command(after_help = EXPLAIN)]
     Explain {
-        /// A journal's data directory
+        /// A journal's data directory, or an export of a whole log
         log: PathBuf,
         #[command(flatten)]
         wanted: Explained,
@@ -117,7 +120,7 @@ impl Explained {
 /// What is exported, and where to.
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// A journal's data directory
+    /// A journal's data directory, or an export of a whole log
     pub(super) log: PathBuf,
     /// How a line looks
     #[arg(long, value_enum)]
@@ -149,8 +152,11 @@ const VERIFY: &str = "\
 Examples:
   pact-replay verify /var/lib/pact/j1
   pact-replay verify /var/lib/pact/j1 -o json | jq -r .head
+  pact-replay verify facts.jsonl --against /var/lib/pact/j1
 
-With -o json: {\"ok\",\"facts\",\"head\",\"seconds\",\"violations\":[{\"seq\",\"invariant\",\"message\"}]}. Exit code 5 if there are any.";
+With -o json: {\"ok\",\"facts\",\"head\",\"seconds\",\"violations\":[{\"seq\",\"invariant\",\"message\"}]}. Exit code 5 if there are any.
+--against adds \"against\":{\"common\",\"facts\",\"head\",\"longer\":\"log\"|\"against\"|null,\"parting\":{\"seq\",\"chain\",\"against_chain\"}|null}.
+A log may be longer than the other; another fact in the same place is a violation. Erased texts are none.";
 
 const STATE: &str = "\
 Examples:
@@ -194,6 +200,7 @@ Examples:
   pact-replay export /var/lib/pact/j1 --format jsonl --from 1043
   pact-replay export /var/lib/pact/j1 --format cloudevents --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z
 
-jsonl writes each fact as history -o json does, cloudevents puts it into a CloudEvents 1.0 envelope. Nothing is written of a
+jsonl writes each fact as history -o json does, with its stored bytes in base64: from fact 1 on, such a file is a LOG for every verb.
+cloudevents puts it into a CloudEvents 1.0 envelope. Nothing is written of a
 log that is not sound. FILE must not exist; it appears when it is whole. With --out and -o json:
 {\"out\",\"facts\",\"first\",\"last\",\"head\"}.";

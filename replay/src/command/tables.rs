@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::against::{Comparison, Side};
 use crate::diff::{Changes, Diff};
 use crate::explain::{Explanation, Fate, Opens};
 use crate::fact_text;
@@ -20,11 +21,27 @@ pub(super) fn report_lines(report: &Report) -> String {
         report.seconds(),
         report.violation_count,
     );
+    if let Some(against) = &report.against {
+        lines.push_str(&against_lines(against));
+    }
     for violation in &report.violations {
         lines.push_str(&format!("{violation}\n"));
     }
     lines.push_str(if report.ok() { "log verified\n" } else { "log not sound\n" });
     lines
+}
+
+/// Where two logs part, and whose is longer.
+fn against_lines(against: &Comparison) -> String {
+    let Comparison { common, facts, head, longer, parting } = against;
+    let head = head.map_or_else(|| "none".to_owned(), |head| head.to_string());
+    let parted = parting.map_or_else(|| "nowhere".to_owned(), |parting| format!("at fact {}", parting.seq));
+    let longer = match longer {
+        None => "both are of one length",
+        Some(Side::Log) => "this one is longer",
+        Some(Side::Against) => "the other one is longer",
+    };
+    format!("against     {facts} facts, head {head}\ncommon      {common}, {longer}\nthey part   {parted}\n")
 }
 
 /// A line a fact.

@@ -7,13 +7,13 @@
 //! are judged by themselves.
 
 use events::codec::{Chain, DecodeError, StoredValue, decode_body, keys};
-use events::domain;
 use events::fact::{Fact, Record};
 use events::invariants::Violation;
 use events::vocabulary::{Remark, RemarkHash};
-use rocksdb::DBRawIterator;
+use events::{domain, fact_json};
+use serde_json::{Map, Value};
 
-use super::ReadError;
+use super::{LineDamage, ReadError, Row, Rows};
 
 /// What is wrong with the bytes of a fact.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum Damage {
         /// How long it is.
         bytes: usize,
     },
+    /// A line of an export is none, or says something else than its bytes.
+    #[error("{0}")]
+    Line(LineDamage),
     /// Facts are missing before this one.
     #[error("fact {expected} is missing: fact {found} comes in its place")]
     Gap {
@@ -71,6 +74,7 @@ impl Damage {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Key { .. } | Self::Gap { .. } | Self::Place { .. } => "sequence",
+            Self::Line(_) => "line",
             Self::Value(_) => "value",
             Self::Chain { .. } => "chain",
             Self::Beginning => "beginning",
@@ -91,13 +95,15 @@ pub struct Entry {
     pub record: Option<Record>,
     /// The texts beside it that were not erased.
     pub remarks: Vec<Remark>,
+    /// Its stored value, if it was asked for.
+    pub stored: Vec<u8>,
     /// What is wrong with its bytes.
     pub damage: Vec<Damage>,
 }
 
 impl Entry {
     fn empty(seq: u64) -> Self {
-        Self { seq, chain: None, record: None, remarks: vec![], damage: vec![] }
+        Self { seq, chain: None, record: None, remarks: vec![], stored: vec![], damage: vec![] }
     }
 
     /// The format of a fact that a later release wrote and whose chain holds: nothing is wrong but this release (R26).
@@ -131,8 +137,10 @@ enum Link {
 
 /// A walk over all facts. Ends after the first error.
 pub struct Facts<'a> {
-    cursor: DBRawIterator<'a>,
+    rows: Rows<'a>,
     place: Place,
+    /// Whether entries have their stored value.
+    keeping: bool,
     ended: bool,
 }
 
@@ -143,9 +151,15 @@ struct Place {
 }
 
 impl<'a> Facts<'a> {
-    /// `cursor` stands at the first fact.
-    pub(super) const fn new(cursor: DBRawIterator<'a>) -> Self {
-        Self { cursor, place: Place { expected: 1, link: Link::Beginning }, ended: false }
+    /// From the first row on.
+    pub(super) const fn new(rows: Rows<'a>) -> Self {
+        let place = Place { expected: 1, link: Link::Beginning };
+        Self { rows, place, keeping: false, ended: false }
+    }
+
+    /// The same, and each entry has its stored value.
+    pub fn keeping_bytes(self) -> Self {
+        Self { keeping: true, ..self }
     }
 }
 
@@ -156,24 +170,56 @@ impl Iterator for Facts<'_> {
         if self.ended {
             return None;
         }
-        if let Some((key, value)) = self.cursor.item() {
-            let entry = self.place.read(key, value);
-            self.cursor.next();
-            return Some(Ok(entry));
-        }
-        self.ended = true;
         let after = self.place.expected - 1;
-        self.cursor.status().err().map(|source| Err(ReadError { after, source }))
+        match self.rows.next() {
+            Ok(Some(row)) => {
+                let mut entry = self.place.read(&row);
+                if self.keeping {
+                    entry.stored.extend_from_slice(row.value().unwrap_or_default());
+                }
+                Some(Ok(entry))
+            }
+            Ok(None) => {
+                self.ended = true;
+                None
+            }
+            Err(source) => {
+                self.ended = true;
+                Some(Err(ReadError { after, source }))
+            }
+        }
     }
 }
 
 impl Place {
-    fn read(&mut self, key: &[u8], value: &[u8]) -> Entry {
-        let Some(seq) = keys::seq(key) else {
-            let mut entry = Entry::empty(self.expected);
-            entry.damage.push(Damage::Key { bytes: key.len() });
-            return entry;
-        };
+    fn read(&mut self, row: &Row<'_>) -> Entry {
+        match row {
+            Row::Stored { key, value } => match keys::seq(key) {
+                Some(seq) => self.read_value(seq, value),
+                None => self.damaged(Damage::Key { bytes: key.len() }),
+            },
+            Row::Exported(line) => {
+                let mut entry = self.read_value(line.seq, line.value);
+                compare_words(&line.words, &mut entry);
+                entry
+            }
+            // It stands where a fact should: the next line is expected to be the next fact.
+            Row::Illegible(damage) => {
+                let entry = self.damaged(Damage::Line(damage.clone()));
+                self.expected = self.expected.saturating_add(1);
+                self.link = Link::Lost;
+                entry
+            }
+        }
+    }
+
+    fn damaged(&self, damage: Damage) -> Entry {
+        let mut entry = Entry::empty(self.expected);
+        entry.damage.push(damage);
+        entry
+    }
+
+    fn read_value(&mut self, seq: u64, value: &[u8]) -> Entry {
         let mut entry = Entry::empty(seq);
         if seq != self.expected {
             entry.damage.push(Damage::Gap { expected: self.expected, found: seq });
@@ -240,6 +286,17 @@ fn beginning(first: &Record) -> Option<Chain> {
         | Fact::Operator(..)
         | Fact::VCluster(..)
         | Fact::Member(..) => None,
+    }
+}
+
+/// Whoever reads an export believes its words: each must be what the bytes say. Members that a later release adds to facts
+/// are absent from older exports, so not all must be there.
+fn compare_words(words: &Map<String, Value>, entry: &mut Entry) {
+    let (Some(record), Some(chain)) = (&entry.record, &entry.chain) else { return };
+    let said = fact_json::to_json(record, &entry.remarks, chain);
+    let other = words.iter().find(|(name, word)| said.get(name.as_str()) != Some(word));
+    if let Some((member, _)) = other {
+        entry.damage.push(Damage::Line(LineDamage::Words { member: member.clone() }));
     }
 }
 

@@ -12,8 +12,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use events::codec::{StoredValue, decode_body, keys};
 use events::fact::Record;
 use events::stream::{StreamName, StreamVersion};
+use rocksdb::DB;
 
-use super::Reader;
+use super::{column_family, cursor};
 
 /// Disagreements are counted no further than this.
 const MAX_LISTED: usize = 1000;
@@ -67,31 +68,31 @@ impl Head {
     }
 }
 
-/// See [`Reader::compare_heads`].
-pub(super) fn compare(reader: &Reader, facts: &StreamSum) -> Result<Vec<Disagreement>, rocksdb::Error> {
+/// See [`super::Reader::compare_heads`].
+pub(super) fn compare(store: &DB, facts: &StreamSum) -> Result<Vec<Disagreement>, rocksdb::Error> {
     let mut heads = StreamSum { key: facts.key.clone(), sum: 0, count: 0 };
-    let mut cursor = reader.cursor(keys::HEADS);
+    let mut cursor = cursor(store, keys::HEADS);
     while let Some((key, value)) = cursor.item() {
         match Head::parse(key, value) {
             // A version that is larger than all facts together is not summed up: it would take for ever.
             Some(head) if head.version <= facts.count - heads.count => {
                 (1..=head.version).for_each(|version| heads.add_version(&head.name, version));
             }
-            Some(_) | None => return name_them(reader),
+            Some(_) | None => return name_them(store),
         }
         cursor.next();
     }
     cursor.status()?;
-    if (heads.sum, heads.count) == (facts.sum, facts.count) { Ok(vec![]) } else { name_them(reader) }
+    if (heads.sum, heads.count) == (facts.sum, facts.count) { Ok(vec![]) } else { name_them(store) }
 }
 
 /// Compares each head with the fact that it names.
-fn name_them(reader: &Reader) -> Result<Vec<Disagreement>, rocksdb::Error> {
+fn name_them(store: &DB) -> Result<Vec<Disagreement>, rocksdb::Error> {
     let mut found = vec![];
-    let mut cursor = reader.cursor(keys::HEADS);
+    let mut cursor = cursor(store, keys::HEADS);
     while let Some((key, value)) = cursor.item() {
         let disagreement = match Head::parse(key, value) {
-            Some(head) => disagreement(reader, &head)?,
+            Some(head) => disagreement(store, &head)?,
             None => Some(Disagreement { seq: 0, message: "a head of a stream cannot be read".to_owned() }),
         };
         found.extend(disagreement);
@@ -108,9 +109,9 @@ fn name_them(reader: &Reader) -> Result<Vec<Disagreement>, rocksdb::Error> {
     Ok(found)
 }
 
-fn disagreement(reader: &Reader, head: &Head) -> Result<Option<Disagreement>, rocksdb::Error> {
+fn disagreement(store: &DB, head: &Head) -> Result<Option<Disagreement>, rocksdb::Error> {
     let Head { name, version, seq } = head;
-    let value = reader.store.get_pinned_cf(reader.column_family(keys::FACTS), keys::fact(*seq))?;
+    let value = store.get_pinned_cf(column_family(store, keys::FACTS), keys::fact(*seq))?;
     let record = value.and_then(|value| decode_body(StoredValue::parse(&value).ok()?.body).ok());
     let given = record.and_then(|record| record.version_of(name));
     Ok(match given {

@@ -1,6 +1,6 @@
-//! The reader: the facts of a log, in order, from a journal's data directory.
+//! The reader: the facts of a log, in order, from a journal's data directory or from an exported file.
 //!
-//! [`crate::verify`] and [`crate::history`] call it. The log is opened read-only beside a journal that may be running:
+//! [`crate::verify`] and [`crate::told`] call it. A journal's log is opened read-only beside a journal that may be running:
 //! no lock is taken, nothing is written, and what was committed when it was opened is what counts.
 //!
 //! Not here, on purpose: the journal's options of its RocksDB, and its index of subjects. A reader that shared them
@@ -8,120 +8,95 @@
 //!
 //! **Invariant:** facts come one at a time; the log is never in memory.
 
+mod errors;
 mod facts;
 mod heads;
+mod lines;
+mod rows;
 mod still;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use events::codec::keys;
 use rocksdb::{ColumnFamily, DB, DBRawIterator, DBRecoveryMode, Options, ReadOptions};
 
+pub use errors::{LogError, OpenError, ReadError, ReadFault};
 pub use facts::{Damage, Entry, Facts};
 pub use heads::{Disagreement, StreamSum};
+pub use lines::LineDamage;
+pub(crate) use lines::{STORED, in_base64};
+pub(crate) use rows::{Row, Rows};
+
+use lines::ExportFile;
 
 /// RocksDB reads this many bytes ahead of a scan: few reads, little memory.
 const READAHEAD_BYTES: usize = 2 << 20;
 
-/// Why a log cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The path is no journal's data directory.
-    #[error(
-        "there is no log in {dir:?}: expected a journal's data directory with a folder {:?}",
-        keys::DIRECTORY
-    )]
-    NotFound {
-        /// What was given.
-        dir: PathBuf,
-    },
-    /// A RocksDB, but of somebody else.
-    #[error("the RocksDB in {dir:?} is no log: it has no column family {column_family:?}")]
-    NotALog {
-        /// Where it lies.
-        dir: PathBuf,
-        /// What is missing.
-        column_family: &'static str,
-    },
-    /// The directory cannot be listed.
-    #[error("the directory {dir:?} cannot be read")]
-    List {
-        /// Which.
-        dir: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// RocksDB refuses the files, and nobody writes to them meanwhile.
-    #[error("the log in {dir:?} cannot be opened")]
-    Store {
-        /// Where it lies.
-        dir: PathBuf,
-        /// Why.
-        source: rocksdb::Error,
-    },
-    /// A running journal moved files at every try.
-    #[error("the files in {dir:?} moved at each of {tries} tries; try again when the journal has less to do")]
-    Moving {
-        /// Where they lie.
-        dir: PathBuf,
-        /// How often it was tried.
-        tries: u32,
-    },
-}
-
-/// Why the rest of a log cannot be read. Says nothing about whether it is sound.
-#[derive(Debug, thiserror::Error)]
-#[error("the log cannot be read after fact {after}")]
-pub struct ReadError {
-    /// The last fact that was read; 0: none.
-    pub after: u64,
-    /// Why.
-    pub source: rocksdb::Error,
-}
-
 /// An open log, as it was at one moment.
 pub struct Reader {
-    store: DB,
+    source: Source,
+}
+
+/// Where it lies.
+enum Source {
+    /// In a journal's data directory.
+    Store(DB),
+    /// In a file that `export` wrote.
+    Export(ExportFile),
 }
 
 impl Reader {
-    /// Opens the log of a journal's data directory. Tried again for 10 s while a running journal moves files under it.
-    pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
-        let dir = data_dir.join(keys::DIRECTORY);
+    /// Opens the log of a journal's data directory, tried again for 10 s while a running journal moves files under it; or
+    /// an exported file.
+    pub fn open(log: &Path) -> Result<Self, OpenError> {
+        if log.is_file() {
+            return Ok(Self { source: Source::Export(ExportFile::open(log)?) });
+        }
+        let dir = log.join(keys::DIRECTORY);
         // RocksDB's binding creates a missing directory even for a reader.
         if !dir.join("CURRENT").is_file() {
-            return Err(OpenError::NotFound { dir: data_dir.to_owned() });
+            return Err(OpenError::NotFound { dir: log.to_owned() });
         }
         let store = still::when_still(&dir, || open_store(&dir))?;
-        Ok(Self { store })
+        Ok(Self { source: Source::Store(store) })
     }
 
     /// The facts, from the first.
     pub fn facts(&self) -> Facts<'_> {
-        Facts::new(self.cursor(keys::FACTS))
+        Facts::new(self.rows())
     }
 
-    /// Whether the heads of the streams that the journal keeps agree with the facts that were read: with all of them.
-    pub fn compare_heads(&self, streams: &StreamSum) -> Result<Vec<Disagreement>, rocksdb::Error> {
-        heads::compare(self, streams)
+    /// The rows, from the first; nothing of them is checked.
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        match &self.source {
+            Source::Store(store) => Rows::Store(cursor(store, keys::FACTS), false),
+            Source::Export(file) => Rows::Export(file.lines()),
+        }
     }
 
-    fn cursor(&self, column_family: &'static str) -> DBRawIterator<'_> {
-        let mut options = ReadOptions::default();
-        options.set_readahead_size(READAHEAD_BYTES);
-        options.fill_cache(false);
-        options.set_verify_checksums(true);
-        let mut cursor = self.store.raw_iterator_cf_opt(self.column_family(column_family), options);
-        cursor.seek_to_first();
-        cursor
-    }
-
-    fn column_family(&self, name: &'static str) -> &ColumnFamily {
-        self.store.cf_handle(name).expect("open_store opened every column family that is read")
+    /// Whether the heads of the streams that the journal keeps agree with the facts that were read: with all of them. An
+    /// export has none: they are the journal's own, and follow from the facts.
+    pub fn compare_heads(&self, streams: &StreamSum) -> Result<Vec<Disagreement>, ReadFault> {
+        match &self.source {
+            Source::Store(store) => heads::compare(store, streams).map_err(ReadFault::Store),
+            Source::Export(_) => Ok(vec![]),
+        }
     }
 }
 
+fn cursor<'a>(store: &'a DB, name: &'static str) -> DBRawIterator<'a> {
+    let mut options = ReadOptions::default();
+    options.set_readahead_size(READAHEAD_BYTES);
+    options.fill_cache(false);
+    options.set_verify_checksums(true);
+    let mut cursor = store.raw_iterator_cf_opt(column_family(store, name), options);
+    cursor.seek_to_first();
+    cursor
+}
+
+fn column_family<'a>(store: &'a DB, name: &'static str) -> &'a ColumnFamily {
+    store.cf_handle(name).expect("open_store opened every column family that is read")
+}
 /// Opens what is read and no more: other column families, also those of later releases, stay closed.
 fn open_store(dir: &Path) -> Result<DB, OpenError> {
     let failed = |source| OpenError::Store { dir: dir.to_owned(), source };

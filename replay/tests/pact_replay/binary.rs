@@ -130,7 +130,7 @@ fn wrong_usage_is_exit_code_2() {
         &["export", path(log.path()), "--format", "csv"],
         &["export", path(log.path()), "--format", "jsonl", "--from", "9", "--to", "8"],
         &["history", path(log.path()), "NOT_A_NODE"],
-        &["verify", path(log.path()), "--against", "x"],
+        &["verify", path(log.path()), "--against"],
     ] {
         let output = run(arguments);
         assert_eq!(code(&output), 2, "{arguments:?}: {output:?}");

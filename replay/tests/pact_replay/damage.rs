@@ -2,7 +2,8 @@
 
 use events::codec::{Chain, StoredValue, decode_body, encode_body, keys};
 use events::vocabulary::CertificateHash;
-use replay::verify::{Report, VerifyError, verify};
+use replay::reader::LogError;
+use replay::verify::{Report, verify};
 
 use crate::story::{self, issued, registered, sound};
 use crate::written_log::{Closed, WrittenLog, files, put, remark, value};
@@ -139,7 +140,7 @@ fn rule_26_a_format_of_a_later_release_asks_for_an_upgrade() {
     body[0] = 2;
     log.append_body(&record, &body, &[]);
     let error = verify(log.close().path()).unwrap_err();
-    assert!(matches!(error, VerifyError::LaterFormat { seq: 11, format: 2 }), "{error}");
+    assert!(matches!(error, LogError::LaterFormat { seq: 11, format: 2 }), "{error}");
     assert!(error.to_string().contains("upgrade"));
 }
 

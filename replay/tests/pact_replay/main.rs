@@ -3,6 +3,8 @@
 //! Everything here is test code, as `cfg(test)` says to the lints.
 
 #[cfg(test)]
+mod against;
+#[cfg(test)]
 mod binary;
 #[cfg(test)]
 mod damage;
@@ -13,8 +15,12 @@ mod explain;
 #[cfg(test)]
 mod export;
 #[cfg(test)]
+mod exported;
+#[cfg(test)]
 mod history;
 mod members;
+#[cfg(test)]
+mod pipe;
 #[cfg(test)]
 mod real_journal;
 #[cfg(test)]

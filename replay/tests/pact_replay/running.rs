@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use replay::reader::OpenError;
-use replay::verify::{VerifyError, verify};
+use replay::reader::{LogError, OpenError};
+use replay::verify::verify;
 use rocksdb::Options;
 
 use crate::story::{enroll, preface};
@@ -46,7 +46,7 @@ fn a_log_that_is_being_written_verifies_as_of_one_moment() {
                 facts = report.facts;
             }
             // That it could not be read is allowed; that it looked damaged is not.
-            Err(VerifyError::Open(OpenError::Moving { .. })) => {}
+            Err(LogError::Open(OpenError::Moving { .. })) => {}
             Err(error) => panic!("{error:?}"),
         }
     }
