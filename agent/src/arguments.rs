@@ -26,10 +26,14 @@ pub struct Arguments {
 
 impl Arguments {
     /// Those of this process; ends it where they are wrong, or ask for help.
-    pub fn of_process(kernel: &KernelCommandLine) -> Self {
+    ///
+    /// Where the kernel's command line is wrong, nothing is missed that it might have said: the caller tells that.
+    pub fn of_process(kernel: Option<&KernelCommandLine>) -> Self {
         let matches = usage(kernel).get_matches();
         let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        arguments.complete(kernel);
+        if let Some(kernel) = kernel {
+            arguments.complete(kernel);
+        }
         arguments
     }
 
@@ -50,10 +54,12 @@ impl Arguments {
 }
 
 /// What the kernel's command line says need not be said again.
-fn usage(kernel: &KernelCommandLine) -> Usage {
+fn usage(kernel: Option<&KernelCommandLine>) -> Usage {
+    let (no_journal, no_ca) =
+        kernel.map_or((false, false), |told| (told.journals.is_empty(), told.ca.is_none()));
     Arguments::command().mut_subcommand("run", |run| {
-        run.mut_arg("journals", |journals| journals.required(kernel.journals.is_empty()))
-            .mut_arg("ca", |ca| ca.required(kernel.ca.is_none()))
+        run.mut_arg("journals", |journals| journals.required(no_journal))
+            .mut_arg("ca", |ca| ca.required(no_ca))
     })
 }
 
@@ -177,7 +183,7 @@ mod tests {
 
     fn parse_beside(kernel: &str, command: &[&str]) -> Result<RunArguments, clap::Error> {
         let kernel = KernelCommandLine::parse(kernel.as_bytes()).unwrap();
-        let matches = usage(&kernel).try_get_matches_from(command)?;
+        let matches = usage(Some(&kernel)).try_get_matches_from(command)?;
         let mut arguments = Arguments::from_arg_matches(&matches)?;
         arguments.complete(&kernel);
         match arguments.command {

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use agent::{
     arguments::{Arguments, Command, RunArguments},
-    kernel_command_line::{self, KernelCommandLine},
-    probe,
+    kernel_command_line, probe,
     report::Report,
     run::{self, Agent},
 };
@@ -19,7 +18,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let kernel = kernel_command_line::of_this_machine();
-    let arguments = Arguments::of_process(kernel.as_ref().unwrap_or(&KernelCommandLine::default()));
+    let arguments = Arguments::of_process(kernel.as_ref().ok());
     let output = arguments.command.output();
     let begun = logging::init(arguments.log_format).map_err(Failure::from);
     let told = begun.and_then(|()| Ok(kernel?.warn_of_what_has_no_effect()));

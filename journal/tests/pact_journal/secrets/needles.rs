@@ -105,7 +105,7 @@ fn the_scan_finds_a_key_that_nobody_told_it() {
     let needles = Needles::default();
     for form in [document.clone(), hex::encode(&document).into_bytes(), base64(&document[..135]).into_bytes()]
     {
-        assert_eq!(needles.found_in(&form).first(), Some(&"a private key"));
+        assert!(needles.found_in(&form).iter().any(|name| name.starts_with("a private key")));
     }
 }
 

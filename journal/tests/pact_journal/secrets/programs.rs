@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Instant;
 
-use crate::journal_process::{Journal, Process, binary};
+use crate::journal_process::{Journal, LOOK, Process, READY, binary};
 
 /// Starts programs for a journal.
 pub struct Programs<'j> {
@@ -66,13 +68,19 @@ impl<'j> Programs<'j> {
     }
 }
 
-/// How a process was started, as everybody may read it or its user.
+/// How a process was started, as everybody may read it or its user. A process that has just begun shows nothing yet.
 pub fn start_of(pid: u32) -> Vec<(PathBuf, Vec<u8>)> {
+    let deadline = Instant::now() + READY;
     let read = |name: &str| {
         let path = PathBuf::from(format!("/proc/{pid}/{name}"));
-        let bytes = fs::read(&path).expect("it lives, and this test runs as root");
-        assert!(!bytes.is_empty(), "{path:?} is empty: the process ended");
-        (path, bytes)
+        loop {
+            let bytes = fs::read(&path).expect("it lives, and this test runs as root");
+            if !bytes.is_empty() {
+                return (path, bytes);
+            }
+            assert!(Instant::now() < deadline, "{path:?} is empty: the process ended");
+            thread::sleep(LOOK);
+        }
     };
     ["environ", "cmdline"].map(read).into()
 }
