@@ -49,7 +49,11 @@ fn written(requests: &[RegisterNodeRequest]) -> String {
         cells.join(",")
     };
     let rows = requests.iter().map(row);
-    ["node_id,mac,bmc_serial,uuid,vcluster".to_owned()].into_iter().chain(rows).collect::<Vec<_>>().join("\r\n")
+    ["node_id,mac,bmc_serial,uuid,vcluster".to_owned()]
+        .into_iter()
+        .chain(rows)
+        .collect::<Vec<_>>()
+        .join("\r\n")
 }
 
 fuzz_target!(|file: &[u8]| {
@@ -59,6 +63,9 @@ fuzz_target!(|file: &[u8]| {
     let sound = rows.iter().filter(|row| row.fault.is_none()).map(|row| row.node_id.as_deref());
     assert!(sound.eq(requests.iter().map(|request| Some(request.node_id.as_str()))));
 
+    if requests.is_empty() {
+        return;
+    }
     let Ok((again, same)) = read(written(&requests).as_bytes()) else { panic!("its header is sound") };
     assert!(again.iter().all(|row| row.fault.is_none()), "{again:?}");
     assert_eq!(same, requests);

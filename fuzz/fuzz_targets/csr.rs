@@ -40,7 +40,8 @@ fuzz_target!(|der: &[u8]| {
     assert_eq!((verified.key(), verified.kind()), (csr.key(), csr.kind()));
     let spki = spki(verified.kind(), verified.public_key());
     assert_eq!(KeyHash::of(&spki), csr.key());
-    let at = der.windows(spki.len()).position(|window| window == spki).expect("the key stands in the request");
+    let at =
+        der.windows(spki.len()).position(|window| window == spki).expect("the key stands in the request");
     // Another key than the one that signed proves nothing.
     let mut other = der.to_vec();
     other[at + spki.len() - 1] ^= 1;

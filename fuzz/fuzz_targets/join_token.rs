@@ -8,9 +8,6 @@ use events::vocabulary::SecretHash;
 use libfuzzer_sys::fuzz_target;
 use proto::join_token::{JoinSecret, JoinToken};
 
-/// So many letters of a text do not stand in a message by chance.
-const TOLD: usize = 24;
-
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match text.parse::<JoinToken>() {
@@ -24,9 +21,10 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(*alone.to_text(), secret);
         }
         Err(error) => {
-            let told = format!("{error} {error:?}");
-            let shown = text.as_bytes().windows(TOLD).any(|piece| told.as_bytes().windows(TOLD).any(|shown| shown == piece));
-            assert!(!shown || told.contains(text), "{told}");
+            // Which digits a refused text has changes nothing of what is said about it.
+            let other: String =
+                text.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+            assert_eq!(other.parse::<JoinToken>().map(|_| ()), Err(error));
         }
     }
 });

@@ -44,9 +44,14 @@ fn words(told: &KernelCommandLine) -> Vec<u8> {
 }
 
 fn assert_same(one: &KernelCommandLine, line: &[u8]) {
-    let Ok(other) = KernelCommandLine::parse(line) else { panic!("it is sound: {}", String::from_utf8_lossy(line)) };
+    let Ok(other) = KernelCommandLine::parse(line) else {
+        panic!("it is sound: {}", String::from_utf8_lossy(line))
+    };
     assert_eq!((&one.journals, &one.ca, one.ip), (&other.journals, &other.ca, other.ip));
-    assert_eq!(one.token.as_ref().map(|token| token.as_str()), other.token.as_ref().map(|token| token.as_str()));
+    assert_eq!(
+        one.token.as_ref().map(|token| token.as_str()),
+        other.token.as_ref().map(|token| token.as_str())
+    );
 }
 
 fuzz_target!(|line: &[u8]| {
@@ -58,14 +63,18 @@ fuzz_target!(|line: &[u8]| {
         }
     };
     assert!(told.journals.len() <= journals::LEARNED);
-    assert_same(&told, &[&noise(), line].concat());
+    // The other words before it or behind it: both would take twice the time.
+    let is_before = line.len().is_multiple_of(2);
+    if is_before {
+        assert_same(&told, &[&noise(), line].concat());
+    }
     // A value with a quote in it cannot be written between quotes.
     let quote = |bytes: &[u8]| bytes.contains(&b'"');
     let quoted = told.ca.as_ref().is_some_and(|ca| quote(ca.as_os_str().as_bytes()))
         || told.token.as_ref().is_some_and(|token| quote(token.as_str().as_bytes()));
     if !quoted {
         let words = words(&told);
-        assert_same(&told, &words);
-        assert_same(&told, &[&words[..], &noise()].concat());
+        let behind = if is_before { Vec::new() } else { noise() };
+        assert_same(&told, &[words, behind].concat());
     }
 });

@@ -21,7 +21,9 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(smbios::system(&behind, entry_point), found);
 
     let Some(found) = found else { return };
-    assert!(found.serial.is_empty() || tables.windows(found.serial.len()).any(|window| window == found.serial));
+    assert!(
+        found.serial.is_empty() || tables.windows(found.serial.len()).any(|window| window == found.serial)
+    );
     assert!(!found.serial.contains(&0));
     if let Some(printed) = found.uuid {
         let uuid: SystemUuid = printed.parse().expect("it is printed as the kernel does");

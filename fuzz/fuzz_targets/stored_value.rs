@@ -11,7 +11,11 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|value: &[u8]| {
     let Ok(parsed) = StoredValue::parse(value) else {
-        assert!(value.len() < 36 || value.len() - 36 < u32::from_be_bytes([value[32], value[33], value[34], value[35]]) as usize);
+        assert!(
+            value.len() < 36
+                || value.len() - 36
+                    < u32::from_be_bytes([value[32], value[33], value[34], value[35]]) as usize
+        );
         return;
     };
     let remarks = parsed.remarks();
