@@ -21,8 +21,10 @@ TOOLS := $(HOME)/.cache/pact/tools
 JUDGES := $(HOME)/.cache/pact/venv
 BINARIES := $(CURDIR)/target/release
 NODES ?= 10000
+FUZZ_SECONDS ?= 5
+FUZZ_RUNS ?= 10000000
 
-.PHONY: build demo test bench lint prerequisites
+.PHONY: build demo test bench lint fuzz prerequisites
 
 ## The five binaries.
 build: prerequisites
@@ -33,12 +35,13 @@ build: prerequisites
 demo: build
 	$(BINARIES)/pact-loadtest storm --nodes $(NODES)
 
-## All tests, with the binaries above, then the commands of the README.
+## All tests, with the binaries above, then the commands of the README, then a short run of each fuzz target.
 test: build
 	@scripts/install-judges.sh $(JUDGES)
 	PACT_BIN_DIR=$(BINARIES) PACT_JUDGES_DIR=$(JUDGES)/bin cargo test --release --locked --workspace --no-fail-fast
 	@scripts/place-binaries.sh
 	scripts/run-readme.sh $(JUDGES)/bin
+	PACT_TOOLS_DIR=$(TOOLS) scripts/fuzz.sh seconds $(FUZZ_SECONDS)
 
 ## The price of each step, then of a whole storm, beside what is asked for. About 5 minutes. The bench profile would compile RocksDB again.
 bench: build
@@ -53,6 +56,10 @@ lint: build
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --document-private-items
 	@scripts/install-cargo-deny.sh $(TOOLS)
 	$(TOOLS)/bin/cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+
+## Every parser of foreign bytes, ten million inputs each: some hours. `make fuzz FUZZ_TARGETS=csr` for one.
+fuzz: prerequisites
+	PACT_TOOLS_DIR=$(TOOLS) scripts/fuzz.sh runs $(FUZZ_RUNS) $(FUZZ_TARGETS)
 
 prerequisites:
 	@scripts/install-prerequisites.sh

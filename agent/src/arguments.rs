@@ -1,4 +1,5 @@
-//! What the user says: the command line of `pact-agent`, and the environment that stands in for it.
+//! What the user says: the command line of `pact-agent`, the environment that stands in for it, and for the first process
+//! of a machine the kernel's command line, which stands in for both.
 //!
 //! `main` parses it; [`crate::run::Agent::of`] reads the files that it names.
 //!
@@ -6,8 +7,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command as Usage, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use proto::{channel::JournalAddress, logging::LogFormat};
+
+use crate::kernel_command_line::KernelCommandLine;
 
 /// Enrolls this machine with its domain and keeps it enrolled.
 #[derive(Debug, Parser)]
@@ -19,6 +22,45 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Arguments {
+    /// Those of this process; ends it where they are wrong, or ask for help.
+    ///
+    /// Where the kernel's command line is wrong, nothing is missed that it might have said: the caller tells that.
+    pub fn of_process(kernel: Option<&KernelCommandLine>) -> Self {
+        let matches = usage(kernel).get_matches();
+        let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if let Some(kernel) = kernel {
+            arguments.complete(kernel);
+        }
+        arguments
+    }
+
+    /// Takes from the kernel's command line what nobody else said.
+    fn complete(&mut self, kernel: &KernelCommandLine) {
+        match &mut self.command {
+            Command::Run(run) => {
+                if run.journals.is_empty() {
+                    run.journals.clone_from(&kernel.journals);
+                }
+                if run.ca.is_none() {
+                    run.ca.clone_from(&kernel.ca);
+                }
+            }
+            Command::Hardware(_) => {}
+        }
+    }
+}
+
+/// What the kernel's command line says need not be said again.
+fn usage(kernel: Option<&KernelCommandLine>) -> Usage {
+    let (no_journal, no_ca) =
+        kernel.map_or((false, false), |told| (told.journals.is_empty(), told.ca.is_none()));
+    Arguments::command().mut_subcommand("run", |run| {
+        run.mut_arg("journals", |journals| journals.required(no_journal))
+            .mut_arg("ca", |ca| ca.required(no_ca))
+    })
 }
 
 /// The commands of `pact-agent`.
@@ -44,7 +86,7 @@ impl Command {
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub struct RunArguments {
-    /// The agents' listener of a journal. Any one is enough, several are better.
+    /// The agents' listener of a journal. Any one is enough, several are better. [kernel: pact.journal=].
     #[arg(
         long = "journal",
         value_name = "https://HOST:PORT",
@@ -53,9 +95,9 @@ pub struct RunArguments {
         required = true
     )]
     pub journals: Vec<JournalAddress>,
-    /// The domain CA certificate (PEM): only journals of this domain are trusted.
-    #[arg(long, value_name = "FILE", env = "PACT_CA")]
-    pub ca: PathBuf,
+    /// The domain CA certificate (PEM): only journals of this domain are trusted. [kernel: pact.ca=].
+    #[arg(long, value_name = "FILE", env = "PACT_CA", required = true)]
+    pub ca: Option<PathBuf>,
     /// Presents this in place of the machine's own hardware: {"macs":["aa:bb:cc:dd:ee:01"],"bmc_serial":"SN1","uuid":null}.
     #[arg(long, value_name = "FILE.json")]
     pub hardware: Option<PathBuf>,
@@ -137,6 +179,35 @@ mod tests {
             Command::Run(run) => Ok(run),
             Command::Hardware(other) => panic!("{other:?} is no run"),
         }
+    }
+
+    fn parse_beside(kernel: &str, command: &[&str]) -> Result<RunArguments, clap::Error> {
+        let kernel = KernelCommandLine::parse(kernel.as_bytes()).unwrap();
+        let matches = usage(Some(&kernel)).try_get_matches_from(command)?;
+        let mut arguments = Arguments::from_arg_matches(&matches)?;
+        arguments.complete(&kernel);
+        match arguments.command {
+            Command::Run(run) => Ok(run),
+            Command::Hardware(other) => panic!("{other:?} is no run"),
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_was_told_need_not_be_said_and_flags_count_over_it() {
+        let kernel = "quiet pact.journal=https://k1:9443,https://k2:9443 pact.ca=kernel.pem";
+        let told = |run: &RunArguments| run.journals.iter().map(ToString::to_string).collect::<Vec<_>>();
+
+        let run = parse_beside(kernel, &LEAST[..2]).unwrap();
+        assert_eq!(
+            (told(&run).join(" ").as_str(), run.ca),
+            ("https://k1:9443 https://k2:9443", Some("kernel.pem".into()))
+        );
+        let run = parse_beside(kernel, &LEAST[..4]).unwrap();
+        assert_eq!((told(&run).join(" ").as_str(), run.ca), ("https://j1:9443", Some("kernel.pem".into())));
+        let run = parse_beside(kernel, &LEAST).unwrap();
+        assert_eq!((told(&run).join(" ").as_str(), run.ca), ("https://j1:9443", Some("ca.pem".into())));
+        let error = parse_beside("pact.ca=kernel.pem", &LEAST[..2]).unwrap_err().to_string();
+        assert!(error.contains("--journal") && !error.contains("--ca <FILE>\n"), "{error}");
     }
 
     #[test]

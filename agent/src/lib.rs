@@ -15,7 +15,8 @@
 //! | [`boot_config`] | fetches and checks what the node is configured by, and the next when that changes |
 //! | [`renew`] | asks for the next certificate |
 //! | [`run`] | puts the steps in their order, for one boot or for ever |
-//! | [`arguments`], [`report`] | what the user says, and what the user is told |
+//! | [`arguments`], [`kernel_command_line`] | what the user says, or the image that the machine booted |
+//! | [`report`] | what the user is told |
 //!
 //! Not here, on purpose: decisions. The journal decides; the agent asks again, or ends.
 //!
@@ -27,6 +28,7 @@ pub mod boot_config;
 pub mod enroll;
 pub mod hardware;
 pub mod journals;
+pub mod kernel_command_line;
 pub mod key;
 pub mod machine;
 pub mod probe;

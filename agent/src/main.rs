@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use agent::{
     arguments::{Arguments, Command, RunArguments},
-    probe,
+    kernel_command_line, probe,
     report::Report,
     run::{self, Agent},
 };
-use clap::Parser;
 use proto::{
-    logging,
+    hardening, logging,
     outcome::{Exit, Failure},
 };
 
@@ -18,10 +17,12 @@ use proto::{
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let kernel = kernel_command_line::of_this_machine();
+    let arguments = Arguments::of_process(kernel.as_ref().ok());
     let output = arguments.command.output();
     let begun = logging::init(arguments.log_format).map_err(Failure::from);
-    match begun.and_then(|()| obey(&arguments.command)) {
+    let told = begun.and_then(|()| Ok(kernel.map(|told| told.warn_of_what_has_no_effect())?));
+    match told.and_then(|()| obey(&arguments.command)) {
         Ok(()) => Exit::Done,
         Err(failure) => failure.report(output.is_json()),
     }
@@ -39,6 +40,7 @@ fn obey(command: &Command) -> Result<(), Failure> {
 }
 
 fn start(arguments: &RunArguments) -> Result<(), Failure> {
+    hardening::apply();
     let agent = Agent::of(arguments)?;
     let report = Report::new(arguments.output);
     // One thread: a node runs other things than its agent.

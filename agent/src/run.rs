@@ -48,7 +48,8 @@ impl Agent {
     /// # Errors
     /// If one of them cannot be used, or the machine has nothing to present.
     pub fn of(arguments: &RunArguments) -> Result<Self, Failure> {
-        let trust = Trust::read(&arguments.ca)?;
+        let unknown = || Failure::Usage("no domain CA is given; use --ca or PACT_CA".to_owned());
+        let trust = Trust::read(arguments.ca.as_deref().ok_or_else(unknown)?)?;
         let hardware = match &arguments.hardware {
             Some(file) => hardware::read(file).map_err(|error| Failure::Usage(error.to_string()))?,
             None => probe::this_machine()?.hardware,

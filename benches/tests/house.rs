@@ -249,9 +249,10 @@ impl RustFile {
     }
 }
 
-/// All Rust files in the folders of [`MAY_USE`].
+/// All Rust files in the folders of [`MAY_USE`], and those that fuzz them.
 fn rust_files(root: &Path) -> Vec<RustFile> {
-    let ours = |name: &str| MAY_USE.iter().any(|(folder, _)| name.starts_with(&format!("{folder}/")));
+    let folders = || MAY_USE.iter().map(|(folder, _)| *folder).chain(["fuzz"]);
+    let ours = |name: &str| folders().any(|folder| name.starts_with(&format!("{folder}/")));
     tree(root)
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| (relative(root, &path), path))

@@ -15,9 +15,10 @@ use events::node::KeyClaim;
 use events::operator::Decision;
 use events::stream::StreamName;
 use events::vocabulary::{
-    CertificateHash, Der, DomainId, InvalidName, JournalId, LogId, OperatorId, Role, SecretHash, Timestamp,
+    CertificateHash, Der, DomainId, InvalidName, JournalId, LogId, OperatorId, Role, Timestamp,
 };
 use events::{domain, operator};
+use proto::join_token::{JoinSecret, JoinToken};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -262,7 +263,8 @@ async fn record(plan: &Plan, dir: &Path, log: &Log, ca: &DomainCa, log_id: LogId
     let operator_pem = make_operator(plan, log, &authority).await?;
     write_new(&dir.join("bootstrap/operator.pem"), operator_pem.as_bytes(), 0o600)?;
     let join_token = make_join_token(plan, log, ca).await?;
-    write_new(&dir.join("bootstrap/join-token"), join_token.as_bytes(), 0o600)?;
+    let line = Zeroizing::new([join_token.as_bytes(), b"\n"].concat());
+    write_new(&dir.join("bootstrap/join-token"), &line, 0o600)?;
     Ok(())
 }
 
@@ -308,20 +310,20 @@ fn terms(authority: &EphemeralAuthority) -> Result<Terms, RandomError> {
     })
 }
 
-/// `<secret>:<SHA-256 of the domain CA certificate>`: the second half is the joiner's only anchor (design §7).
+/// Allows a second journal to join; the token is told nowhere else.
 async fn make_join_token(plan: &Plan, log: &Log, ca: &DomainCa) -> Result<Zeroizing<String>, InitError> {
-    let secret = Zeroizing::new(hex::encode(Zeroizing::new(random::bytes::<32>()?)));
+    let domain_ca = CertificateHash::of(ca.certificate().as_bytes());
+    let token = JoinToken { secret: JoinSecret::new(random::bytes()?), domain_ca };
     let now: Timestamp = clock::now();
     let command = domain::Command::CreateJoinToken {
         token_id: random::join_token_id(now)?,
-        secret_sha256: SecretHash::of(secret.as_bytes()),
+        secret_sha256: token.secret.hash(),
         expires_at: now.plus(JOIN_TOKEN_LIFETIME),
         now,
     };
     let event = domain::decide(&log.views().domain, command)?;
     append(plan, log, Fact::Domain(event)).await?;
-    let pin = CertificateHash::of(ca.certificate().as_bytes());
-    Ok(Zeroizing::new(format!("{}:{pin}\n", secret.as_str())))
+    Ok(token.to_text())
 }
 
 fn describe(plan: &Plan) -> Made {

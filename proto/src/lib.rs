@@ -10,6 +10,8 @@
 //! | [`tls`], [`channel`] | the one crypto provider; the client's connection to a journal |
 //! | [`corked`] | a TCP stream that sends in few segments, for both sides |
 //! | [`pem_file`] | the two files that a client is given: whom to trust, and who it is |
+//! | [`join_token`] | what a journal joins with |
+//! | [`hardening`] | no core dumps, locked memory: for processes that hold keys |
 //! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
 //! | [`throughput`] | threads that do much for many, on both sides of a storm |
 //! | [`convert`] | wire to domain, and back |
@@ -23,6 +25,8 @@ pub mod channel;
 pub mod convert;
 pub mod corked;
 mod frugal_codec;
+pub mod hardening;
+pub mod join_token;
 mod known_server;
 pub mod logging;
 pub mod node_json;

@@ -75,6 +75,10 @@ impl RunningAgent {
         time::timeout(PATIENCE, awaited).await.expect("the agent tells it in time")
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
     pub fn signal(&self, signal: Signal) {
         let pid = self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         kill_process(pid.expect("it runs"), signal).expect("it is our child");

@@ -2,6 +2,8 @@
 
 mod agent_process;
 mod boot_config;
+mod first_process;
+mod hardened;
 mod journal_under_test;
 mod probed;
 mod two_machines;

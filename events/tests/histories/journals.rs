@@ -51,6 +51,10 @@ impl World {
             | Action::Revoke { .. }
             | Action::Announce
             | Action::Retire { .. }
+            | Action::Contest { .. }
+            | Action::Resolve { .. }
+            | Action::Replace { .. }
+            | Action::NoteRefused { .. }
             | Action::CreateOperator { .. }
             | Action::RenewOperator { .. }
             | Action::RevokeOperator { .. }

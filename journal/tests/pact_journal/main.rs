@@ -20,6 +20,8 @@ mod data_directory;
 #[cfg(test)]
 mod dev;
 #[cfg(test)]
+mod hardened;
+#[cfg(test)]
 mod issued;
 #[cfg(test)]
 mod journal_process;

@@ -1,0 +1,403 @@
+//! What the kernel command line says to an agent that is the first process of its machine: `pact.journal=`,
+//! `pact.ca=`, `pact.token=`, `pact.ip=`.
+//!
+//! A machine without a disk has no other place for it. [`crate::arguments`] asks for what neither flags nor the
+//! environment give. The names have a dot, so that the kernel does not hand them on to its first process in other ways.
+//!
+//! Words and quotes are taken apart as the kernel does it: blanks separate words, but not between double quotes, and
+//! quotes around a value or a whole word do not belong to it. What follows `--` belongs to others.
+//!
+//! Not here, on purpose: the words of others, which are neither judged nor told; they may be anything.
+//!
+//! **Invariant:** reading needs time and memory in proportion to the line, of which no more than [`LINE_BYTES`] are
+//! read; what others write on it changes nothing.
+
+use std::{
+    ffi::OsStr,
+    fmt,
+    fs::File,
+    io::{self, Read},
+    net::IpAddr,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    process,
+    str::{self, FromStr},
+};
+
+use proto::{
+    channel::{InvalidAddress, JournalAddress},
+    outcome::Failure,
+};
+use zeroize::Zeroizing;
+
+use crate::journals::LEARNED;
+
+/// Where the kernel shows its command line.
+const FILE: &str = "/proc/cmdline";
+/// No architecture takes a longer one: the longest is 64 KiB.
+pub const LINE_BYTES: usize = 64 * 1024;
+/// As many journals may be named: as many as a journal may tell.
+const JOURNALS: usize = LEARNED;
+/// An enrollment token has 50 characters; some room for later ones.
+const TOKEN_BYTES: usize = 256;
+
+/// What stands there for the agent. Of a word that may stand once, the last counts.
+#[derive(Debug, Clone, Default)]
+pub struct KernelCommandLine {
+    /// `pact.journal=https://HOST:PORT`, repeated or with commas.
+    pub journals: Vec<JournalAddress>,
+    /// `pact.ca=FILE`: the domain CA certificate.
+    pub ca: Option<PathBuf>,
+    /// `pact.token=TOKEN`. It has no effect yet.
+    pub token: Option<Token>,
+    /// `pact.ip=ADDRESS/PREFIX`. It has no effect yet.
+    pub ip: Option<InterfaceAddress>,
+}
+
+/// A secret, as it stands there. Its form is the journal's business.
+#[derive(Clone)]
+pub struct Token(Zeroizing<String>);
+
+/// An address for an interface: `10.0.2.15/24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// How many of its bits name the network: at most 32, of IPv6 128.
+    pub prefix: u8,
+}
+
+/// Why a word that is the agent's cannot be used. Never shows a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableWord {
+    /// It is no address of a journal.
+    #[error("kernel command line: pact.journal: {0}")]
+    Journal(#[from] InvalidAddress),
+    /// There are more than anybody needs.
+    #[error("kernel command line: pact.journal names more than {JOURNALS} journals")]
+    TooManyJournals,
+    /// A value that is no text, or none at all.
+    #[error("kernel command line: {name} must have a value that is UTF-8 text")]
+    NoText {
+        /// Which word.
+        name: &'static str,
+    },
+    /// A path cannot hold a zero byte.
+    #[error("kernel command line: pact.ca must be the path of a file")]
+    Ca,
+    /// Empty, too long, or with characters that no token has.
+    #[error("kernel command line: pact.token must have 1 to {TOKEN_BYTES} printable ASCII characters")]
+    Token,
+    /// No address with its network's length.
+    #[error("kernel command line: pact.ip must be ADDRESS/PREFIX, as in 10.0.2.15/24")]
+    Ip,
+}
+
+impl From<UnusableWord> for Failure {
+    fn from(error: UnusableWord) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl Token {
+    /// The secret.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+impl FromStr for InterfaceAddress {
+    type Err = UnusableWord;
+
+    fn from_str(text: &str) -> Result<Self, UnusableWord> {
+        let (address, prefix) = text.split_once('/').ok_or(UnusableWord::Ip)?;
+        let address: IpAddr = address.parse().map_err(|_| UnusableWord::Ip)?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let canonical = |prefix: &u8| *prefix <= most && ends_with_a_number(text);
+        let prefix = prefix.parse().ok().filter(canonical).ok_or(UnusableWord::Ip)?;
+        Ok(Self { address, prefix })
+    }
+}
+
+/// Of what follows the slash: digits only, and no zero before them.
+fn ends_with_a_number(text: &str) -> bool {
+    let digits = text.rsplit('/').next().unwrap_or_default();
+    digits.bytes().all(|digit| digit.is_ascii_digit()) && (digits.len() == 1 || !digits.starts_with('0'))
+}
+
+impl fmt::Display for InterfaceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// What the kernel of this machine was told, if this process is the first of it; nothing for any other process.
+///
+/// # Errors
+/// If a word that is the agent's cannot be used. A line that cannot be read says nothing: before `/proc` is mounted there
+/// is none.
+pub fn of_this_machine() -> Result<KernelCommandLine, UnusableWord> {
+    if process::id() != 1 {
+        return Ok(KernelCommandLine::default());
+    }
+    KernelCommandLine::parse(&line().unwrap_or_default())
+}
+
+fn line() -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    File::open(FILE)?.take(LINE_BYTES as u64).read_to_end(&mut line)?;
+    Ok(line)
+}
+
+impl KernelCommandLine {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// If a word that is the agent's cannot be used.
+    pub fn parse(line: &[u8]) -> Result<Self, UnusableWord> {
+        let mut told = Self::default();
+        for word in Words(line).take_while(|word| *word != (Word { name: b"--", value: None })) {
+            told.take(word)?;
+        }
+        Ok(told)
+    }
+
+    /// Says which words were understood and change nothing yet: whoever wrote them expects something.
+    pub fn warn_of_what_has_no_effect(&self) {
+        for (word, told) in [("pact.token", self.token.is_some()), ("pact.ip", self.ip.is_some())] {
+            if told {
+                tracing::warn!(word, "this word of the kernel command line has no effect in this release");
+            }
+        }
+    }
+
+    fn take(&mut self, word: Word<'_>) -> Result<(), UnusableWord> {
+        match word.name {
+            b"pact.journal" => {
+                for address in word.text("pact.journal")?.split(',') {
+                    let address = address.parse()?;
+                    if !self.journals.contains(&address) {
+                        self.journals.push(address);
+                    }
+                }
+                if self.journals.len() > JOURNALS { Err(UnusableWord::TooManyJournals) } else { Ok(()) }
+            }
+            b"pact.ca" => {
+                let path = word.value.filter(|path| !path.is_empty() && !path.contains(&0));
+                self.ca = Some(OsStr::from_bytes(path.ok_or(UnusableWord::Ca)?).into());
+                Ok(())
+            }
+            b"pact.token" => {
+                let fits = |token: &&str| (1..=TOKEN_BYTES).contains(&token.len()) && is_printable(token);
+                let token = word.text("pact.token").ok().filter(fits).ok_or(UnusableWord::Token)?;
+                self.token = Some(Token(Zeroizing::new(token.to_owned())));
+                Ok(())
+            }
+            b"pact.ip" => {
+                self.ip = Some(word.text("pact.ip")?.parse()?);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|letter| letter.is_ascii_graphic())
+}
+
+/// One word of the line: `name` or `name=value`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word<'l> {
+    name: &'l [u8],
+    value: Option<&'l [u8]>,
+}
+
+impl<'l> Word<'l> {
+    fn text(self, name: &'static str) -> Result<&'l str, UnusableWord> {
+        self.value.and_then(|value| str::from_utf8(value).ok()).ok_or(UnusableWord::NoText { name })
+    }
+}
+
+/// Takes the words off the line, as `next_arg` of the kernel's lib/cmdline.c does.
+struct Words<'l>(&'l [u8]);
+
+impl<'l> Iterator for Words<'l> {
+    type Item = Word<'l>;
+
+    fn next(&mut self) -> Option<Word<'l>> {
+        let begin = self.0.iter().position(|byte| !is_blank(*byte))?;
+        let line = &self.0[begin..];
+        let mut quoted = false;
+        let end = line.iter().position(|byte| {
+            quoted ^= *byte == b'"';
+            !quoted && is_blank(*byte)
+        });
+        let (word, rest) = line.split_at(end.unwrap_or(line.len()));
+        self.0 = rest;
+        Some(Word::of(word))
+    }
+}
+
+impl<'l> Word<'l> {
+    /// Quotes are left out where a word or its value begins with one; the one that closes them only where it ends the word.
+    fn of(word: &'l [u8]) -> Self {
+        let (word, mut closing) = match word.strip_prefix(b"\"") {
+            Some(word) => (word, true),
+            None => (word, false),
+        };
+        // The first byte is never taken for the sign between name and value.
+        let sign = word.iter().skip(1).position(|byte| *byte == b'=').map(|at| at + 1);
+        let (name, value) = match sign {
+            None => (word, None),
+            Some(at) => (&word[..at], Some(&word[at + 1..])),
+        };
+        let value = value.map(|value| match value.strip_prefix(b"\"") {
+            Some(value) => {
+                closing = true;
+                value
+            }
+            None => value,
+        });
+        let close = |text: &'l [u8]| text.strip_suffix(b"\"").filter(|_| closing).unwrap_or(text);
+        match value {
+            None => Self { name: close(name), value },
+            Some(value) => Self { name, value: Some(close(value)) },
+        }
+    }
+}
+
+/// What the kernel's `isspace` calls a blank, but for the no-break space of Latin-1: it is a part of letters in UTF-8.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(line: &str) -> KernelCommandLine {
+        KernelCommandLine::parse(line.as_bytes()).unwrap()
+    }
+
+    fn journals(line: &str) -> Vec<String> {
+        parse(line).journals.iter().map(ToString::to_string).collect()
+    }
+
+    fn refused(line: &[u8]) -> UnusableWord {
+        KernelCommandLine::parse(line).unwrap_err()
+    }
+
+    #[test]
+    fn all_words_of_the_agent_are_found_among_others() {
+        let told = parse(
+            "BOOT_IMAGE=/vmlinuz root=UUID=1 ro quiet pact.journal=https://j1:9443 console=ttyS0 pact.ca=/etc/pact/ca.pem \
+             pact.token=enroll_abc pact.ip=10.0.2.15/24 panic=-1\n",
+        );
+        assert_eq!(told.journals.iter().map(ToString::to_string).collect::<Vec<_>>(), ["https://j1:9443"]);
+        assert_eq!(told.ca, Some("/etc/pact/ca.pem".into()));
+        assert_eq!(told.token.unwrap().as_str(), "enroll_abc");
+        assert_eq!(told.ip.unwrap().to_string(), "10.0.2.15/24");
+    }
+
+    #[test]
+    fn several_journals_stand_side_by_side_or_with_commas_each_once() {
+        let line =
+            "pact.journal=https://j1:9443,https://j2:9443 pact.journal=https://j3:9443,https://j1:9443";
+        assert_eq!(journals(line), ["https://j1:9443", "https://j2:9443", "https://j3:9443"]);
+    }
+
+    #[test]
+    fn of_a_word_that_may_stand_once_the_last_counts() {
+        assert_eq!(parse("pact.ca=/a pact.ca=/b").ca, Some("/b".into()));
+    }
+
+    #[test]
+    fn quotes_are_read_as_the_kernel_reads_them() {
+        for (line, ca) in [
+            ("pact.ca=\"/a b\"", "/a b"),
+            ("\"pact.ca=/a b\"", "/a b"),
+            ("pact.ca=/a\" \"b", "/a\" \"b"),
+            ("pact.ca=\"/a b", "/a b"),
+            ("pact.ca=\"/a\"b", "/a\"b"),
+            ("pact.ca=/a=b", "/a=b"),
+            ("x=\" pact.ca=/in\" pact.ca=/out", "/out"),
+            ("\tpact.ca=/a\u{b}\u{c}x", "/a"),
+        ] {
+            assert_eq!(parse(line).ca, Some(ca.into()), "{line}");
+        }
+        // Between quotes that others opened stands a value of theirs; behind a quote that nobody closed too.
+        assert_eq!(parse("x=\"a pact.ca=/b").ca, None);
+    }
+
+    #[test]
+    fn what_follows_two_dashes_belongs_to_others() {
+        assert_eq!(journals("pact.journal=https://j1:9443 -- pact.journal=broken"), ["https://j1:9443"]);
+        assert_eq!(journals("--x pact.journal=https://j1:9443"), ["https://j1:9443"]);
+    }
+
+    #[test]
+    fn the_words_of_others_are_ignored_whatever_they_are() {
+        let noise: Vec<u8> = (0..4096_u32)
+            .map(|at| (at * 131 % 251 + 3) as u8)
+            .map(|byte| if byte == b'"' { b'x' } else { byte })
+            .collect();
+        for line in [
+            [&noise[..], b" pact.ca=/a"].concat(),
+            [b"pact.ca=/a ", &noise[..]].concat(),
+            b"pact pact. pact.x=1 Pact.ca=/b pact.ca.x=/b xpact.ca=/b =pact.ca pact.ca=/a".to_vec(),
+        ] {
+            let told = KernelCommandLine::parse(&line).unwrap();
+            assert_eq!((told.ca, told.journals.len()), (Some("/a".into()), 0));
+        }
+    }
+
+    #[test]
+    fn a_word_of_the_agent_that_cannot_be_used_is_told() {
+        assert!(matches!(refused(b"pact.journal=http://j1:9443"), UnusableWord::Journal(_)));
+        assert_eq!(refused(b"pact.journal"), UnusableWord::NoText { name: "pact.journal" });
+        assert_eq!(refused(b"pact.journal=\xff"), UnusableWord::NoText { name: "pact.journal" });
+        assert_eq!([refused(b"pact.ca"), refused(b"pact.ca=")], [UnusableWord::Ca, UnusableWord::Ca]);
+        for ip in
+            ["", "10.0.2.15", "10.0.2.15/33", "10.0.2.15/024", "10.0.2.15/+24", "::1/129", "10.0.2.15/24/24"]
+        {
+            assert_eq!(refused(format!("pact.ip={ip}").as_bytes()), UnusableWord::Ip, "{ip}");
+        }
+        let many: Vec<String> =
+            (0..=JOURNALS).map(|number| format!("pact.journal=https://j{number}:1")).collect();
+        assert_eq!(refused(many.join(" ").as_bytes()), UnusableWord::TooManyJournals);
+    }
+
+    #[test]
+    fn rule_23_a_token_shows_neither_in_debug_nor_in_an_error() {
+        let told = format!("{:?} {:?}", parse("pact.token=secret"), refused(b"pact.token=\"sec ret\""));
+        assert!(told.contains("Token(..)") && !told.contains("sec"), "{told}");
+        assert_eq!(refused("pact.token=sécret".as_bytes()), UnusableWord::Token);
+        assert_eq!(refused(format!("pact.token={}", "x".repeat(257)).as_bytes()), UnusableWord::Token);
+    }
+
+    #[test]
+    fn a_process_that_is_not_the_first_one_is_told_nothing() {
+        assert!(of_this_machine().unwrap().journals.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_reading_panic(line: Vec<u8>) {
+            KernelCommandLine::parse(&line).ok();
+        }
+
+        #[test]
+        fn no_line_of_its_own_letters_makes_reading_panic(line in "(pact\\.(ca|ip|journal|token)|[\"=, a/-]){0,40}") {
+            KernelCommandLine::parse(line.as_bytes()).ok();
+        }
+    }
+}
