@@ -70,7 +70,18 @@ impl Connection {
         credential: Option<&Credential>,
         within: Duration,
     ) -> Result<Self, ConnectError> {
-        let config = client_config(trust, credential);
+        Self::open_with(address, client_config(trust, credential), within).await
+    }
+
+    /// [`Connection::open`] with another way to trust the server: journals among each other (design §7).
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn open_with(
+        address: &JournalAddress,
+        config: ClientConfig,
+        within: Duration,
+    ) -> Result<Self, ConnectError> {
         let stream = time::timeout(within, handshake(address, config))
             .await
             .map_err(|_| ConnectError::Deadline { address: address.clone(), within })??;

@@ -1,0 +1,119 @@
+//! The leader's care that Raft's members are those that the facts name (design §7): JournalJoining -> learner -> voter
+//! -> JournalJoined; evicted -> no member; joining for too long -> evicted.
+//!
+//! What there is to do is [`next`], which is pure; one step at a time, and none is lost when the leader changes: the next
+//! leader looks at the same facts.
+
+use std::time::Duration;
+
+use events::member::{self, Command, Event, JOINING_FOR, Standing, State};
+use events::stream::StreamName;
+use events::views::Members;
+use events::vocabulary::{JournalId, Timestamp};
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::log::{Log, Member, Seats};
+use crate::own_append::own_append;
+
+/// How often the leader looks.
+const TICK: Duration = Duration::from_millis(500);
+/// A learner so close behind becomes a voter: it is a moment's work to catch up.
+const CLOSE: u64 = 64;
+
+/// See the module.
+pub struct Caretaker {
+    pub log: Log,
+    pub journal_id: JournalId,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// Raft learns of a journal.
+    Learn(u64),
+    /// It votes in Raft.
+    Promote(u64),
+    /// It is no member of Raft any more.
+    Remove(u64),
+    /// The facts say that it votes.
+    Confirm(JournalId),
+    /// It did not come.
+    GiveUp(JournalId),
+}
+
+fn next(facts: &Members, seats: &Seats, progress: &[Member], now: Timestamp) -> Option<Step> {
+    for (id, row) in facts.iter() {
+        let step = match &row.state {
+            State::Unknown => None,
+            State::Evicted { raft_id } => {
+                let seated = seats.voters.contains(raft_id) || seats.learners.contains(raft_id);
+                seated.then_some(Step::Remove(*raft_id))
+            }
+            State::Member(member) => match member.standing {
+                Standing::Joined => None,
+                Standing::Joining { .. } if seats.voters.contains(&member.raft_id) => {
+                    Some(Step::Confirm(id.clone()))
+                }
+                Standing::Joining { since } if now.since(since) > JOINING_FOR => Some(Step::GiveUp(id.clone())),
+                Standing::Joining { .. } if seats.learners.contains(&member.raft_id) => {
+                    let close = |known: &&Member| {
+                        known.raft_id == member.raft_id && known.matched.is_some() && known.lag <= CLOSE
+                    };
+                    progress.iter().find(close).map(|_| Step::Promote(member.raft_id))
+                }
+                Standing::Joining { .. } => Some(Step::Learn(member.raft_id)),
+            },
+        };
+        if step.is_some() {
+            return step;
+        }
+    }
+    None
+}
+
+impl Caretaker {
+    /// Cares until the journal stops.
+    pub async fn run(self, mut stopping: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+                () = tokio::time::sleep(TICK) => {}
+            }
+            while self.log.leads() {
+                let (seats, progress) = (self.log.seats(), self.log.members());
+                let step = next(&self.log.views().members, &seats, &progress, clock::now());
+                let Some(step) = step else { break };
+                if let Err(error) = self.take(&step).await {
+                    tracing::warn!(?step, error, "the members could not be brought in line; it is tried again");
+                    break;
+                }
+                tracing::info!(?step, "the members follow the facts");
+            }
+        }
+    }
+
+    async fn take(&self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Learn(raft_id) => self.log.add_learner(*raft_id).await.map_err(|error| error.to_string()),
+            Step::Promote(raft_id) => self.log.promote(*raft_id).await.map_err(|error| error.to_string()),
+            Step::Remove(raft_id) => self.log.remove(*raft_id).await.map_err(|error| error.to_string()),
+            Step::Confirm(id) => self.record(id, Command::Confirm).await,
+            Step::GiveUp(id) => self.record(id, Command::GiveUp { now: clock::now() }).await,
+        }
+    }
+
+    async fn record(&self, id: &JournalId, command: Command) -> Result<(), String> {
+        let now = clock::now();
+        let event: Option<Event> = {
+            let views = self.log.views();
+            let state = views.members.get(id).map_or(State::Unknown, |row| row.state.clone());
+            member::decide(id, &state, command).map_err(|error| error.to_string())?.map(Into::into)
+        };
+        let Some(event) = event else { return Ok(()) };
+        let facts = vec![events::fact::Fact::Member(id.clone(), event)];
+        let append = own_append(&self.log, &self.journal_id, facts, &[StreamName::Domain], now);
+        let append = append.map_err(|error| error.to_string())?;
+        self.log.append(append).await.map(drop).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,150 @@
+//! The way to the other journals: one connection to each, opened when it is needed, found by what the facts say of where
+//! they listen. The log sends its messages through it ([`crate::log::Peers`]).
+//!
+//! **Invariant:** at most one attempt to connect to a journal is under way; whoever comes meanwhile is told that it
+//! cannot be reached, and Raft asks again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use events::vocabulary::{JournalId, LogId};
+use parking_lot::Mutex;
+use proto::channel::{Connection, JournalAddress};
+use proto::pb::ExchangeRequest;
+use proto::pb::cluster_service_client::ClusterServiceClient;
+use tokio::runtime::Handle;
+
+use super::{LARGEST_MESSAGE, Standpoint, tls};
+use crate::log::{Exchange, Log, PeerError, Peers};
+
+/// TCP and TLS to another journal: both are idle but for this.
+const CONNECT: Duration = Duration::from_secs(1);
+/// A message that has no answer by then never gets one: the connection is given up.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// See the module. Clones share it.
+#[derive(Clone)]
+pub struct Dialer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    runtime: Handle,
+    standpoint: Standpoint,
+    log_id: LogId,
+    log: OnceLock<Log>,
+    links: Mutex<HashMap<u64, Link>>,
+}
+
+/// The way to one journal.
+#[derive(Clone)]
+enum Link {
+    /// Somebody is about to connect.
+    Connecting,
+    /// It stands; to where, so that a journal that moved is found.
+    Open { endpoint: String, connection: Connection },
+}
+
+impl Dialer {
+    pub(super) fn new(runtime: Handle, standpoint: Standpoint, log_id: LogId) -> Self {
+        let (log, links) = (OnceLock::new(), Mutex::default());
+        Self { shared: Arc::new(Shared { runtime, standpoint, log_id, log, links }) }
+    }
+
+    /// The log whose facts say where the others are.
+    pub(super) fn learn(&self, log: Log) {
+        // Set once, by whoever opened the log.
+        self.shared.log.set(log).ok();
+    }
+
+    /// Closes all connections and forgets the log, so that it can be closed.
+    pub(super) fn hang_up(&self) {
+        self.shared.links.lock().clear();
+    }
+}
+
+impl Peers for Dialer {
+    fn exchange(&self, member: u64, question: Vec<u8>) -> Exchange {
+        let shared = Arc::clone(&self.shared);
+        // Connections live on the cluster's runtime, wherever they are asked for.
+        let task = self.shared.runtime.spawn(async move { shared.exchange(member, question).await });
+        Box::pin(async move {
+            let ended = |_| PeerError::Broken { member, reason: "the journal is stopping".to_owned() };
+            task.await.map_err(ended)?
+        })
+    }
+}
+
+impl Shared {
+    async fn exchange(&self, member: u64, question: Vec<u8>) -> Result<Vec<u8>, PeerError> {
+        let connection = self.connection(member).await?;
+        let mut client = ClusterServiceClient::new(connection.channel())
+            .max_decoding_message_size(LARGEST_MESSAGE)
+            .max_encoding_message_size(LARGEST_MESSAGE);
+        let request = ExchangeRequest { log_id: self.log_id.as_bytes().to_vec(), body: question };
+        let broken = |reason: String| PeerError::Broken { member, reason };
+        let answer = tokio::time::timeout(ANSWER, client.exchange(request)).await;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer.into_inner().body),
+            Ok(Err(status)) => {
+                self.links.lock().remove(&member);
+                Err(broken(connection.failure(&status).to_string()))
+            }
+            Err(_) => {
+                self.links.lock().remove(&member);
+                Err(broken(format!("no answer within {} s", ANSWER.as_secs())))
+            }
+        }
+    }
+
+    async fn connection(&self, member: u64) -> Result<Connection, PeerError> {
+        let unreachable = |reason: String| PeerError::Unreachable { member, reason };
+        let (peer, endpoint) = self.whereabouts(member).map_err(unreachable)?;
+        {
+            let mut links = self.links.lock();
+            match links.get(&member) {
+                Some(Link::Connecting) => return Err(unreachable("a connection is being made".to_owned())),
+                Some(Link::Open { endpoint: known, connection }) if *known == endpoint => {
+                    return Ok(connection.clone());
+                }
+                Some(Link::Open { .. }) | None => links.insert(member, Link::Connecting),
+            };
+        }
+        let opened = self.open(&peer, &endpoint).await;
+        let mut links = self.links.lock();
+        match opened {
+            Ok(connection) => {
+                let link = Link::Open { endpoint, connection: connection.clone() };
+                links.insert(member, link);
+                Ok(connection)
+            }
+            Err(reason) => {
+                links.remove(&member);
+                Err(unreachable(reason))
+            }
+        }
+    }
+
+    fn whereabouts(&self, member: u64) -> Result<(JournalId, String), String> {
+        let log = self.log.get().ok_or("the log is not open yet")?;
+        let views = log.views();
+        let (id, known) = views.members.by_raft_id(member).ok_or("no fact tells of it")?;
+        let endpoints = known.endpoints.as_ref().ok_or("it has not said where it listens")?;
+        Ok((id.clone(), endpoints.cluster.clone()))
+    }
+
+    async fn open(&self, peer: &JournalId, endpoint: &str) -> Result<Connection, String> {
+        let address: JournalAddress =
+            format!("https://{endpoint}").parse().map_err(|_| format!("{endpoint} is no address"))?;
+        let config = {
+            let Standpoint { credential, domain_ca, domain_id } = &self.standpoint;
+            tls::client(&credential.load(), domain_ca.as_bytes(), domain_id, peer)
+        };
+        let config = config.map_err(|error| error.to_string())?;
+        Connection::open_with(&address, config, CONNECT).await.map_err(|error| {
+            tracing::debug!(%peer, endpoint, %error, "a journal cannot be reached");
+            error.to_string()
+        })
+    }
+}

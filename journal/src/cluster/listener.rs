@@ -1,0 +1,119 @@
+//! The cluster listener: TLS with a journal's certificate, or none for the way in; HTTP/2 by hyper; services by name.
+//!
+//! Not here: what is answered ([`super::service`], [`super::door`]).
+//!
+//! **Invariant:** a peer is who its verified certificate says, and not evicted in this journal's view (design §7).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use events::vocabulary::JournalId;
+use hyper::body::Incoming;
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::Service;
+
+use super::{Standpoint, tls};
+use crate::log::Log;
+
+/// Connections at once: a quorum has a few members, each with one or two; strangers get no more than the rest.
+const CONNECTIONS: usize = 128;
+/// A handshake that is not done by then is given up.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// A connection without a certificate is there for one call.
+const VISIT: Duration = Duration::from_secs(30);
+/// A journal that does not answer pings for so long is gone.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// What may be on its way on a connection: an entry at once, without a word in between.
+const WINDOW: u32 = 8 << 20;
+
+/// Who is at the other end.
+#[derive(Debug, Clone)]
+pub struct Peer(pub Option<JournalId>);
+
+/// Accepts until the journal stops.
+pub async fn serve(
+    listener: TcpListener,
+    standpoint: Standpoint,
+    log: Log,
+    routes: Routes,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, address)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let (standpoint, log, routes) = (standpoint.clone(), log.clone(), routes.clone());
+        let mut stopping = stopping.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                served = converse(stream, &standpoint, &log, routes) => {
+                    if let Err(reason) = served {
+                        tracing::debug!(%address, reason, "a connection of the cluster ended");
+                    }
+                }
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    standpoint: &Standpoint,
+    log: &Log,
+    routes: Routes,
+) -> Result<(), String> {
+    let told = |error: &dyn std::error::Error| error.to_string();
+    stream.set_nodelay(true).map_err(|error| told(&error))?;
+    let config = tls::server(&standpoint.credential.load(), standpoint.domain_ca.as_bytes());
+    let acceptor = TlsAcceptor::from(Arc::new(config.map_err(|error| told(&error))?));
+    let stream = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
+    let stream = stream.map_err(|_| "the handshake took too long")?.map_err(|error| told(&error))?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let peer = match certificate {
+        Some(certificate) => {
+            let journal = tls::journal_of(certificate, &standpoint.domain_id);
+            let journal = journal.ok_or("the certificate names no journal of this domain")?;
+            if log.views().members.is_evicted(&journal) {
+                return Err(format!("{journal} was evicted"));
+            }
+            Peer(Some(journal))
+        }
+        None => Peer(None),
+    };
+    let visitor = peer.0.is_none();
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut routes = routes.clone();
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer.clone());
+        async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
+    });
+    let connection = Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .serve_connection(TokioIo::new(stream), service);
+    if visitor {
+        let ended = tokio::time::timeout(VISIT, connection).await;
+        return ended.map_err(|_| "the visit is over".to_owned())?.map_err(|error| told(&error));
+    }
+    connection.await.map_err(|error| told(&error))
+}

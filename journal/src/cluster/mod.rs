@@ -1,0 +1,149 @@
+//! The journals among each other (design §7): the cluster listener, the connections to the others, the way in for new
+//! ones, and the leader's care that Raft's members are those that the facts name.
+//!
+//! ```text
+//! tls         who is at the other end: by a certificate of the domain CA, by its URI
+//! dialer      connections to the others; the log sends through it
+//! listener    accepts the others; service: hands their messages to the log
+//! door        lets a new journal in by a token
+//! caretaker   Raft's members follow the facts
+//! ```
+//!
+//! It has a runtime of its own, so that heartbeats and votes do not wait behind a storm of nodes.
+//!
+//! Not here: what the messages say (`crate::log`), and which journal shall be a member (`events::member`).
+
+mod caretaker;
+mod dialer;
+mod door;
+mod listener;
+mod service;
+pub mod tls;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use events::vocabulary::{Der, DomainId, JournalId, LogId};
+use proto::pb::cluster_service_server::ClusterServiceServer;
+use proto::pb::join_service_server::JoinServiceServer;
+use proto::pem_file::Credential;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tonic::service::Routes;
+
+use crate::log::Log;
+use crate::server_credential::DomainCaFiles;
+use caretaker::Caretaker;
+use door::Door;
+use service::ClusterEdge;
+
+pub use dialer::Dialer;
+pub use tls::TlsError;
+
+/// The largest message: one of the log's, in its envelope.
+pub(crate) const LARGEST_MESSAGE: usize = 64 << 20;
+/// Tasks of the cluster that are under way when the journal stops get so much time to end.
+const END: Duration = Duration::from_millis(500);
+
+/// From where a journal speaks with the others.
+#[derive(Clone)]
+pub struct Standpoint {
+    /// Its certificate and key; replaced when it is renewed.
+    pub credential: Arc<ArcSwap<Credential>>,
+    /// Whom all trust.
+    pub domain_ca: Der,
+    /// The domain.
+    pub domain_id: DomainId,
+}
+
+/// The cluster's part of a journal.
+pub struct Cluster {
+    runtime: Option<Runtime>,
+    standpoint: Standpoint,
+    log_id: LogId,
+    dialer: Dialer,
+    stop: watch::Sender<bool>,
+}
+
+impl Cluster {
+    /// Makes its runtime; nothing listens or dials yet.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(standpoint: Standpoint, log_id: LogId) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("pact-cluster")
+            .enable_all()
+            .build()?;
+        let dialer = Dialer::new(runtime.handle().clone(), standpoint.clone(), log_id);
+        let (stop, _) = watch::channel(false);
+        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, stop })
+    }
+
+    /// The way to the other journals.
+    pub fn dialer(&self) -> Dialer {
+        self.dialer.clone()
+    }
+
+    /// Serves the others, lets new ones in, and cares for the members while this journal leads.
+    ///
+    /// # Errors
+    /// If the listener cannot be moved to the cluster's runtime.
+    pub fn serve(
+        &self,
+        listener: TcpListener,
+        log: &Log,
+        journal_id: &JournalId,
+        domain_ca: DomainCaFiles,
+    ) -> io::Result<()> {
+        let Some(runtime) = &self.runtime else { return Ok(()) };
+        self.dialer.learn(log.clone());
+        // It was made on another runtime.
+        let listener = listener.into_std()?;
+        let _inside = runtime.enter();
+        let listener = TcpListener::from_std(listener)?;
+        let edge = ClusterEdge { log: log.clone(), log_id: self.log_id };
+        let door = Door::new(log.clone(), journal_id.clone(), self.log_id, domain_ca);
+        let routes = Routes::new(
+            ClusterServiceServer::new(edge)
+                .max_decoding_message_size(LARGEST_MESSAGE)
+                .max_encoding_message_size(LARGEST_MESSAGE),
+        )
+        .add_service(JoinServiceServer::new(door))
+        .prepare();
+        let stopping = self.stop.subscribe();
+        runtime.spawn(listener::serve(
+            listener,
+            self.standpoint.clone(),
+            log.clone(),
+            routes,
+            stopping.clone(),
+        ));
+        let caretaker = Caretaker { log: log.clone(), journal_id: journal_id.clone() };
+        runtime.spawn(caretaker.run(stopping));
+        Ok(())
+    }
+
+    /// No more messages, in or out.
+    pub fn stop(mut self) {
+        self.stop.send_replace(true);
+        self.dialer.hang_up();
+        if let Some(runtime) = self.runtime.take() {
+            // From another thread: to wait for it here would hold up the runtime that asks.
+            std::thread::spawn(move || runtime.shutdown_timeout(END));
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // A journal that did not start.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
