@@ -199,7 +199,6 @@ impl Journal {
             grace: Duration::from_secs(config.grace_period_secs),
         };
         let endpoints = endpoints(&agents, &operators, http)?;
-        let agent_endpoint = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
         let edge = Edge {
             log: log.clone(),
             nodes,
@@ -217,7 +216,7 @@ impl Journal {
             },
             domain_id: identity.domain_id.clone(),
             journal_id: identity.journal_id.clone(),
-            endpoints: Arc::from([agent_endpoint]),
+            endpoints: Arc::from([config.endpoint(endpoints.agent.unwrap_or(config.agent_listen))]),
             reflection: config.reflection,
         };
         let (for_agents, for_operators) = limits(hardening::raise_open_files());
