@@ -49,7 +49,7 @@ pub struct Journal {
     succession: JoinHandle<()>,
     /// The timers of nodes, who tells them of changes, who puts their actors to sleep, and who has strange machines
     /// recorded.
-    presence: [JoinHandle<()>; 5],
+    presence: Vec<JoinHandle<()>>,
     endpoints: Endpoints,
     probes: ProbeListener,
 }
@@ -198,14 +198,7 @@ impl Journal {
             journal_id: identity.journal_id.clone(),
             grace: Duration::from_secs(config.grace_period_secs),
         };
-        let endpoints = Endpoints {
-            pid: std::process::id(),
-            agent: Some(local(&agents)?),
-            operator: Some(local(&operators)?),
-            cluster: None,
-            http: Some(http),
-        };
-        let agent_endpoint = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
+        let endpoints = endpoints(&agents, &operators, http)?;
         let edge = Edge {
             log: log.clone(),
             nodes,
@@ -223,7 +216,7 @@ impl Journal {
             },
             domain_id: identity.domain_id.clone(),
             journal_id: identity.journal_id.clone(),
-            endpoints: Arc::from([agent_endpoint]),
+            endpoints: Arc::from([config.endpoint(endpoints.agent.unwrap_or(config.agent_listen))]),
             reflection: config.reflection,
         };
         let (for_agents, for_operators) = limits(hardening::raise_open_files());
@@ -231,7 +224,7 @@ impl Journal {
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
-        let presence = [
+        let presence = vec![
             tokio::spawn(timers.run()),
             tokio::spawn(updates.run()),
             tokio::spawn(sleeper.clone().sweep()),
@@ -333,6 +326,21 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
         socket.listen(BACKLOG)
     };
     listen().map_err(|source| StartError::Listen { address, source })
+}
+
+/// What others read of a journal that serves.
+fn endpoints(
+    agents: &TcpListener,
+    operators: &TcpListener,
+    http: SocketAddr,
+) -> Result<Endpoints, StartError> {
+    Ok(Endpoints {
+        pid: std::process::id(),
+        agent: Some(local(agents)?),
+        operator: Some(local(operators)?),
+        cluster: None,
+        http: Some(http),
+    })
 }
 
 /// Where it listens: the port may have been the system's choice.

@@ -86,10 +86,7 @@ impl World {
         let desk = self.desk(stale, step.skew);
         match &step.action {
             Action::Register { node, macs, chassis } => {
-                let hardware = hardware(*macs, *chassis);
-                if !hardware.macs.is_empty() {
-                    self.register(&desk, stale, &node_id(*node), hardware);
-                }
+                self.register(&desk, stale, &node_id(*node), hardware(*macs, *chassis));
             }
             Action::Enroll { like, macs, chassis, key } => {
                 let registered = like.map(node_id).and_then(|id| {
@@ -126,35 +123,13 @@ impl World {
                 self.command(&desk, stale, &node_id(*node), command, &[]);
             }
             Action::Contest { node, former, key } => {
-                let id = node_id(*node);
-                let state = desk.views.registry.node(&id).map(|node| &node.state);
-                let enrollment = state.and_then(|state| state.enrollment());
-                let presented = enrollment.map(|enrollment| enrollment.hardware.clone());
-                if let (Some(serial), Some(presented)) = (self.certificate_of(&id, *former), presented) {
-                    let key = KeyHash::of(&[*key]);
-                    let contest = Contest { serial, key, presented, boot_id: None };
-                    self.command(&desk, stale, &id, Command::Contest(contest), &[]);
-                }
+                self.contest(&desk, stale, &node_id(*node), *former, *key);
             }
             Action::Resolve { node } => self.command(&desk, stale, &node_id(*node), Command::Resolve, &[]),
             Action::Replace { node, macs, chassis } => {
-                let hardware = hardware(*macs, *chassis);
-                if !hardware.macs.is_empty() {
-                    let macs = desk.views.registry.mac_claims(&hardware.macs);
-                    let command = Command::ReplaceHardware { hardware, macs, now: desk.now };
-                    self.command(&desk, stale, &node_id(*node), command, &[]);
-                }
+                self.replace(&desk, stale, &node_id(*node), hardware(*macs, *chassis));
             }
-            Action::NoteRefused { node } => {
-                let attempts = RefusedAttempts {
-                    reason: RefusalReason::AlreadyActive,
-                    first: desk.now.minus(Duration::from_secs(9)),
-                    last: desk.now,
-                    count: 3,
-                    differing: vec![],
-                };
-                self.command(&desk, stale, &node_id(*node), Command::NoteRefused(attempts), &[]);
-            }
+            Action::NoteRefused { node } => self.note_refused(&desk, stale, &node_id(*node)),
             Action::Announce => self.announce(&desk, stale),
             Action::Retire { which } => self.retire(&desk, stale, *which),
             Action::CreateOperator { operator, key } => {
@@ -165,13 +140,7 @@ impl World {
                 self.operator_command(&desk, stale, &operator_id(*operator), command);
             }
             Action::RenewOperator { operator, key } => {
-                let id = operator_id(*operator);
-                let Some(terms) = self.terms(&desk) else { return };
-                let state = desk.views.operators.get(&id).map(|operator| &operator.state);
-                let Some(operator::State::Active { current, .. }) = state else { return };
-                let presented = current.serial;
-                let command = operator::Command::Renew { presented, key: desk.claim(*key), terms };
-                self.operator_command(&desk, stale, &id, command);
+                self.renew_operator(&desk, stale, &operator_id(*operator), *key);
             }
             Action::RevokeOperator { operator } => {
                 let command = operator::Command::Revoke { reason: None, another_admin: true };
@@ -200,7 +169,49 @@ impl World {
         self.given.get(id)?.iter().rev().nth(usize::from(former)).copied()
     }
 
+    fn contest(&mut self, desk: &Desk, stale: bool, id: &NodeId, former: bool, key: u8) {
+        let state = desk.views.registry.node(id).map(|node| &node.state);
+        let enrollment = state.and_then(|state| state.enrollment());
+        let presented = enrollment.map(|enrollment| enrollment.hardware.clone());
+        if let (Some(serial), Some(presented)) = (self.certificate_of(id, former), presented) {
+            let contest = Contest { serial, key: KeyHash::of(&[key]), presented, boot_id: None };
+            self.command(desk, stale, id, Command::Contest(contest), &[]);
+        }
+    }
+
+    fn replace(&mut self, desk: &Desk, stale: bool, id: &NodeId, hardware: HardwareIdentity) {
+        if hardware.macs.is_empty() {
+            return;
+        }
+        let macs = desk.views.registry.mac_claims(&hardware.macs);
+        let command = Command::ReplaceHardware { hardware, macs, now: desk.now };
+        self.command(desk, stale, id, command, &[]);
+    }
+
+    fn note_refused(&mut self, desk: &Desk, stale: bool, id: &NodeId) {
+        let attempts = RefusedAttempts {
+            reason: RefusalReason::AlreadyActive,
+            first: desk.now.minus(Duration::from_secs(9)),
+            last: desk.now,
+            count: 3,
+            differing: vec![],
+        };
+        self.command(desk, stale, id, Command::NoteRefused(attempts), &[]);
+    }
+
+    fn renew_operator(&mut self, desk: &Desk, stale: bool, id: &OperatorId, key: u8) {
+        let Some(terms) = self.terms(desk) else { return };
+        let state = desk.views.operators.get(id).map(|operator| &operator.state);
+        let Some(operator::State::Active { current, .. }) = state else { return };
+        let presented = current.serial;
+        let command = operator::Command::Renew { presented, key: desk.claim(key), terms };
+        self.operator_command(desk, stale, id, command);
+    }
+
     fn register(&mut self, desk: &Desk, stale: bool, id: &NodeId, hardware: HardwareIdentity) {
+        if hardware.macs.is_empty() {
+            return;
+        }
         let macs = desk.views.registry.mac_claims(&hardware.macs);
         let labels = Labels::default();
         let command =

@@ -47,9 +47,16 @@ impl Attempts {
     }
 
     /// A machine that asked to be a node got no certificate. What broke, or passes by itself, is not noted.
-    pub fn refused(&self, node: &NodeId, error: &AskError, from: Option<IpAddr>) {
+    /// `differing`: what did not match, of a mismatch.
+    pub fn refused(
+        &self,
+        node: &NodeId,
+        error: &AskError,
+        differing: Vec<HardwareField>,
+        from: Option<IpAddr>,
+    ) {
         if let Some(reason) = noted(error) {
-            self.add(node, reason, vec![], from);
+            self.add(node, reason, differing, from);
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use events::node::Rejection;
-use events::vocabulary::DomainId;
+use events::vocabulary::{DomainId, NodeId};
 use proto::convert::{field, hardware, moment};
 use proto::pb;
 use proto::pb::enrollment_service_server::EnrollmentService;
@@ -79,11 +79,7 @@ impl EnrollmentService for EnrollmentEdge {
         place.served();
         if let Err(error) = &answer {
             let from = peer.map(|peer| peer.address.ip());
-            self.attempts.refused(&node, error, from);
-            // Who proved the node's own key, by its connection, is no second machine.
-            if !matches!(&admitted.caller, Caller::Node(id, _) if *id == node) && is_active(error) {
-                self.contests.suspect(&node, || rival(&wire, &csr, from));
-            }
+            self.note(&node, error, &admitted.caller, &Asked { wire: &wire, csr: &csr, from });
         }
         self.respond(answer.map_err(status)?)
     }
@@ -120,6 +116,25 @@ impl EnrollmentEdge {
         drawn.err().unwrap_or_else(|| proto::convert::rejection::refusal(&rejection, clock::now()))
     }
 
+    /// What is noted of a machine that was refused (R5), and whether it may be a second one (R14).
+    fn note(&self, node: &NodeId, error: &AskError, caller: &Caller, asked: &Asked<'_>) {
+        let AskError::Rejected { rejection, .. } = error else {
+            return self.attempts.refused(node, error, vec![], asked.from);
+        };
+        let differing = match (rejection, hardware::presented(asked.wire.hardware_identity.as_ref())) {
+            (Rejection::HardwareMismatch, Ok(presented)) => {
+                self.log.views().registry.differing(node, &presented)
+            }
+            (_, Ok(_) | Err(_)) => vec![],
+        };
+        self.attempts.refused(node, error, differing, asked.from);
+        // Who proved the node's own key, by its connection, is no second machine.
+        let own = matches!(caller, Caller::Node(id, _) if id == node);
+        if !own && matches!(rejection, Rejection::AlreadyActive { .. }) {
+            self.contests.suspect(node, || asked.rival());
+        }
+    }
+
     fn respond(&self, answer: Answer) -> Result<Response<pb::EnrollResponse>, Status> {
         match answer {
             Answer::Issued(issued) => Ok(Response::new(self.to_wire(*issued))),
@@ -146,14 +161,20 @@ impl EnrollmentEdge {
     }
 }
 
-fn is_active(error: &AskError) -> bool {
-    matches!(error, AskError::Rejected { rejection: Rejection::AlreadyActive { .. }, .. })
+/// A request that was refused.
+struct Asked<'a> {
+    wire: &'a pb::EnrollRequest,
+    csr: &'a Result<Csr, CsrError>,
+    from: Option<IpAddr>,
 }
 
-/// The machine that sent a request, once more: the order took the first reading with it. None: its request cannot be read.
-fn rival(wire: &pb::EnrollRequest, csr: &Result<Csr, CsrError>, from: Option<IpAddr>) -> Option<Rival> {
-    let presented = hardware::presented(wire.hardware_identity.as_ref()).ok()?;
-    Some(Rival { csr: csr.as_ref().ok()?.clone(), presented, boot_id: wire.boot_id.parse().ok(), from })
+impl Asked<'_> {
+    /// Who sent it, read once more: the order took the first reading with it. None: it cannot be read.
+    fn rival(&self) -> Option<Rival> {
+        let presented = hardware::presented(self.wire.hardware_identity.as_ref()).ok()?;
+        let (csr, boot_id) = (self.csr.as_ref().ok()?.clone(), self.wire.boot_id.parse().ok());
+        Some(Rival { csr, presented, boot_id, from: self.from })
+    }
 }
 
 /// Refuses what this release cannot honour: better than to ignore a field that the caller relies on.

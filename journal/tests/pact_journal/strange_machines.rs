@@ -2,9 +2,9 @@
 //! be (R14), and nodes whose machine is another one.
 
 use proto::pb;
-use proto::pb::NodeState;
 use proto::pb::event_service_client::EventServiceClient;
 use proto::pb::node_service_client::NodeServiceClient;
+use proto::pb::{HardwareIdentity, NodeState};
 use proto::reason::Reason;
 use serde_json::{Value, json};
 
@@ -103,17 +103,23 @@ async fn rule_05_a_mismatch_is_recorded_with_the_fields_that_no_caller_hears() {
     let (operator, agent) = (journal.operator().await, journal.agent(None).await.unwrap());
     let node = Machine::with_all_fields();
     operator.register(&node.node_id, &node.hardware).await.unwrap();
-    let other = Machine::registered(&operator).await;
-    let macs = [&node.hardware, &other.hardware].map(|hardware| hardware.mac_addresses[0].clone());
-    let presented = hardware(&macs, "another", &node.hardware.system_uuid);
+    let HardwareIdentity { mac_addresses: macs, system_uuid: uuid, .. } = &node.hardware;
+    let other_serial = hardware(macs, "another", uuid);
 
-    let refused = refusal(agent.enroll(&presented, &node.csr()).await);
+    let refused = refusal(agent.enroll(&other_serial, &node.csr()).await);
 
     assert_eq!(refused.reason, Reason::HardwareMismatch);
+    assert!(!refused.message.contains("serial"), "{refused}");
     let told = operator.fact(&node.node_id, "AttemptsRefused").await;
     assert_eq!(told["reason"], "HARDWARE_MISMATCH");
-    assert_eq!(told["differing"], json!(["bmc_serial", "foreign_mac"]), "{told}");
-    assert!(!refused.message.contains("serial"), "{refused}");
+    assert_eq!(told["differing"], json!(["bmc_serial"]), "{told}");
+
+    // when a full match presents an address of another node beside its own
+    let one = Machine::registered(&operator).await;
+    let both = [&one.hardware, &node.hardware].map(|hardware| hardware.mac_addresses[0].clone());
+    assert_eq!(reason(agent.enroll(&hardware(&both, "", ""), &one.csr()).await), Reason::HardwareMismatch);
+    let told = operator.fact(&one.node_id, "AttemptsRefused").await;
+    assert_eq!(told["differing"], json!(["foreign_mac"]), "{told}");
 }
 
 #[tokio::test]
