@@ -114,7 +114,7 @@ fn print(fact: &TailEventsResponse, output: Output, to: &mut impl Write) -> io::
 fn line(fact: &TailEventsResponse) -> String {
     let json: Value = serde_json::from_str(&fact.json).unwrap_or_default();
     let text = |field: &str| json[field].as_str().unwrap_or("-").to_owned();
-    let subject = ["node_id", "operator_id", "authority_id", "vcluster"];
+    let subject = ["node_id", "operator_id", "authority_id", "vcluster", "journal_id"];
     let subject = subject.iter().find_map(|field| json[*field].as_str()).unwrap_or("-");
     table::printable(&format!(
         "{:>8}  {}  {:<20} {}  by {}",

@@ -63,14 +63,13 @@ fn content(fact: &Fact) -> (String, Map<String, Value>) {
         Fact::VCluster(_, event) => plain(event),
         Fact::Member(_, event) => plain(event),
     };
-    let (kind, mut fields) = match event {
+    let (kind, mut fields) = if let Value::String(kind) = event {
         // An event that says nothing but that it happened.
-        Value::String(kind) => (kind, Map::new()),
-        event => {
-            let mut entries = entries(event).into_iter();
-            let (kind, fields) = entries.next().expect("an event is an object with one entry");
-            (kind, self::entries(fields))
-        }
+        (kind, Map::new())
+    } else {
+        let one = entries(event).into_iter().next();
+        let (kind, fields) = one.expect("an event is an object with one entry");
+        (kind, entries(fields))
     };
     if let Fact::Domain(domain::Event::RemarkErased { seq, .. }) = fact {
         // It names another fact's place; its own lies in the envelope under the same name.

@@ -35,6 +35,8 @@ fn bash_completes_nouns_verbs_and_flags() {
     assert_eq!(offered(&["pact", "node", "enr"]), ["enroll"]);
     assert_eq!(offered(&["pact", "node", "enroll", "--bat"]), ["--batch"]);
     assert_eq!(offered(&["pact", "completion", "z"]), ["zsh"]);
+    assert_eq!(offered(&["pact", "journal", "ev"]), ["evict"]);
+    assert_eq!(offered(&["pact", "journal", "join-token", "create", "--exp"]), ["--expires"]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::{
 use proto::{
     pb::{
         self,
+        member_service_server::{MemberService, MemberServiceServer},
         node_service_server::{NodeService, NodeServiceServer},
         v_cluster_service_server::{VClusterService, VClusterServiceServer},
     },
@@ -58,6 +59,7 @@ struct Answers {
     decide: Decide,
     parts: AtomicU32,
     vcluster: pb::GetVClusterResponse,
+    members: Vec<pb::Member>,
     died: Arc<Notify>,
 }
 
@@ -68,6 +70,15 @@ struct Service(Arc<Answers>);
 impl Fake {
     /// Starts to answer batches and one vCluster so.
     pub fn start(decide: Decide, vcluster: pb::GetVClusterResponse) -> Self {
+        Self::start_with(decide, vcluster, vec![])
+    }
+
+    /// Starts to answer for a quorum of these journals.
+    pub fn of_quorum(members: Vec<pb::Member>) -> Self {
+        Self::start_with(Box::new(|_, _| Reply::Die), pb::GetVClusterResponse::default(), members)
+    }
+
+    fn start_with(decide: Decide, vcluster: pb::GetVClusterResponse, members: Vec<pb::Member>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = make_files(&folder);
         let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -75,7 +86,8 @@ impl Fake {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("its address");
         let died = Arc::new(Notify::new());
-        let answers = Answers { decide, parts: AtomicU32::new(0), vcluster, died: Arc::clone(&died) };
+        let answers =
+            Answers { decide, parts: AtomicU32::new(0), vcluster, members, died: Arc::clone(&died) };
         runtime.spawn(serve(listener, config, Service(Arc::new(answers)), died));
         Self { _runtime: runtime, folder, address }
     }
@@ -126,6 +138,7 @@ async fn serve(listener: TcpListener, config: ServerConfig, service: Service, di
     let (connections, incoming) = mpsc::unbounded_channel::<Result<DuplexStream, io::Error>>();
     let grpc = Server::builder()
         .add_service(NodeServiceServer::new(service.clone()))
+        .add_service(MemberServiceServer::new(service.clone()))
         .add_service(VClusterServiceServer::new(service).max_decoding_message_size(11 << 20));
     tokio::spawn(grpc.serve_with_incoming(UnboundedReceiverStream::new(incoming)));
     let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -201,6 +214,42 @@ impl NodeService for Service {
     }
 
     async fn resolve_node(&self, _: Request<pb::ResolveNodeRequest>) -> Answered<pb::ResolveNodeResponse> {
+        absent()
+    }
+}
+
+#[tonic::async_trait]
+impl MemberService for Service {
+    async fn members(&self, _: Request<pb::MembersRequest>) -> Answered<pb::MembersResponse> {
+        Ok(Response::new(pb::MembersResponse { members: self.0.members.clone(), seq: 1 }))
+    }
+
+    async fn evict(&self, request: Request<pb::EvictRequest>) -> Answered<pb::EvictResponse> {
+        let asked = request.into_inner();
+        let member = self.0.members.iter().find(|member| member.journal_id == asked.journal_id);
+        // What was asked comes back, so that a test sees it.
+        let evicted = |member: &pb::Member| pb::Member {
+            standing: "evicted".to_owned(),
+            version: Some(asked.reason.clone()),
+            ..member.clone()
+        };
+        Ok(Response::new(pb::EvictResponse { member: member.map(evicted), seq: 1 }))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<pb::TransferLeaderRequest>,
+    ) -> Answered<pb::TransferLeaderResponse> {
+        let asked = request.into_inner();
+        let member = self.0.members.iter().find(|member| member.journal_id == asked.journal_id);
+        let leads = |member: &pb::Member| pb::Member { leader: true, ..member.clone() };
+        Ok(Response::new(pb::TransferLeaderResponse { member: member.map(leads), seq: 1 }))
+    }
+
+    async fn create_join_token(
+        &self,
+        _: Request<pb::CreateJoinTokenRequest>,
+    ) -> Answered<pb::CreateJoinTokenResponse> {
         absent()
     }
 }

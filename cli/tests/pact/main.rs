@@ -21,6 +21,8 @@ mod odd_answers;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
+mod quorum;
+#[cfg(test)]
 mod user_config;
 #[cfg(test)]
 mod vcluster;
