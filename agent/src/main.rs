@@ -21,8 +21,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::of_process(kernel.as_ref().ok());
     let output = arguments.command.output();
     let begun = logging::init(arguments.log_format).map_err(Failure::from);
-    let told = begun.and_then(|()| Ok(kernel.map(|told| told.warn_of_what_has_no_effect())?));
-    match told.and_then(|()| obey(&arguments.command)) {
+    let told = begun.and_then(|()| kernel.map_err(Failure::from));
+    match told.map(|kernel| kernel.warn_of_what_has_no_effect()).and_then(|()| obey(&arguments.command)) {
         Ok(()) => Exit::Done,
         Err(failure) => failure.report(output.is_json()),
     }
