@@ -79,11 +79,14 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether no journal is asked, so that no configuration is needed.
-    pub const fn asks_nobody(&self) -> bool {
+    /// The user's configuration; of no account where no journal is asked: a shell that starts must not fail over it.
+    ///
+    /// # Errors
+    /// If it cannot be read or is wrong.
+    pub fn config(&self) -> Result<UserConfig, Failure> {
         match self {
-            Self::Completion(_) => true,
-            Self::Noun(_) => false,
+            Self::Completion(_) => Ok(UserConfig::of_user().unwrap_or_default()),
+            Self::Noun(_) => UserConfig::of_user(),
         }
     }
 

@@ -36,10 +36,8 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(exit) => return exit.into(),
     };
-    let config = match UserConfig::of_user() {
+    let config = match args.command.config() {
         Ok(config) => config,
-        // A shell that starts must not fail over it; whoever asks a journal is told.
-        Err(_) if args.command.asks_nobody() => UserConfig::default(),
         Err(failure) => return failure.report(args.global.output == Some(Output::Json)).into(),
     };
     let output = args.global.output(&config);

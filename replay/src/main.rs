@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use replay::command::Arguments;
 
-/// A fact takes memory for its parts, and years of facts are read: measured, an eighth of a verification.
+/// A fact takes memory for its parts, and years of facts are read. The other binaries have the same (design §9).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
