@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use events::vocabulary::{DomainId, JournalId};
+use proto::join_token::{InvalidJoinToken, JoinToken};
 use proto::logging::LogFormat;
 
 use crate::config::Config;
 use crate::config::settings::Settings;
 use crate::init::Plan;
+use crate::join;
 
 /// pact-journal: decides who may exist in a cluster, and writes it down.
 #[derive(Debug, Parser)]
@@ -37,6 +40,15 @@ Examples:
 
 All keys, their limits and variables: docs/configuration.md";
 
+const JOIN_EXAMPLES: &str = "\
+Examples:
+  pact journal join-token create -o json          on an operator's machine
+  pact-journal join --data-dir /var/lib/pact --journal-id j2 --advertise journal2.example.org \\
+      --join-addr journal1.example.org:9444 --join-token @/run/join-token
+
+A token on the command line can be seen by all users of the machine: @FILE reads it from a file.
+The journal at --join-addr must hold the domain CA key. Afterwards start it with `pact-journal serve`.";
+
 const DEV_EXAMPLES: &str = "\
 Examples:
   pact-journal dev                    then paste the line that it prints into another shell
@@ -52,6 +64,9 @@ pub enum Command {
     /// Serve agents and operators until SIGTERM or SIGINT.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<Serve>),
+    /// Join the quorum of a domain by a join token, then serve.
+    #[command(after_help = JOIN_EXAMPLES)]
+    Join(Box<Join>),
     /// Serve a throw-away domain on loopback, and print the shell variables to use it with.
     #[command(after_help = DEV_EXAMPLES)]
     Dev(Dev),
@@ -87,9 +102,9 @@ pub struct Init {
     /// Where operators will connect. Port 0: any free one.
     #[arg(long, value_name = "ADDR", default_value_t = Config::default().operator_listen)]
     pub operator_listen: SocketAddr,
-    // Written into the configuration for the day when there is a quorum; shown once something listens there.
-    #[arg(long, value_name = "ADDR", default_value_t = Config::default().cluster_listen, hide = true)]
-    cluster_listen: SocketAddr,
+    /// Where the other journals will connect. Port 0: any free one, as long as there are no others.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().cluster_listen)]
+    pub cluster_listen: SocketAddr,
     /// Where probes and metrics will be answered, over plain HTTP. Port 0: any free one.
     #[arg(long, value_name = "ADDR", default_value_t = Config::default().http_listen)]
     pub http_listen: SocketAddr,
@@ -99,6 +114,89 @@ pub struct Init {
     /// How the result is printed.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+}
+
+/// See [`Command::Join`].
+#[derive(Debug, ClapArgs)]
+pub struct Join {
+    /// Where the journal's data shall lie. Must not exist.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The cluster listener of the journal that holds the domain CA key.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub join_addr: String,
+    /// The join token, or @FILE that holds it.
+    #[arg(long, value_name = "SECRET:SHA256")]
+    pub join_token: TokenSource,
+    /// The name of this journal; none that was ever used in the domain.
+    #[arg(long, value_name = "ID")]
+    pub journal_id: JournalId,
+    /// Where agents will connect. Port 0: any free one.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().agent_listen)]
+    pub agent_listen: SocketAddr,
+    /// Where operators will connect. Port 0: any free one.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().operator_listen)]
+    pub operator_listen: SocketAddr,
+    /// Where the other journals will connect.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().cluster_listen)]
+    pub cluster_listen: SocketAddr,
+    /// Where probes and metrics will be answered, over plain HTTP. Port 0: any free one.
+    #[arg(long, value_name = "ADDR", default_value_t = Config::default().http_listen)]
+    pub http_listen: SocketAddr,
+    /// A host name or address for the server certificate [default: localhost, 127.0.0.1, ::1 and the host's name].
+    #[arg(long, value_name = "HOST")]
+    pub advertise: Vec<String>,
+}
+
+/// A join token on the command line, or where it stands.
+#[derive(Debug, Clone)]
+pub enum TokenSource {
+    /// Itself.
+    Text(JoinToken),
+    /// In this file.
+    File(PathBuf),
+}
+
+impl FromStr for TokenSource {
+    type Err = InvalidJoinToken;
+
+    fn from_str(text: &str) -> Result<Self, InvalidJoinToken> {
+        match text.strip_prefix('@') {
+            Some(path) => Ok(Self::File(path.into())),
+            None => text.trim().parse().map(Self::Text),
+        }
+    }
+}
+
+impl Join {
+    /// What it asks for, with the token in hand.
+    pub fn plan(&self, token: JoinToken) -> join::Plan {
+        let config = Config {
+            agent_listen: self.agent_listen,
+            operator_listen: self.operator_listen,
+            cluster_listen: self.cluster_listen,
+            http_listen: self.http_listen,
+            advertise: advertised(&self.advertise),
+            ..Config::default()
+        };
+        join::Plan {
+            data_dir: self.data_dir.clone(),
+            join_addr: self.join_addr.clone(),
+            token,
+            journal_id: self.journal_id.clone(),
+            config,
+        }
+    }
+}
+
+/// The names of the server certificate: those given, or those of this machine.
+fn advertised(given: &[String]) -> Vec<String> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    let host = Some(host).filter(|host| !host.is_empty() && host != "localhost");
+    ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into_iter().chain(host).collect()
 }
 
 /// How a result is printed.
@@ -143,12 +241,7 @@ pub struct Check {
 impl Init {
     /// What to make.
     pub fn plan(&self) -> Plan {
-        let mut advertise = self.advertise.clone();
-        if advertise.is_empty() {
-            advertise = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-            let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
-            advertise.extend(Some(host).filter(|host| !host.is_empty() && host != "localhost"));
-        }
+        let advertise = advertised(&self.advertise);
         let config = Config {
             agent_listen: self.agent_listen,
             operator_listen: self.operator_listen,

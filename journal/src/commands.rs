@@ -1,17 +1,22 @@
 //! What the commands of `pact-journal` do, and how each failure is told: a stable name and a sentence.
 
 use std::io::Write;
+use std::path::Path;
 
+use proto::join_token::{InvalidJoinToken, JoinToken};
 use proto::outcome::Failure;
 use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
 
-use crate::args::{Args, Check, Command, ConfigVerb, Init, Output, Serve};
+use crate::args::{Args, Check, Command, ConfigVerb, Init, Join, Output, Serve, TokenSource};
 use crate::config::Config;
 use crate::config::layers::Environment;
+use crate::config::settings::Settings;
 use crate::data_dir::DataDirError;
 use crate::dev;
 use crate::hardening;
 use crate::init::{InitError, Made, init};
+use crate::join::{JoinError, join};
 use crate::journal::{Broken, Journal, StartError};
 use crate::log::OpenError;
 use crate::metrics;
@@ -22,6 +27,7 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Init(options) => run_init(options).await,
         Command::Serve(options) => run_serve(options).await,
+        Command::Join(options) => run_join(options).await,
         Command::Dev(options) => dev::run(options, args.log_format).await,
         Command::Config(ConfigVerb::Check(options)) => check(options),
     }
@@ -31,7 +37,7 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
 pub fn wants_json(args: &Args) -> bool {
     match &args.command {
         Command::Init(options) => options.output == Output::Json,
-        Command::Serve(_) | Command::Dev(_) | Command::Config(_) => false,
+        Command::Serve(_) | Command::Join(_) | Command::Dev(_) | Command::Config(_) => false,
     }
 }
 
@@ -47,6 +53,36 @@ async fn run_init(options: &Init) -> Result<(), Failure> {
         Output::Table => table(&made),
     };
     writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::other(error.to_string()))
+}
+
+async fn run_join(options: &Join) -> Result<(), Failure> {
+    hardening::apply();
+    let token = match &options.join_token {
+        TokenSource::Text(token) => token.clone(),
+        TokenSource::File(path) => read_token(path)?,
+    };
+    join(&options.plan(token)).await.map_err(|error| match error {
+        JoinError::Exists { .. } => Failure::named("DATA_DIR_EXISTS", chain(&error)),
+        JoinError::AnyPort | JoinError::Address { .. } => Failure::Usage(chain(&error)),
+        JoinError::Asked(failure) => failure,
+        JoinError::Connect(error) => error.into(),
+        JoinError::Directory { .. }
+        | JoinError::File(_)
+        | JoinError::Key(_)
+        | JoinError::Answer { .. }
+        | JoinError::Config(_)
+        | JoinError::Identity(_)
+        | JoinError::Log(_) => Failure::named("JOIN_FAILED", chain(&error)),
+    })?;
+    tracing::info!(data_dir = %options.data_dir.display(), "joined; learning the log");
+    let (data_dir, settings) = (options.data_dir.clone(), Settings::default());
+    run_serve(&Serve { data_dir, config: None, settings }).await
+}
+
+fn read_token(path: &Path) -> Result<JoinToken, Failure> {
+    let usage = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| usage(error.to_string()))?;
+    text.trim().parse().map_err(|error: InvalidJoinToken| usage(error.to_string()))
 }
 
 fn check(options: &Check) -> Result<(), Failure> {
@@ -154,6 +190,8 @@ fn not_started(error: &StartError) -> Failure {
         StartError::NoDomain | StartError::OtherDomain { .. } => "OTHER_DOMAIN",
         StartError::Server(_) | StartError::Tls(_) => "SERVER_CERTIFICATE_INVALID",
         StartError::Listen { .. } => "LISTEN_FAILED",
+        StartError::Broken { .. } => "LOG_UNWRITABLE",
+        StartError::Cluster(_) => "START_FAILED",
         StartError::Actors(_) | StartError::Authority(_) | StartError::Edge(_) | StartError::Probes(_) => {
             "START_FAILED"
         }

@@ -27,7 +27,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::data_dir::{DataDirError, Identity, write_new};
 use crate::domain_ca::{
-    DomainCa, MakeError, ServerCertificateError, ServerCredential, certificates_pem, operator_request,
+    DomainCa, MakeError, ServerCertificateError, ServerCredential, OwnRequest, certificates_pem,
 };
 use crate::log::{AppendError, CreateError, Founding, Log};
 use crate::own_append::{OwnAppendError, own_append};
@@ -280,7 +280,7 @@ async fn make_operator(
     log: &Log,
     authority: &EphemeralAuthority,
 ) -> Result<Zeroizing<String>, InitError> {
-    let request = operator_request()?;
+    let request = OwnRequest::generate()?;
     let csr = Csr::parse(&request.csr)?;
     let operator_id: OperatorId = FIRST_OPERATOR.parse()?;
     let command = operator::Command::Create {

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use events::append::MAX_SKEW;
 use events::domain::Created;
-use events::vocabulary::{DomainId, LogId, Timestamp};
+use events::member;
+use events::vocabulary::{CertificateHash, Der, DomainId, LogId, Timestamp};
+use arc_swap::ArcSwap;
 use proto::pem_file::Credential;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
@@ -18,17 +20,19 @@ use tokio::task::JoinHandle;
 use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
 use crate::admission::Admission;
 use crate::attempts::Attempts;
+use crate::announcement::Announcement;
 use crate::clock;
+use crate::cluster::{Cluster, Standpoint};
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
 use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
 use crate::hardening;
 use crate::http::{self, Condition, ProbeListener};
-use crate::log::{Log, OpenError};
+use crate::log::{Inspected, Log, OpenError, Settings};
 use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::{Streams, contests::Contests, timers::Timers, updates::Updates};
-use crate::server_credential::{self, ServerCredentialError};
+use crate::server_credential::{self, DomainCaFiles, ServerCredentialError};
 use crate::succession::{Succession, SuccessionError};
 
 /// Connections that wait in the kernel while handshakes are under way (R21). A storm overflowed 1,024: clients then
@@ -37,6 +41,11 @@ const BACKLOG: u32 = 4096;
 
 /// A clock so far ahead of the last fact is wrong, or the domain was asleep: certificates of nodes have ended.
 const LONG_SILENCE: Duration = Duration::from_secs(4 * 24 * 3600);
+/// A leader is asked for so long before it is told that there is none.
+const FOUND: Duration = Duration::from_secs(2);
+/// And told again after so many times.
+const TELL_EVERY: u32 = 15;
+
 /// Files that are not connections of agents or operators: the database keeps at most 256 open.
 const OWN_FILES: usize = 400 + http::CONNECTIONS;
 
@@ -44,6 +53,7 @@ const OWN_FILES: usize = 400 + http::CONNECTIONS;
 pub struct Journal {
     data_dir: DataDir,
     log: Log,
+    cluster: Cluster,
     system: ActorSystem,
     listeners: Listeners,
     succession: JoinHandle<()>,
@@ -58,6 +68,7 @@ pub struct Journal {
 struct Bound {
     agents: TcpListener,
     operators: TcpListener,
+    cluster: SocketAddr,
     probes: (SocketAddr, ProbeListener),
 }
 
@@ -123,9 +134,18 @@ pub enum StartError {
     /// No authority.
     #[error("no authority could be announced")]
     Authority(#[from] SuccessionError),
+    /// The log broke while the other journals were looked for.
+    #[error("{reason}")]
+    Broken {
+        /// Why.
+        reason: String,
+    },
     /// No services.
     #[error(transparent)]
     Edge(#[from] EdgeError),
+    /// No runtime for the other journals.
+    #[error("the other journals cannot be served")]
+    Cluster(#[source] io::Error),
     /// No thread for probes.
     #[error("probes and metrics cannot be served")]
     Probes(#[source] io::Error),
@@ -140,35 +160,44 @@ impl Journal {
         let probes = bind(config.http_listen)?;
         let probes = (local(&probes)?, ProbeListener::start(probes).map_err(StartError::Probes)?);
         let inspected = Log::inspect(path, &identity.journal_id)?;
-        let created = inspected.views().domain.created().ok_or(StartError::NoDomain)?;
-        check_domain(&identity, created)?;
+        let domain_ca = domain_ca(path, &identity, &inspected)?;
         let now = clock::now();
         check_clock(now, inspected.views().recorded_at)?;
-        let credential = server_credential::read(path, &created.domain_ca, &config.advertise, now)?;
+        let credential = server_credential::read(path, &domain_ca, &config.advertise, now)?;
         let (agents, operators) = (bind(config.agent_listen)?, bind(config.operator_listen)?);
-        let bound = Bound { agents, operators, probes };
+        let (others, domain_id) = (bind(config.cluster_listen)?, identity.domain_id.clone());
+        let bound = Bound { agents, operators, cluster: local(&others)?, probes };
+        let standpoint =
+            Standpoint { credential: Arc::new(ArcSwap::from_pointee(credential.clone())), domain_ca, domain_id };
+        let cluster = Cluster::start(standpoint, identity.log_id).map_err(StartError::Cluster)?;
         // From here on the directory is changed.
-        let log = inspected.open().await?;
-        match Self::start_on(data_dir, &log, config, &identity, &credential, bound).await {
-            Ok(journal) => Ok(journal),
-            Err(error) => {
-                log.stop().await;
-                Err(error)
-            }
+        let settings = Settings { peers: Arc::new(cluster.dialer()), ..Settings::default() };
+        let log = inspected.open_with(settings).await?;
+        let files = DomainCaFiles::of(path);
+        let served = cluster.serve(others, &log, &identity.journal_id, files).map_err(StartError::Cluster);
+        let started = match served {
+            Ok(()) => Self::start_on(data_dir, (&log, cluster), config, &identity, &credential, bound).await,
+            Err(error) => Err(error),
+        };
+        if started.is_err() {
+            log.stop().await;
         }
+        started
     }
 
     async fn start_on(
         data_dir: DataDir,
-        log: &Log,
+        (log, cluster): (&Log, Cluster),
         config: &Config,
         identity: &Identity,
         credential: &Credential,
         bound: Bound,
     ) -> Result<Self, StartError> {
-        let Bound { agents, operators, probes: (http, probes) } = bound;
+        let Bound { agents, operators, cluster: others, probes: (http, probes) } = bound;
         data_dir.sign_lock()?;
         probes.observe(log.clone());
+        find_the_others(log).await?;
+        check_domain(identity, log.views().domain.created().ok_or(StartError::NoDomain)?)?;
         let system = ActorSystem::start()?;
         let succession = Succession {
             log: log.clone(),
@@ -198,7 +227,7 @@ impl Journal {
             journal_id: identity.journal_id.clone(),
             grace: Duration::from_secs(config.grace_period_secs),
         };
-        let endpoints = endpoints(&agents, &operators, http)?;
+        let endpoints = endpoints(&agents, &operators, others, http)?;
         let edge = Edge {
             log: log.clone(),
             nodes,
@@ -224,7 +253,14 @@ impl Journal {
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
+        let announcement = Announcement {
+            log: log.clone(),
+            journal_id: identity.journal_id.clone(),
+            endpoints: told(config, &endpoints),
+            certificate: certificate_of(credential),
+        };
         let presence = vec![
+            tokio::spawn(announcement.run()),
             tokio::spawn(timers.run()),
             tokio::spawn(updates.run()),
             tokio::spawn(sleeper.clone().sweep()),
@@ -233,7 +269,7 @@ impl Journal {
         ];
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
-        Ok(Self { data_dir, log: log.clone(), system, listeners, succession, presence, endpoints, probes })
+        Ok(Self { data_dir, log: log.clone(), cluster, system, listeners, succession, presence, endpoints, probes })
     }
 
     /// Where it listens.
@@ -262,6 +298,7 @@ impl Journal {
         self.succession.abort();
         self.presence.iter().for_each(JoinHandle::abort);
         self.system.stop();
+        self.cluster.stop();
         self.log.stop().await;
         self.probes.stop();
     }
@@ -280,6 +317,51 @@ fn tell_changes(log: &Log, connections: &Arc<Connections>, streams: &Streams, up
             updates.wake();
         }
     });
+}
+
+/// A member of several waits until a leader told it all that is recorded; until then it is not ready. For as long as it
+/// takes: without a quorum there is nothing that it could do instead.
+async fn find_the_others(log: &Log) -> Result<(), StartError> {
+    let mut waited = 0;
+    loop {
+        let broken = log.broken();
+        let found = tokio::select! {
+            reason = broken => return Err(StartError::Broken { reason }),
+            found = log.read_index(FOUND) => found,
+        };
+        match found {
+            Ok(seq) if seq > 0 => return Ok(()),
+            Ok(_) => {}
+            Err(error) if waited % TELL_EVERY == 0 => {
+                tracing::warn!(%error, seats = ?log.seats(), "waiting for a quorum of journals");
+            }
+            Err(_) => {}
+        }
+        waited += 1;
+    }
+}
+
+/// Where others reach this journal, with the ports that the system chose.
+fn told(config: &Config, endpoints: &Endpoints) -> member::Endpoints {
+    let url = |listens: Option<SocketAddr>| listens.map(|at| config.endpoint(at)).unwrap_or_default();
+    member::Endpoints {
+        cluster: url(endpoints.cluster).trim_start_matches("https://").to_owned(),
+        agent: url(endpoints.agent),
+        operator: url(endpoints.operator),
+    }
+}
+
+fn certificate_of(credential: &Credential) -> CertificateHash {
+    credential.chain().first().map(|der| CertificateHash::of(der)).unwrap_or_else(|| CertificateHash::of(b""))
+}
+
+/// Whom everybody trusts: by the log; before there are facts, by the token with which this journal joined.
+fn domain_ca(path: &Path, identity: &Identity, inspected: &Inspected) -> Result<Der, StartError> {
+    if let Some(created) = inspected.views().domain.created() {
+        check_domain(identity, created)?;
+        return Ok(created.domain_ca.clone());
+    }
+    Ok(server_credential::domain_ca_beside(path, &inspected.founding().domain_ca_sha256)?)
 }
 
 /// The log's time never runs back: behind its last fact nothing can be recorded (R24).
@@ -332,13 +414,14 @@ fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
 fn endpoints(
     agents: &TcpListener,
     operators: &TcpListener,
+    cluster: SocketAddr,
     http: SocketAddr,
 ) -> Result<Endpoints, StartError> {
     Ok(Endpoints {
         pid: std::process::id(),
         agent: Some(local(agents)?),
         operator: Some(local(operators)?),
-        cluster: None,
+        cluster: Some(cluster),
         http: Some(http),
     })
 }

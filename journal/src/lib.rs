@@ -22,10 +22,12 @@
 
 pub mod actors;
 pub mod admission;
+mod announcement;
 pub mod args;
 mod attempts;
 pub mod authority;
 mod clock;
+pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod data_dir;
@@ -36,6 +38,7 @@ pub mod grpc;
 mod hardening;
 pub mod http;
 pub mod init;
+pub mod join;
 pub mod journal;
 pub mod log;
 mod membership;

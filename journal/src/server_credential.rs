@@ -2,19 +2,82 @@
 //!
 //! Checked before anything starts: a journal that agents would not trust must say so, not serve.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::vocabulary::{Der, Timestamp};
+use events::vocabulary::{CertificateHash, Der, Timestamp};
 use proto::pem_file::{Credential, PemFileError};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
 use rustls::{CertificateError, Error, RootCertStore};
+use zeroize::Zeroizing;
+
+use crate::domain_ca::DomainCa;
 
 /// The file in the data directory.
 pub const FILE: &str = "server.pem";
+
+/// Where the domain CA's certificate and key lie, on the machine that keeps them (design §7).
+#[derive(Debug, Clone)]
+pub struct DomainCaFiles {
+    /// The data directory's `bootstrap`.
+    pub folder: PathBuf,
+}
+
+/// Why the domain CA cannot sign here.
+#[derive(Debug, thiserror::Error)]
+pub enum DomainCaError {
+    /// Its key lies elsewhere, or offline.
+    #[error(
+        "this journal does not hold the domain CA key: join at the one that does, or copy domain-ca.key to {} for as \
+         long as it takes", folder.display()
+    )]
+    Absent {
+        /// Where it would lie.
+        folder: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("the domain CA cannot be read")]
+    Unreadable(#[source] std::io::Error),
+    /// The files are no domain CA.
+    #[error(transparent)]
+    Damaged(#[from] crate::domain_ca::ReadError),
+}
+
+impl DomainCaFiles {
+    /// Those of a data directory.
+    pub fn of(data_dir: &Path) -> Self {
+        Self { folder: data_dir.join("bootstrap") }
+    }
+
+    /// Reads certificate and key. The key is in memory for as long as the answer lives.
+    ///
+    /// # Errors
+    /// If the key is not here, or the files are no domain CA.
+    pub fn read(&self) -> Result<DomainCa, DomainCaError> {
+        let read = |name: &str| match std::fs::read_to_string(self.folder.join(name)) {
+            Ok(text) => Ok(Zeroizing::new(text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(DomainCaError::Absent { folder: self.folder.clone() })
+            }
+            Err(error) => Err(DomainCaError::Unreadable(error)),
+        };
+        Ok(DomainCa::from_pem(&read("domain-ca.pem")?, &read("domain-ca.key")?)?)
+    }
+}
+
+/// The domain CA's certificate as it lies behind the server's own in a file, if its hash is this one: a journal that
+/// has no facts yet knows no other.
+///
+/// # Errors
+/// If there is no such certificate in it.
+pub fn domain_ca_beside(dir: &Path, sha256: &CertificateHash) -> Result<Der, ServerCredentialError> {
+    let credential = Credential::read(&dir.join(FILE))?;
+    let pinned = credential.chain().iter().find(|der| CertificateHash::of(der) == *sha256);
+    pinned.map(|der| Der::new(der.to_vec())).ok_or(ServerCredentialError::OtherDomain)
+}
 
 /// Why the server certificate cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -236,6 +236,8 @@ async fn init(binary: &Path, data_dir: &Path) -> Result<(), Failure> {
             "127.0.0.1:0",
             "--operator-listen",
             "127.0.0.1:0",
+            "--cluster-listen",
+            "127.0.0.1:0",
             "--http-listen",
             "127.0.0.1:0",
         ])

@@ -62,6 +62,7 @@ impl JournalUnderTest {
         let init = Command::new(binary("pact-journal"))
             .args(["init", "--domain", "test", "--agent-listen", "127.0.0.1:0"])
             .args(["--operator-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+            .args(["--cluster-listen", "127.0.0.1:0"])
             .args(["-o", "json", "--data-dir"])
             .arg(&data_dir)
             .output()

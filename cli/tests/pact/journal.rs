@@ -27,7 +27,8 @@ impl Domain {
         let domain = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         let output = pact_journal()
             .args(["init", "--domain", name, "-o", "json", "--agent-listen", "127.0.0.1:0"])
-            .args(["--operator-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--data-dir"])
+            .args(["--operator-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"])
+            .args(["--cluster-listen", "127.0.0.1:0", "--data-dir"])
             .arg(domain.data_dir())
             .output()
             .expect("pact-journal lies in PACT_BIN_DIR or beside the tests");

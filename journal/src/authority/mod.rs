@@ -22,4 +22,5 @@ pub(crate) mod template;
 pub use csr::{Csr, CsrError, KeyKind, MAX_CSR_BYTES, RefusedKey, VerifiedCsr};
 pub use ephemeral::{CreateError, EphemeralAuthority, Identity};
 pub use issue::IssueError;
+pub(crate) use issue::Subject;
 pub use pool::Pool;

@@ -111,7 +111,7 @@ impl Caretaker {
             member::decide(id, &state, command).map_err(|error| error.to_string())?.map(Into::into)
         };
         let Some(event) = event else { return Ok(()) };
-        let facts = vec![events::fact::Fact::Member(id.clone(), event)];
+        let facts = event.into_facts(id);
         let append = own_append(&self.log, &self.journal_id, facts, &[StreamName::Domain], now);
         let append = append.map_err(|error| error.to_string())?;
         self.log.append(append).await.map(drop).map_err(|error| error.to_string())

@@ -5,7 +5,7 @@
 //! tls         who is at the other end: by a certificate of the domain CA, by its URI
 //! dialer      connections to the others; the log sends through it
 //! listener    accepts the others; service: hands their messages to the log
-//! door        lets a new journal in by a token
+//! door        lets a new journal in by a token; pin: how that journal knows the right door
 //! caretaker   Raft's members follow the facts
 //! ```
 //!
@@ -17,6 +17,7 @@ mod caretaker;
 mod dialer;
 mod door;
 mod listener;
+pub mod pin;
 mod service;
 pub mod tls;
 

@@ -2,12 +2,12 @@
 //! certificates and nothing else.
 //!
 //! `pact-journal init` makes one and writes its bytes to files; whoever renews a server certificate reads them back.
-//! init also makes the operator's request here ([`operator_request()`]); its certificate is a fact like any other.
+//! init also makes the operator's request here ([`OwnRequest`]); its certificate is a fact like any other.
 //!
 //! Not here, on purpose: files and their modes (init), and certificates of nodes and operators
 //! ([`crate::authority`]). The key never enters the log and never travels (R18).
 
-mod operator_request;
+mod own_request;
 mod pem_text;
 mod read;
 mod server_certificate;
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::authority::template::{self, Validity};
 
-pub use operator_request::{OperatorRequest, operator_request};
+pub use own_request::OwnRequest;
 pub use pem_text::certificates_pem;
 pub use read::ReadError;
 pub use server_certificate::{ServerCertificateError, ServerCredential};

@@ -9,11 +9,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use events::vocabulary::{Der, JournalId, Serial, Timestamp, names_fit_together, spiffe_uri};
-use rcgen::{DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType};
+use rcgen::{DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, PublicKeyData, SanType};
 use zeroize::Zeroizing;
 
 use super::{DomainCa, certificates_pem};
 use crate::authority::template::{self, Validity};
+use crate::authority::{Subject, VerifiedCsr};
 
 /// How long a server certificate is valid (design §7), at most as long as the domain CA.
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -61,6 +62,9 @@ pub enum ServerCertificateError {
 
 impl DomainCa {
     /// Makes a P-256 key and a certificate for it. `advertise`: host names and IP addresses; repetitions count once.
+    ///
+    /// # Errors
+    /// If names or time do not allow a certificate.
     pub fn server_certificate(
         &self,
         journal_id: &JournalId,
@@ -68,6 +72,36 @@ impl DomainCa {
         now: Timestamp,
         serial: Serial,
     ) -> Result<ServerCredential, ServerCertificateError> {
+        let key = KeyPair::generate()?;
+        let (certificate, not_after) = self.sign(journal_id, advertise, &key, now, serial)?;
+        let chain_pem = certificates_pem([&certificate, &self.certificate]);
+        let key_pem = Zeroizing::new(key.serialize_pem());
+        Ok(ServerCredential { certificate, chain_pem, key_pem, not_after })
+    }
+
+    /// The certificate of a journal that made its key itself and proved it (design §7: a key never travels).
+    ///
+    /// # Errors
+    /// As [`DomainCa::server_certificate`].
+    pub fn certify(
+        &self,
+        journal_id: &JournalId,
+        advertise: &[String],
+        request: &VerifiedCsr<'_>,
+        now: Timestamp,
+        serial: Serial,
+    ) -> Result<Der, ServerCertificateError> {
+        Ok(self.sign(journal_id, advertise, &Subject(request), now, serial)?.0)
+    }
+
+    fn sign(
+        &self,
+        journal_id: &JournalId,
+        advertise: &[String],
+        key: &impl PublicKeyData,
+        now: Timestamp,
+        serial: Serial,
+    ) -> Result<(Der, Timestamp), ServerCertificateError> {
         if !names_fit_together(journal_id.as_str(), &self.domain) {
             return Err(ServerCertificateError::NamesTooLong);
         }
@@ -85,11 +119,7 @@ impl DomainCa {
             .push(SanType::URI(spiffe_uri(&self.domain, "journal", journal_id.as_str()).try_into()?));
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let key = KeyPair::generate()?;
-        let certificate = Der::new(params.signed_by(&key, &self.issuer)?.der().to_vec());
-        let chain_pem = certificates_pem([&certificate, &self.certificate]);
-        let key_pem = Zeroizing::new(key.serialize_pem());
-        Ok(ServerCredential { certificate, chain_pem, key_pem, not_after })
+        Ok((Der::new(params.signed_by(key, &self.issuer)?.der().to_vec()), not_after))
     }
 }
 

@@ -149,7 +149,7 @@ fn names_under_which_nobody_can_reach_a_journal_are_refused() {
 
 #[test]
 fn the_operators_request_is_read_like_every_other_and_fits_its_key() {
-    let request = operator_request().unwrap();
+    let request = OwnRequest::generate().unwrap();
     let csr = Csr::parse(&request.csr).unwrap();
     assert_eq!(csr.verify().unwrap().kind(), KeyKind::P256);
     let openssl = Openssl::new();

@@ -21,6 +21,7 @@ use super::store::state_machine::Tip;
 use super::store::{Head, Row, Store, state};
 use super::stored::{self, StoredApplied, StoredFounding, StoredMember, StoredPlace, StoredTaken};
 use super::synced::Mark;
+use super::Founding;
 use super::types::{FOUNDER, Place, Position};
 
 /// So many facts are read before they are folded: what their folds look up is read for all of them at once, and they
@@ -32,6 +33,7 @@ pub(super) struct Checked {
     pub views: Views,
     pub tip: Tip,
     pub raft_id: u64,
+    pub founding: Founding,
 }
 
 /// Checks the log of a data directory.
@@ -48,12 +50,15 @@ pub(super) fn check(data_dir: &Path, journal: &JournalId) -> Result<Checked, Ope
     let pass = Pass { store: &store, unreadable: &unreadable };
     let raft_id = pass.member(journal)?;
     let last = pass.raft_log(synced)?;
-    let (views, tip, places) = pass.facts()?;
+    let founding = pass.founding()?;
+    let (views, tip, places) = pass.facts(founding)?;
     pass.applied(last, tip.position, raft_id)?;
     pass.heads(&tip, places)?;
     pass.subjects(tip.position.seq)?;
     pass.overlays(&views)?;
-    Ok(Checked { views, tip, raft_id })
+    let StoredFounding { log_id, domain_ca_sha256 } = founding;
+    let founding = Founding { log_id, domain_ca_sha256 };
+    Ok(Checked { views, tip, raft_id, founding })
 }
 
 /// Where the Raft log begins and ends.
@@ -112,9 +117,12 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         Ok(Extent { purged, last })
     }
 
+    fn founding(&self) -> Result<StoredFounding, OpenError> {
+        self.state(state::FOUNDING)?.ok_or(absent("the log's founding"))
+    }
+
     /// Reads all facts. Answers also in how many streams they lie, counted once for each.
-    fn facts(&self) -> Result<(Views, Tip, u64), OpenError> {
-        let founding: StoredFounding = self.state(state::FOUNDING)?.ok_or(absent("the log's founding"))?;
+    fn facts(&self, founding: StoredFounding) -> Result<(Views, Tip, u64), OpenError> {
         let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
         let position = Position { seq: 0, chain };
         let mut tip = Tip { position, recorded_at: Timestamp::default() };

@@ -471,6 +471,11 @@ impl Inspected {
         &self.checked.views
     }
 
+    /// Where its chain begins: known before the first fact.
+    pub fn founding(&self) -> Founding {
+        self.checked.founding
+    }
+
     /// The second half of [`Log::open`]: opens it to write and starts Raft.
     pub async fn open(self) -> Result<Log, OpenError> {
         self.open_with(Settings::default()).await
@@ -488,7 +493,7 @@ impl Inspected {
 
 /// Opens the checked files of a log to write.
 fn reopen(data_dir: &Path, checked: Checked, broken: Arc<Broken>) -> Result<Prepared, OpenError> {
-    let Checked { views, tip, raft_id } = checked;
+    let Checked { views, tip, raft_id, founding: _ } = checked;
     let path = data_dir.join(keys::DIRECTORY);
     let store = match Store::open(&path, broken) {
         Ok(store) => Arc::new(store),

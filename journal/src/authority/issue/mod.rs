@@ -76,7 +76,7 @@ pub(super) fn certificate(
 }
 
 /// The key of the certificate's subject, by the kind that was read from the request's key and not from its signature.
-struct Subject<'a>(&'a VerifiedCsr<'a>);
+pub(crate) struct Subject<'a>(pub(crate) &'a VerifiedCsr<'a>);
 
 impl PublicKeyData for Subject<'_> {
     fn der_bytes(&self) -> &[u8] {

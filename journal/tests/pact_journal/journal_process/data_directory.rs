@@ -111,6 +111,7 @@ pub fn init_command(data_dir: &Path, domain: &str) -> Command {
     let mut command = pact_journal();
     command.args(["init", "--domain", domain, "-o", "json", "--agent-listen", "127.0.0.1:0"]);
     command.args(["--operator-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
+    command.args(["--cluster-listen", "127.0.0.1:0"]);
     command.arg("--data-dir").arg(data_dir);
     command
 }

@@ -1,0 +1,213 @@
+//! The way in (design §7): a new journal shows the secret of a join token and a request for its server certificate, and
+//! becomes a member that joins. The caretaker makes it a voter.
+//!
+//! The certificate is signed by the domain CA, so only the journal that keeps its key can let others in; the rest say so.
+//! Asking again with the same key gets the same place and a new certificate: a lost answer costs nothing.
+//!
+//! **Invariant:** who shows no living secret learns nothing but that, and at most a few a second may try (R22).
+
+use std::time::Duration;
+
+use events::member::{self, Command, State};
+use events::stream::StreamName;
+use events::vocabulary::{CertificateHash, DomainId, JournalId, LogId, Serial};
+use proto::convert::{field, member as wire};
+use proto::join_token::JoinSecret;
+use proto::pb::join_service_server::JoinService;
+use proto::pb::{JoinRequest, JoinResponse};
+use proto::reason::Reason;
+use proto::refusal::Refusal;
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status};
+
+use crate::authority::Csr;
+use crate::clock;
+use crate::log::{AppendError, Log};
+use crate::own_append::own_append;
+use crate::random;
+use crate::server_credential::{DomainCaError, DomainCaFiles};
+
+/// Callers at once: each holds its place for [`PAUSE`] if its secret is none.
+const CALLERS: usize = 2;
+/// Guessing is slowed to a few a second; 256 bits do the rest.
+const PAUSE: Duration = Duration::from_secs(1);
+/// What was recorded elsewhere, such as a token a moment ago, is seen here before anybody is refused (R22).
+const SEEN: Duration = Duration::from_secs(3);
+/// A conflict is decided again this often (R7).
+const ATTEMPTS: usize = 3;
+
+/// See the module.
+pub struct Door {
+    log: Log,
+    journal_id: JournalId,
+    log_id: LogId,
+    domain_ca: DomainCaFiles,
+    callers: Semaphore,
+}
+
+/// What a journal asks for.
+struct Asked {
+    id: JournalId,
+    secret: JoinSecret,
+    csr: Csr,
+    endpoints: member::Endpoints,
+}
+
+fn asked(request: JoinRequest) -> Result<Asked, Status> {
+    let malformed = |error: &dyn std::error::Error| Refusal::new(Reason::TokenMalformed, error.to_string());
+    let csr = Csr::parse(&request.csr).map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
+    Ok(Asked {
+        id: field::parsed("journal_id", &request.journal_id)?,
+        secret: request.secret.parse().map_err(|error| malformed(&error))?,
+        endpoints: wire::endpoints(request.endpoints)?,
+        csr,
+    })
+}
+
+impl Door {
+    /// A door of this journal.
+    pub fn new(log: Log, journal_id: JournalId, log_id: LogId, domain_ca: DomainCaFiles) -> Self {
+        Self { log, journal_id, log_id, domain_ca, callers: Semaphore::new(CALLERS) }
+    }
+
+    async fn let_in(&self, asked: &Asked) -> Result<JoinResponse, Status> {
+        let verified = asked.csr.verify();
+        let verified = verified.map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
+        let ca = self.domain_ca.read().map_err(|error| not_signed(&error))?;
+        let (domain_id, domain_ca) = {
+            let views = self.log.views();
+            let created = views.domain.created().ok_or_else(|| Status::unavailable("the log has no domain yet"))?;
+            (created.domain_id.clone(), created.domain_ca.clone())
+        };
+        if *ca.certificate() != domain_ca {
+            return Err(Status::internal("the domain CA beside this journal is not that of its domain"));
+        }
+        let now = clock::now();
+        let serial: Serial = random::serial().map_err(|_| Status::internal("no random numbers"))?;
+        let hosts = hosts(&asked.endpoints);
+        let certificate = ca.certify(&asked.id, &hosts, &verified, now, serial);
+        let certificate =
+            certificate.map_err(|error| Refusal::new(Reason::EndpointInvalid, error.to_string()))?;
+        self.record(asked, CertificateHash::of(certificate.as_bytes())).await?;
+        Ok(self.answer(asked, domain_id, vec![certificate.as_bytes().to_vec(), domain_ca.as_bytes().to_vec()]))
+    }
+
+    async fn record(&self, asked: &Asked, certificate: CertificateHash) -> Result<(), Status> {
+        for _ in 0..ATTEMPTS {
+            let now = clock::now();
+            let token_hash = asked.secret.hash();
+            // Versions first, then the views: a conflict shows what changed in between (R1).
+            let reads = [
+                StreamName::Domain,
+                StreamName::Join(token_hash),
+                StreamName::Journal(asked.id.clone()),
+            ];
+            let decided = {
+                let views = self.log.views();
+                let state = views.members.get(&asked.id).map_or(State::Unknown, |row| row.state.clone());
+                let command = Command::Join {
+                    endpoints: asked.endpoints.clone(),
+                    certificate,
+                    key: asked.csr.key(),
+                    token: views.token_claim(token_hash),
+                    raft_id: views.members.next_raft_id(),
+                    now,
+                };
+                let event = member::decide(&asked.id, &state, command).map_err(|error| wire::refusal(&error))?;
+                event.map(|event| (event.into_facts(&asked.id), views.domain_version))
+            };
+            let Some((facts, domain_version)) = decided else { return Ok(()) };
+            let append = own_append(&self.log, &self.journal_id, facts, &reads, now);
+            let append = append.map_err(|error| Status::internal(error.to_string()))?;
+            // Each join writes the domain's stream: what was read of numbers and tokens is of that version, or stale.
+            let current = append.expects.iter().find(|at| at.name == StreamName::Domain);
+            if current.is_none_or(|at| at.version != domain_version) {
+                continue;
+            }
+            match self.log.append(append).await {
+                Ok(_) => return Ok(()),
+                Err(AppendError::Conflict { .. }) => {}
+                Err(AppendError::NoLeader) => {
+                    return Err(Refusal::new(Reason::NoLeader, "no journal leads at the moment").into());
+                }
+                Err(error) => return Err(Status::internal(error.to_string())),
+            }
+        }
+        Err(Refusal::new(Reason::Overloaded, "others joined at the same moment; ask again").into())
+    }
+
+    fn answer(&self, asked: &Asked, domain_id: DomainId, certificate_chain: Vec<Vec<u8>>) -> JoinResponse {
+        let views = self.log.views();
+        let raft_id = views.members.get(&asked.id).and_then(|row| row.state.raft_id()).unwrap_or_default();
+        let members = views.members.members().map(|(id, member)| proto::pb::Peer {
+            journal_id: id.to_string(),
+            raft_id: member.raft_id,
+            endpoints: member.endpoints.as_ref().map(wire::endpoints_to_wire),
+            votes: member.votes(),
+        });
+        JoinResponse {
+            raft_id,
+            log_id: self.log_id.as_bytes().to_vec(),
+            domain_id: domain_id.to_string(),
+            certificate_chain,
+            members: members.collect(),
+        }
+    }
+}
+
+/// The names under which a journal is reached, from where it listens.
+fn hosts(endpoints: &member::Endpoints) -> Vec<String> {
+    let member::Endpoints { cluster, agent, operator } = endpoints;
+    let host = |endpoint: &String| {
+        let address = endpoint.strip_prefix("https://").unwrap_or(endpoint);
+        let (host, _) = address.rsplit_once(':')?;
+        Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+    };
+    [cluster, agent, operator].into_iter().filter_map(host).collect()
+}
+
+fn not_signed(error: &DomainCaError) -> Status {
+    match error {
+        DomainCaError::Absent { .. } => Status::failed_precondition(error.to_string()),
+        DomainCaError::Unreadable(_) | DomainCaError::Damaged(_) => {
+            tracing::error!(error = ?anyhow::Error::msg(error.to_string()), "the domain CA cannot be used");
+            Status::internal("the domain CA cannot be used here; the journal's log says why")
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl JoinService for Door {
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
+        let _place = self.callers.acquire().await.map_err(|_| Status::unavailable("the journal is stopping"))?;
+        let asked = asked(request.into_inner())?;
+        self.log.read_index(SEEN).await.ok();
+        // The secret first: whoever has none learns nothing of what else would be refused (design §6).
+        let known = self.log.views().join_tokens.get(&asked.secret.hash()).is_some();
+        if !known {
+            tokio::time::sleep(PAUSE).await;
+            return Err(wire::refusal(&member::Rejection::TokenUnknown).into());
+        }
+        let answered = self.let_in(&asked).await;
+        match &answered {
+            Ok(answer) => tracing::info!(journal = %asked.id, raft_id = answer.raft_id, "a journal joins"),
+            Err(status) => tracing::warn!(journal = %asked.id, reason = status.message(), "a journal was not let in"),
+        }
+        answered.map(Response::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_told_from_the_endpoints() {
+        let endpoints = member::Endpoints {
+            cluster: "j2.example:9444".to_owned(),
+            agent: "https://10.0.0.2:9443".to_owned(),
+            operator: "https://[::1]:9446".to_owned(),
+        };
+        assert_eq!(hosts(&endpoints), ["j2.example", "10.0.0.2", "::1"]);
+    }
+}
