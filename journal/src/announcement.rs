@@ -33,7 +33,10 @@ impl Announcement {
     pub async fn run(self) {
         loop {
             if let Err(error) = self.announce().await {
-                tracing::debug!(error, "where this journal listens could not be announced; it is tried again");
+                tracing::debug!(
+                    error,
+                    "where this journal listens could not be announced; it is tried again"
+                );
             }
             tokio::time::sleep(TICK).await;
         }
@@ -52,7 +55,10 @@ impl Announcement {
         let Some(event) = event.map_err(|error| error.to_string())? else { return Ok(()) };
         let facts = event.into_facts(&self.journal_id);
         let append = own_append(&self.log, &self.journal_id, facts, &[StreamName::Domain], clock::now());
-        self.log.append(append.map_err(|error| error.to_string())?).await.map_err(|error| error.to_string())?;
+        self.log
+            .append(append.map_err(|error| error.to_string())?)
+            .await
+            .map_err(|error| error.to_string())?;
         tracing::info!(endpoints = ?self.endpoints, "announced to the other journals");
         Ok(())
     }

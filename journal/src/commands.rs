@@ -191,7 +191,7 @@ fn not_started(error: &StartError) -> Failure {
         StartError::Server(_) | StartError::Tls(_) => "SERVER_CERTIFICATE_INVALID",
         StartError::Listen { .. } => "LISTEN_FAILED",
         StartError::Broken { .. } => "LOG_UNWRITABLE",
-        StartError::Cluster(_) => "START_FAILED",
+        StartError::Cluster(_) | StartError::Random(_) => "START_FAILED",
         StartError::Actors(_) | StartError::Authority(_) | StartError::Edge(_) | StartError::Probes(_) => {
             "START_FAILED"
         }

@@ -27,7 +27,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::data_dir::{DataDirError, Identity, write_new};
 use crate::domain_ca::{
-    DomainCa, MakeError, ServerCertificateError, ServerCredential, OwnRequest, certificates_pem,
+    DomainCa, MakeError, OwnRequest, ServerCertificateError, ServerCredential, certificates_pem,
 };
 use crate::log::{AppendError, CreateError, Founding, Log};
 use crate::own_append::{OwnAppendError, own_append};

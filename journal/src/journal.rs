@@ -8,19 +8,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use events::append::MAX_SKEW;
 use events::domain::Created;
 use events::member;
 use events::vocabulary::{CertificateHash, Der, DomainId, LogId, Timestamp};
-use arc_swap::ArcSwap;
 use proto::pem_file::Credential;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
 use crate::admission::Admission;
-use crate::attempts::Attempts;
+use crate::agent_endpoints::AgentEndpoints;
 use crate::announcement::Announcement;
+use crate::attempts::Attempts;
 use crate::clock;
 use crate::cluster::{Cluster, Standpoint};
 use crate::config::Config;
@@ -31,7 +32,9 @@ use crate::http::{self, Condition, ProbeListener};
 use crate::log::{Inspected, Log, OpenError, Settings};
 use crate::operators::Operators;
 use crate::overlays::Overlays;
+use crate::presence::reports::Reports;
 use crate::presence::{Streams, contests::Contests, timers::Timers, updates::Updates};
+use crate::random::{self, RandomError};
 use crate::server_credential::{self, DomainCaFiles, ServerCredentialError};
 use crate::succession::{Succession, SuccessionError};
 
@@ -140,6 +143,9 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+    /// No random numbers.
+    #[error(transparent)]
+    Random(RandomError),
     /// No services.
     #[error(transparent)]
     Edge(#[from] EdgeError),
@@ -167,8 +173,11 @@ impl Journal {
         let (agents, operators) = (bind(config.agent_listen)?, bind(config.operator_listen)?);
         let (others, domain_id) = (bind(config.cluster_listen)?, identity.domain_id.clone());
         let bound = Bound { agents, operators, cluster: local(&others)?, probes };
-        let standpoint =
-            Standpoint { credential: Arc::new(ArcSwap::from_pointee(credential.clone())), domain_ca, domain_id };
+        let standpoint = Standpoint {
+            credential: Arc::new(ArcSwap::from_pointee(credential.clone())),
+            domain_ca,
+            domain_id,
+        };
         let cluster = Cluster::start(standpoint, identity.log_id).map_err(StartError::Cluster)?;
         // From here on the directory is changed.
         let settings = Settings { peers: Arc::new(cluster.dialer()), ..Settings::default() };
@@ -215,6 +224,7 @@ impl Journal {
         };
         let connections = Arc::new(Connections::default());
         let streams = Streams::new(clock::now());
+        cluster.hear(&streams);
         let updates = Updates::new(log.clone(), streams.clone());
         tell_changes(log, &connections, &streams, &updates);
         let nodes = Nodes::new(executor, system.arbiters());
@@ -228,6 +238,15 @@ impl Journal {
             grace: Duration::from_secs(config.grace_period_secs),
         };
         let endpoints = endpoints(&agents, &operators, others, http)?;
+        let own = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
+        let agent_endpoints = Arc::new(AgentEndpoints::new(own, &log.views()));
+        let (followed, views_of) = (Arc::clone(&agent_endpoints), log.clone());
+        log.on_change(move |changed| {
+            if changed.members {
+                followed.follow(&views_of.views());
+            }
+        });
+        let reported = streams.clone();
         let edge = Edge {
             log: log.clone(),
             nodes,
@@ -245,7 +264,7 @@ impl Journal {
             },
             domain_id: identity.domain_id.clone(),
             journal_id: identity.journal_id.clone(),
-            endpoints: Arc::from([config.endpoint(endpoints.agent.unwrap_or(config.agent_listen))]),
+            endpoints: Arc::clone(&agent_endpoints),
             reflection: config.reflection,
         };
         let (for_agents, for_operators) = limits(hardening::raise_open_files());
@@ -253,6 +272,12 @@ impl Journal {
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
+        let reports = Reports {
+            log: log.clone(),
+            streams: reported,
+            way: cluster.dialer(),
+            incarnation: u64::from_le_bytes(random::bytes().map_err(StartError::Random)?),
+        };
         let announcement = Announcement {
             log: log.clone(),
             journal_id: identity.journal_id.clone(),
@@ -261,6 +286,7 @@ impl Journal {
         };
         let presence = vec![
             tokio::spawn(announcement.run()),
+            tokio::spawn(reports.run()),
             tokio::spawn(timers.run()),
             tokio::spawn(updates.run()),
             tokio::spawn(sleeper.clone().sweep()),
@@ -269,7 +295,17 @@ impl Journal {
         ];
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
-        Ok(Self { data_dir, log: log.clone(), cluster, system, listeners, succession, presence, endpoints, probes })
+        Ok(Self {
+            data_dir,
+            log: log.clone(),
+            cluster,
+            system,
+            listeners,
+            succession,
+            presence,
+            endpoints,
+            probes,
+        })
     }
 
     /// Where it listens.

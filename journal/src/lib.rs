@@ -22,6 +22,7 @@
 
 pub mod actors;
 pub mod admission;
+mod agent_endpoints;
 mod announcement;
 pub mod args;
 mod attempts;

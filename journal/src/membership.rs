@@ -68,7 +68,7 @@ pub struct Live {
     pub learns: bool,
     /// The last fact that it has applied.
     pub applied_seq: Option<u64>,
-    /// How many facts it is behind the leader.
+    /// How many entries of Raft it is behind the leader.
     pub lag: Option<u64>,
     /// Until when its server certificate is valid.
     pub certificate_not_after: Option<Timestamp>,
@@ -96,7 +96,9 @@ pub enum MembershipError {
     #[error("others changed the same meanwhile, three times")]
     Contended,
     /// The leader cannot be moved.
-    #[error("the leader cannot be moved to {journal_id} at the moment")]
+    #[error(
+        "the leader was not moved to {journal_id}: ask the journal that leads (`pact journal members`), for a voter"
+    )]
     NotTransferable {
         /// Where it should be.
         journal_id: JournalId,
@@ -185,10 +187,13 @@ impl Membership {
                 State::Member(_) => {}
             }
         }
-        if *id == self.journal_id && self.log.raft().leads {
+        let not = || MembershipError::NotTransferable { journal_id: id.clone() };
+        let raft_id = self.log.views().members.get(id).and_then(|row| row.state.raft_id()).ok_or_else(not)?;
+        if self.log.seats().leader == Some(raft_id) {
             return Ok(self.log.views().seq);
         }
-        Err(MembershipError::NotTransferable { journal_id: id.clone() })
+        self.log.transfer(raft_id).await.map_err(|_| not())?;
+        Ok(self.log.views().seq)
     }
 
     /// All journals that are or were members, by name, and the last fact that this shows.
@@ -206,14 +211,19 @@ impl Membership {
         (rows.into_iter().map(seen).collect(), seq)
     }
 
-    /// What is known of a journal at the moment: of this one by itself, of the others what they last told.
+    /// What is known of a journal at the moment: of this one by itself; of the others what Raft knows, if this one leads.
     fn live(&self, id: &JournalId, state: &State, seq: u64) -> Live {
-        if *id != self.journal_id || state.member().is_none() {
-            return Live::default();
+        let Some(member) = state.member() else { return Live::default() };
+        let seats = self.log.seats();
+        let leads = seats.leader == Some(member.raft_id);
+        let learns = seats.learners.contains(&member.raft_id);
+        if *id != self.journal_id {
+            let known = self.log.members().into_iter().find(|known| known.raft_id == member.raft_id);
+            return Live { leads, learns, lag: known.map(|known| known.lag), ..Live::default() };
         }
-        let leads = self.log.raft().leads;
         Live {
             leads,
+            learns,
             applied_seq: Some(seq),
             lag: leads.then_some(0),
             last_heard: Some(Duration::ZERO),

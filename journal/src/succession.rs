@@ -19,6 +19,9 @@ use crate::random::{self, RandomError};
 /// How often the journal looks whether something is due: small against the shortest authority's third of 30 seconds.
 const TICK: Duration = Duration::from_secs(10);
 
+/// How often a fact about an authority is tried: each one waits for a leader by itself.
+const ATTEMPTS: u32 = 5;
+
 /// See the module.
 #[derive(Clone)]
 pub struct Succession {
@@ -118,9 +121,18 @@ impl Succession {
     }
 
     async fn record(&self, id: AuthorityId, events: Vec<Event>) -> Result<(), SuccessionError> {
-        let facts = events.into_iter().map(|event| Fact::Authority(id, event)).collect();
-        let append = own_append(&self.log, &self.journal_id, facts, &[StreamName::Domain], clock::now())?;
-        self.log.append(append).await?;
-        Ok(())
+        let facts: Vec<Fact> = events.into_iter().map(|event| Fact::Authority(id, event)).collect();
+        let mut attempts = ATTEMPTS;
+        loop {
+            let (facts, reads) = (facts.clone(), &[StreamName::Domain]);
+            let append = own_append(&self.log, &self.journal_id, facts, reads, clock::now())?;
+            attempts -= 1;
+            match self.log.append(append).await {
+                Ok(_) => return Ok(()),
+                // The domain's stream moved, as when journals join; or the leader did. The decision holds.
+                Err(AppendError::Conflict { .. } | AppendError::NoLeader) if attempts > 0 => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }

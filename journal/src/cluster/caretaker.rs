@@ -55,7 +55,9 @@ fn next(facts: &Members, seats: &Seats, progress: &[Member], now: Timestamp) -> 
                 Standing::Joining { .. } if seats.voters.contains(&member.raft_id) => {
                     Some(Step::Confirm(id.clone()))
                 }
-                Standing::Joining { since } if now.since(since) > JOINING_FOR => Some(Step::GiveUp(id.clone())),
+                Standing::Joining { since } if now.since(since) > JOINING_FOR => {
+                    Some(Step::GiveUp(id.clone()))
+                }
                 Standing::Joining { .. } if seats.learners.contains(&member.raft_id) => {
                     let close = |known: &&Member| {
                         known.raft_id == member.raft_id && known.matched.is_some() && known.lag <= CLOSE
@@ -85,7 +87,11 @@ impl Caretaker {
                 let step = next(&self.log.views().members, &seats, &progress, clock::now());
                 let Some(step) = step else { break };
                 if let Err(error) = self.take(&step).await {
-                    tracing::warn!(?step, error, "the members could not be brought in line; it is tried again");
+                    tracing::warn!(
+                        ?step,
+                        error,
+                        "the members could not be brought in line; it is tried again"
+                    );
                     break;
                 }
                 tracing::info!(?step, "the members follow the facts");

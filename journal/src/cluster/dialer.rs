@@ -11,15 +11,19 @@ use std::time::Duration;
 use events::vocabulary::{JournalId, LogId};
 use parking_lot::Mutex;
 use proto::channel::{Connection, JournalAddress};
-use proto::pb::ExchangeRequest;
 use proto::pb::cluster_service_client::ClusterServiceClient;
+use proto::pb::{Connected, ExchangeRequest, ReportRequest};
 use tokio::runtime::Handle;
 
 use super::{LARGEST_MESSAGE, Standpoint, tls};
 use crate::log::{Exchange, Log, PeerError, Peers};
+use crate::presence::elsewhere::Report;
+use crate::presence::reports::ToLeader;
 
 /// TCP and TLS to another journal: both are idle but for this.
 const CONNECT: Duration = Duration::from_secs(1);
+/// A report that takes longer is late: the next one tells everything.
+const REPORTED: Duration = Duration::from_secs(3);
 /// A message that has no answer by then never gets one: the connection is given up.
 const ANSWER: Duration = Duration::from_secs(15);
 
@@ -76,7 +80,38 @@ impl Peers for Dialer {
     }
 }
 
+impl ToLeader for Dialer {
+    async fn report(&self, leader: u64, report: Report) -> Result<bool, String> {
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.runtime.spawn(async move { shared.report(leader, report).await });
+        task.await.map_err(|error| error.to_string())?
+    }
+}
+
 impl Shared {
+    async fn report(&self, leader: u64, report: Report) -> Result<bool, String> {
+        let connection = self.connection(leader).await.map_err(|error| error.to_string())?;
+        let mut client =
+            ClusterServiceClient::new(connection.channel()).max_encoding_message_size(LARGEST_MESSAGE);
+        let Report { incarnation, number, full, gained, lost } = report;
+        let gained = gained
+            .into_iter()
+            .map(|(node, serial)| Connected { node_id: node.to_string(), serial: serial.to_string() });
+        let request = ReportRequest {
+            log_id: self.log_id.as_bytes().to_vec(),
+            incarnation,
+            number,
+            full,
+            gained: gained.collect(),
+            lost: lost.iter().map(ToString::to_string).collect(),
+        };
+        match tokio::time::timeout(REPORTED, client.report(request)).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner().taken),
+            Ok(Err(status)) => Err(connection.failure(&status).to_string()),
+            Err(_) => Err(format!("no answer within {} s", REPORTED.as_secs())),
+        }
+    }
+
     async fn exchange(&self, member: u64, question: Vec<u8>) -> Result<Vec<u8>, PeerError> {
         let connection = self.connection(member).await?;
         let mut client = ClusterServiceClient::new(connection.channel())

@@ -55,7 +55,8 @@ struct Asked {
 
 fn asked(request: JoinRequest) -> Result<Asked, Status> {
     let malformed = |error: &dyn std::error::Error| Refusal::new(Reason::TokenMalformed, error.to_string());
-    let csr = Csr::parse(&request.csr).map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
+    let csr =
+        Csr::parse(&request.csr).map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
     Ok(Asked {
         id: field::parsed("journal_id", &request.journal_id)?,
         secret: request.secret.parse().map_err(|error| malformed(&error))?,
@@ -76,7 +77,8 @@ impl Door {
         let ca = self.domain_ca.read().map_err(|error| not_signed(&error))?;
         let (domain_id, domain_ca) = {
             let views = self.log.views();
-            let created = views.domain.created().ok_or_else(|| Status::unavailable("the log has no domain yet"))?;
+            let created =
+                views.domain.created().ok_or_else(|| Status::unavailable("the log has no domain yet"))?;
             (created.domain_id.clone(), created.domain_ca.clone())
         };
         if *ca.certificate() != domain_ca {
@@ -89,7 +91,11 @@ impl Door {
         let certificate =
             certificate.map_err(|error| Refusal::new(Reason::EndpointInvalid, error.to_string()))?;
         self.record(asked, CertificateHash::of(certificate.as_bytes())).await?;
-        Ok(self.answer(asked, domain_id, vec![certificate.as_bytes().to_vec(), domain_ca.as_bytes().to_vec()]))
+        Ok(self.answer(
+            asked,
+            domain_id,
+            vec![certificate.as_bytes().to_vec(), domain_ca.as_bytes().to_vec()],
+        ))
     }
 
     async fn record(&self, asked: &Asked, certificate: CertificateHash) -> Result<(), Status> {
@@ -97,11 +103,8 @@ impl Door {
             let now = clock::now();
             let token_hash = asked.secret.hash();
             // Versions first, then the views: a conflict shows what changed in between (R1).
-            let reads = [
-                StreamName::Domain,
-                StreamName::Join(token_hash),
-                StreamName::Journal(asked.id.clone()),
-            ];
+            let reads =
+                [StreamName::Domain, StreamName::Join(token_hash), StreamName::Journal(asked.id.clone())];
             let decided = {
                 let views = self.log.views();
                 let state = views.members.get(&asked.id).map_or(State::Unknown, |row| row.state.clone());
@@ -113,7 +116,8 @@ impl Door {
                     raft_id: views.members.next_raft_id(),
                     now,
                 };
-                let event = member::decide(&asked.id, &state, command).map_err(|error| wire::refusal(&error))?;
+                let event =
+                    member::decide(&asked.id, &state, command).map_err(|error| wire::refusal(&error))?;
                 event.map(|event| (event.into_facts(&asked.id), views.domain_version))
             };
             let Some((facts, domain_version)) = decided else { return Ok(()) };
@@ -179,7 +183,8 @@ fn not_signed(error: &DomainCaError) -> Status {
 #[tonic::async_trait]
 impl JoinService for Door {
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinResponse>, Status> {
-        let _place = self.callers.acquire().await.map_err(|_| Status::unavailable("the journal is stopping"))?;
+        let _place =
+            self.callers.acquire().await.map_err(|_| Status::unavailable("the journal is stopping"))?;
         let asked = asked(request.into_inner())?;
         self.log.read_index(SEEN).await.ok();
         // The secret first: whoever has none learns nothing of what else would be refused (design §6).
@@ -191,7 +196,9 @@ impl JoinService for Door {
         let answered = self.let_in(&asked).await;
         match &answered {
             Ok(answer) => tracing::info!(journal = %asked.id, raft_id = answer.raft_id, "a journal joins"),
-            Err(status) => tracing::warn!(journal = %asked.id, reason = status.message(), "a journal was not let in"),
+            Err(status) => {
+                tracing::warn!(journal = %asked.id, reason = status.message(), "a journal was not let in")
+            }
         }
         answered.map(Response::new)
     }

@@ -22,7 +22,7 @@ mod service;
 pub mod tls;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -36,6 +36,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 use crate::log::Log;
+use crate::presence::Streams;
 use crate::server_credential::DomainCaFiles;
 use caretaker::Caretaker;
 use door::Door;
@@ -66,6 +67,7 @@ pub struct Cluster {
     standpoint: Standpoint,
     log_id: LogId,
     dialer: Dialer,
+    streams: Arc<OnceLock<Streams>>,
     stop: watch::Sender<bool>,
 }
 
@@ -82,7 +84,14 @@ impl Cluster {
             .build()?;
         let dialer = Dialer::new(runtime.handle().clone(), standpoint.clone(), log_id);
         let (stop, _) = watch::channel(false);
-        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, stop })
+        let streams = Arc::default();
+        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, streams, stop })
+    }
+
+    /// From now on reports of other journals are taken in.
+    pub fn hear(&self, streams: &Streams) {
+        // Set once, by whoever started the journal.
+        self.streams.set(streams.clone()).ok();
     }
 
     /// The way to the other journals.
@@ -107,7 +116,8 @@ impl Cluster {
         let listener = listener.into_std()?;
         let _inside = runtime.enter();
         let listener = TcpListener::from_std(listener)?;
-        let edge = ClusterEdge { log: log.clone(), log_id: self.log_id };
+        let (log_id, streams) = (self.log_id, Arc::clone(&self.streams));
+        let edge = ClusterEdge { log: log.clone(), log_id, streams };
         let door = Door::new(log.clone(), journal_id.clone(), self.log_id, domain_ca);
         let routes = Routes::new(
             ClusterServiceServer::new(edge)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::views::{Identity, Standing};
-use events::vocabulary::CertificateHash;
+use events::vocabulary::{CertificateHash, Timestamp};
 use proto::corked::Corked;
 use proto::pem_file::Credential;
 use rustls::ServerConfig;
@@ -46,6 +46,9 @@ const ANONYMOUS_LIFE: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(1);
 /// Reads of what it still sends, 4 KB each.
 const LINGER_READS: usize = 64;
+/// Certificates whose facts are waited for at once, and how long (R10).
+const UNKNOWN: usize = 256;
+const KNOWN: Duration = Duration::from_secs(2);
 /// Accepted connections that tonic has not taken yet.
 const READY: usize = 64;
 
@@ -69,6 +72,7 @@ pub struct Acceptor {
     open: Arc<Semaphore>,
     sources: Arc<Sources>,
     lobby: Arc<Lobby<Arc<Leash>>>,
+    unknown: Arc<Semaphore>,
 }
 
 /// Why a listener has no TLS.
@@ -104,6 +108,7 @@ impl Acceptor {
             open: places(limits.open),
             sources: Sources::new(PENDING, HANDSHAKES),
             lobby: Lobby::new(limits.anonymous),
+            unknown: places(UNKNOWN),
         })
     }
 
@@ -171,7 +176,11 @@ impl Acceptor {
         // First register, then look up: a revocation in between finds the connection, or is found.
         let mut hold = Hold::register(&self.connections, certificate);
         let now = clock::now();
-        match certificate.map(|certificate| self.log.views().standing(&certificate, now)) {
+        let standing = match certificate {
+            Some(certificate) => Some(self.standing(&certificate, now).await),
+            None => None,
+        };
+        match standing {
             Some(Standing::Valid { identity, until }) => {
                 handshake(let_in(&identity));
                 hold.end_at(until);
@@ -195,6 +204,19 @@ impl Acceptor {
             }
         }
         Some(Connection::new(stream, address, hold))
+    }
+
+    /// What a certificate opens. One that no fact records yet, though an announced authority signed it, waits until all
+    /// that was recorded elsewhere is known here (R10).
+    async fn standing(&self, certificate: &CertificateHash, now: Timestamp) -> Standing {
+        let standing = self.log.views().standing(certificate, now);
+        if standing != Standing::Unknown || self.log.is_alone() {
+            return standing;
+        }
+        let Ok(_place) = self.unknown.try_acquire() else { return standing };
+        // Known by then or not: the look-up says.
+        self.log.read_index(KNOWN).await.ok();
+        self.log.views().standing(certificate, now)
     }
 
     /// `Err`: the stream of a client that is to read its alert; none, if it does not even listen.

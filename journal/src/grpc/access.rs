@@ -15,6 +15,9 @@ use crate::source_remark;
 
 use super::connection::Peer;
 
+/// A quorum that comes back is heard of within a second or two.
+const STALE_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Every call there is, as far as permissions tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
@@ -63,6 +66,9 @@ impl Access {
     /// Admits the caller of a request, or says why not.
     pub fn admit<T>(&self, request: &Request<T>, call: Call) -> Result<Admitted, Refusal> {
         let peer = request.extensions().get::<Peer>();
+        if !self.log.is_fresh() {
+            return Err(stale());
+        }
         let caller = self.caller(peer)?;
         if permits(call, &caller) {
             Ok(Admitted { caller, source: peer.and_then(source) })
@@ -143,6 +149,12 @@ fn permits(call: Call, caller: &Caller) -> bool {
         | (Call::OwnNode, Caller::Anonymous | Caller::Operator(..))
         | (Call::Operate(_) | Call::OwnOperator, Caller::Anonymous | Caller::Node(..)) => false,
     }
+}
+
+/// The refusal of everybody while it is not known whether they were revoked (R17).
+fn stale() -> Refusal {
+    let message = "this journal has not heard of its quorum for too long; ask another one";
+    Refusal::new(Reason::StaleJournal, message).retry_after(STALE_AGAIN)
 }
 
 /// The refusal of a caller that shows no certificate.

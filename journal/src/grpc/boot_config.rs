@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::actors::Nodes;
+use crate::agent_endpoints::{AgentEndpoints, Told};
 use crate::log::Log;
 use crate::overlays::Overlays;
 use crate::presence::{Streams, updates::Updates};
@@ -44,7 +45,7 @@ pub struct BootConfigEdge {
     /// Tells them of changes.
     pub updates: Updates,
     /// The agents' listeners of all journals.
-    pub endpoints: Arc<[String]>,
+    pub endpoints: Arc<AgentEndpoints>,
     /// Becomes true when the journal stops: open streams would hold it for ever.
     pub stopping: watch::Receiver<bool>,
 }
@@ -96,8 +97,8 @@ impl BootConfigService for BootConfigEdge {
         let pulse = request.extensions().get::<Peer>().map(Peer::pulse).unwrap_or_default();
         let stream = self.streams.open(&node, serial, pulse);
         self.confirmation.note(&node, serial, &admitted).await?;
-        let endpoints =
-            pb::journal_message::Endpoints { endpoints: self.endpoints.to_vec(), evicted_journals: vec![] };
+        let Told { endpoints, evicted } = self.endpoints.told();
+        let endpoints = pb::journal_message::Endpoints { endpoints, evicted_journals: evicted };
         Ok(Response::new(Subscription::new(Parts {
             node,
             serial,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use events::node::Rejection;
 use events::vocabulary::{DomainId, NodeId};
@@ -14,6 +15,7 @@ use tonic::{Request, Response, Status};
 
 use crate::actors::{Answer, AskError, IssuedCertificate, Nodes, Order, Request as Ask};
 use crate::admission::Admission;
+use crate::agent_endpoints::{AgentEndpoints, Told};
 use crate::attempts::Attempts;
 use crate::authority::{Csr, CsrError};
 use crate::clock;
@@ -29,6 +31,9 @@ use super::refusal::status;
 
 /// The newest version of the agents' protocol that this release knows (R26).
 const PROTOCOL: u32 = 1;
+
+/// What was recorded elsewhere is known here within this, or the refusal stands as it is.
+const KNOWN: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub struct EnrollmentEdge {
@@ -49,7 +54,7 @@ pub struct EnrollmentEdge {
     /// The domain.
     pub domain_id: DomainId,
     /// The agents' listeners of all journals.
-    pub endpoints: Arc<[String]>,
+    pub endpoints: Arc<AgentEndpoints>,
 }
 
 #[tonic::async_trait]
@@ -69,13 +74,22 @@ impl EnrollmentService for EnrollmentEdge {
             (!wire.boot_id.is_empty()).then(|| field::parsed("boot_id", &wire.boot_id)).transpose()?;
         let look_up = || gate::pass(&self.log.views().registry, &presented);
         let passed = crate::metrics::timed(crate::metrics::Stage::Gate, look_up);
-        let node = passed.map_err(|stranger| self.stranger(peer.as_ref(), stranger))?;
+        let node = match passed {
+            Ok(node) => node,
+            Err(stranger) => self.look_again(peer.as_ref(), stranger, look_up).await?,
+        };
         let csr = Arc::new(Csr::parse(&wire.csr));
         let _enrolling = self.admission.enrolling(&node, csr.as_ref().as_ref().ok().map(Csr::key))?;
         let place = self.admission.place(patience)?;
         let order = Order::Enroll { presented, csr: Arc::clone(&csr), boot_id };
         let ask = Ask { order, principal: admitted.principal(), source: admitted.source };
-        let answer = self.nodes.ask(&node, ask).await;
+        let again = (!self.log.is_alone()).then(|| ask.clone());
+        let mut answer = self.nodes.ask(&node, ask).await;
+        if let Some(ask) = again
+            && self.may_be_outdated(&answer).await
+        {
+            answer = self.nodes.ask(&node, ask).await;
+        }
         place.served();
         if let Err(error) = &answer {
             let from = peer.map(|peer| peer.address.ip());
@@ -104,6 +118,31 @@ impl EnrollmentService for EnrollmentEdge {
 }
 
 impl EnrollmentEdge {
+    /// A refusal that rests on absence is given only once all that was recorded elsewhere is known here (R22): who was
+    /// registered a moment ago is not refused. It draws on the strangers' budget first.
+    async fn look_again(
+        &self,
+        peer: Option<&Peer>,
+        stranger: Stranger,
+        look_up: impl Fn() -> Result<NodeId, Stranger>,
+    ) -> Result<NodeId, Refusal> {
+        if self.log.is_alone() {
+            return Err(self.stranger(peer, stranger));
+        }
+        let refusal = self.stranger(peer, stranger);
+        let budget = refusal.reason != Reason::RateLimited;
+        if !budget || self.log.read_index(KNOWN).await.is_err() {
+            return Err(refusal);
+        }
+        look_up().map_err(|_| refusal)
+    }
+
+    /// Whether a refusal rests on a revocation that may be over: a new epoch may have begun elsewhere (R22).
+    async fn may_be_outdated(&self, answer: &Result<Answer, AskError>) -> bool {
+        let Err(AskError::Rejected { rejection: Rejection::Revoked, .. }) = answer else { return false };
+        self.log.read_index(KNOWN).await.is_ok()
+    }
+
     /// What somebody without a full match is told: why, as long as there is budget for that (R22).
     fn stranger(&self, peer: Option<&Peer>, stranger: Stranger) -> Refusal {
         let from = peer.map(|peer| peer.address.ip());
@@ -144,6 +183,7 @@ impl EnrollmentEdge {
 
     fn to_wire(&self, issued: IssuedCertificate) -> pb::EnrollResponse {
         let certificate = &issued.certificate;
+        let Told { endpoints, evicted } = self.endpoints.told();
         pb::EnrollResponse {
             node_id: issued.node_id.to_string(),
             domain_id: self.domain_id.to_string(),
@@ -155,8 +195,8 @@ impl EnrollmentEdge {
             not_after: Some(moment::to_wire(certificate.not_after)),
             renew_after: Some(moment::to_wire(certificate.renew_after)),
             journal_time: Some(moment::to_wire(clock::now())),
-            endpoints: self.endpoints.to_vec(),
-            evicted_journals: vec![],
+            endpoints,
+            evicted_journals: evicted,
         }
     }
 }

@@ -57,6 +57,7 @@ use tonic::service::Routes;
 
 use crate::actors::Nodes;
 use crate::admission::Admission;
+use crate::agent_endpoints::AgentEndpoints;
 use crate::attempts::Attempts;
 use crate::log::Log;
 use crate::membership::Membership;
@@ -125,7 +126,7 @@ pub struct Edge {
     /// This journal.
     pub journal_id: JournalId,
     /// The agents' listeners of all journals, as agents are told.
-    pub endpoints: Arc<[String]>,
+    pub endpoints: Arc<AgentEndpoints>,
     /// Whether server reflection is answered.
     pub reflection: bool,
 }
@@ -241,7 +242,6 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         access: access.clone(),
         log: edge.log.clone(),
         domain_id: edge.domain_id.clone(),
-        journal_id: edge.journal_id.clone(),
     });
     let members = MemberServiceServer::new(MemberEdge {
         access: access.clone(),

@@ -1,7 +1,7 @@
 //! StatusService: how the domain is (contract: `pact status`, `pact authority list`).
 
 use events::node::State;
-use events::vocabulary::{DomainId, JournalId, Timestamp, Verb};
+use events::vocabulary::{DomainId, Timestamp, Verb};
 use proto::convert::operator;
 use proto::pb;
 use proto::pb::status_service_server::StatusService;
@@ -21,8 +21,6 @@ pub struct StatusEdge {
     pub log: Log,
     /// The domain.
     pub domain_id: DomainId,
-    /// This journal.
-    pub journal_id: JournalId,
 }
 
 #[tonic::async_trait]
@@ -35,9 +33,12 @@ impl StatusService for StatusEdge {
         walk::check_seq(&self.log, request.into_inner().min_seq)?;
         let last_seq = self.log.views().seq;
         let counted = self.count(&admitted, clock::now()).await;
-        let own = self.journal_id.to_string();
-        let leads = self.log.raft().leads;
+        let seats = self.log.seats();
         let views = self.log.views();
+        let journals = views.members.members().filter(|(_, member)| member.votes());
+        let journals = journals.map(|(id, _)| id.to_string()).collect();
+        let leader = seats.leader.and_then(|leader| views.members.by_raft_id(leader));
+        let leader = leader.map(|(id, _)| id.to_string()).unwrap_or_default();
         let live = views.authorities.iter().filter(|(_, known)| !retired(&known.state)).count();
         let mut warnings = vec![];
         if counted.stuck > 0 {
@@ -52,13 +53,13 @@ impl StatusService for StatusEdge {
                 counted.contested
             ));
         }
-        if !leads {
+        if leader.is_empty() {
             warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());
         }
         Ok(Response::new(pb::StatusResponse {
             domain_id: self.domain_id.to_string(),
-            leader: if leads { own.clone() } else { String::new() },
-            journals: vec![own],
+            leader,
+            journals,
             nodes: Some(counted.nodes),
             last_seq,
             authorities: live as u64,

@@ -16,12 +16,12 @@ use events::fact::{Fact, Record};
 use events::views::Views;
 use events::vocabulary::{CertificateHash, JournalId, OverlayHash, Timestamp};
 
+use super::Founding;
 use super::errors::{Damage, OpenError, StoreError};
 use super::store::state_machine::Tip;
 use super::store::{Head, Row, Store, state};
 use super::stored::{self, StoredApplied, StoredFounding, StoredMember, StoredPlace, StoredTaken};
 use super::synced::Mark;
-use super::Founding;
 use super::types::{FOUNDER, Place, Position};
 
 /// So many facts are read before they are folded: what their folds look up is read for all of them at once, and they

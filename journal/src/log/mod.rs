@@ -52,18 +52,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 use broken::Broken;
 use check::{Checked, check};
 use folded::Folded;
+use freshness::Freshness;
 use inbox::Inbox;
 use store::state_machine::Tip;
 use store::{Store, state};
 use stored::{StoredFounding, StoredMember};
 use synced::Mark;
 use thread::{Ends, Prepared};
-use types::{FOUNDER, Blob, Position, RaftMetrics};
+use types::{Blob, FOUNDER, Position, RaftMetrics};
 use writer::{Counters, Waiting, weigh};
 
+pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
 pub use network::{Exchange, NoPeers, PeerError, Peers};
 pub use quorum::{Member, QuorumError, Seats};
-pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
 pub use synced::MarkError;
 pub use writer::Clock;
 
@@ -168,6 +169,7 @@ struct Shared {
     counters: Arc<Counters>,
     /// None when it is closed: it holds the store too.
     inbox: RwLock<Option<Inbox>>,
+    freshness: Arc<Freshness>,
     peers: Arc<dyn Peers>,
     stop: watch::Sender<bool>,
     finished: watch::Receiver<bool>,
@@ -267,6 +269,7 @@ impl Log {
             appends,
             folded: running.folded,
             raft: running.raft,
+            freshness: Arc::clone(&running.inbox.freshness),
             inbox: RwLock::new(Some(running.inbox)),
             peers,
             store: RwLock::new(Some(running.store)),
@@ -300,7 +303,13 @@ impl Log {
     async fn send(&self, append: Append, overlay: Option<Blob>) -> Result<Committed, AppendError> {
         let bytes = weigh(&append)?;
         let (answer, answered) = oneshot::channel();
-        if self.shared.appends.send(Waiting { append, overlay, bytes, answer, forwarded: false }).await.is_err() {
+        if self
+            .shared
+            .appends
+            .send(Waiting { append, overlay, bytes, answer, forwarded: false })
+            .await
+            .is_err()
+        {
             return Err(self.stopped());
         }
         answered.await.unwrap_or_else(|_| Err(self.stopped()))

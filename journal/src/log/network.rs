@@ -236,7 +236,11 @@ impl RaftNetwork<TypeConfig> for Peer {
         }
     }
 
-    async fn vote(&mut self, request: VoteRequest<u64>, option: RPCOption) -> Result<VoteResponse<u64>, RpcError> {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<u64>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<u64>, RpcError> {
         let last = request.last_log_id.map(Into::into);
         let question = Ask::Vote(VoteAsk { vote: (&request.vote).into(), last });
         match self.ask(&question, option.hard_ttl()).await.map_err(|error| rpc(&error))? {

@@ -16,6 +16,8 @@ use super::network::ask;
 use super::types::{FOUNDER, Raft};
 use super::wire::{Ask, Told};
 
+/// A journal that has heard of no quorum for so long does not know who was revoked meanwhile (R17).
+const STALE_AFTER: Duration = Duration::from_secs(30);
 /// The leader is asked again after so long.
 const AGAIN: Duration = Duration::from_millis(50);
 /// A change of the members is settled by then, or tried again later.
@@ -82,12 +84,17 @@ impl Log {
 
     /// How old the proof is that what is known here is all that was committed (R17). None: there was none yet.
     pub fn age(&self) -> Option<Duration> {
-        if self.is_alone() { Some(Duration::ZERO) } else { self.inbox()?.freshness.age() }
+        if self.is_alone() { Some(Duration::ZERO) } else { self.shared.freshness.age() }
+    }
+
+    /// Whether what is known here is proven to be younger than [`STALE_AFTER`]: only then may anything be served (R17).
+    pub fn is_fresh(&self) -> bool {
+        self.age().is_some_and(|age| age < STALE_AFTER)
     }
 
     /// How far this machine's clock is from the median of the members' (R24), in ms.
     pub fn skew_ms(&self) -> u64 {
-        if self.is_alone() { 0 } else { self.inbox().map_or(0, |inbox| inbox.freshness.skew_ms()) }
+        if self.is_alone() { 0 } else { self.shared.freshness.skew_ms() }
     }
 
     /// Waits until all that was committed when it was called is recorded and folded here (R10); answers the last fact.

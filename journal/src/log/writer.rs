@@ -196,7 +196,10 @@ impl Writer {
                     return refuse(answers, &AppendError::NoLeader, true);
                 }
                 Tried::Again => {
-                    tracing::debug!(appends = answers.len(), "no leader recorded the appends; they are sent again");
+                    tracing::debug!(
+                        appends = answers.len(),
+                        "no leader recorded the appends; they are sent again"
+                    );
                     tokio::time::timeout(AGAIN, metrics.changed()).await.ok();
                 }
             }
@@ -305,7 +308,9 @@ fn turn_away(batch: Batch, answers: Vec<Asker>) -> (Batch, Vec<Asker>) {
 
 fn told(outcome: Recorded) -> Answer {
     match outcome {
-        Recorded::Outcome(Outcome::Committed { first_seq, last_seq }) => Ok(Committed { first_seq, last_seq }),
+        Recorded::Outcome(Outcome::Committed { first_seq, last_seq }) => {
+            Ok(Committed { first_seq, last_seq })
+        }
         Recorded::Outcome(Outcome::Conflict { stream, expected, found }) => {
             Err(AppendError::Conflict { stream, expected, found })
         }

@@ -2,8 +2,8 @@
 //!
 //! The edge holds a [`Stream`] for each open subscription; [`timers`] gives up nodes that are away for too long;
 //! [`updates`] tells the streams of nodes whose boot configuration changed; [`contests`] finds nodes that two machines claim
-//! to be. All of it is in this process's memory and no
-//! fact (R5): after a start everybody active gets a full grace period.
+//! to be. [`elsewhere`] is what other journals report to the leader, [`reports`] what this one does. All of it is in this
+//! process's memory and no fact (R5): after a start, and after an election, everybody active gets a full grace period.
 //!
 //! Not here: what follows from it (`events::node::due`), and the wire.
 //!
@@ -12,8 +12,10 @@
 
 pub mod contests;
 mod deadlines;
+pub mod elsewhere;
 mod outbox;
 mod pulse;
+pub mod reports;
 mod suspicions;
 pub mod timers;
 pub mod updates;
@@ -23,11 +25,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use events::node::Presence;
-use events::vocabulary::{NodeId, Serial, Timestamp};
+use events::vocabulary::{JournalId, NodeId, Serial, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock;
+
+use elsewhere::{Elsewhere, Report};
 
 pub use outbox::{Outbox, Told};
 pub use pulse::Pulse;
@@ -46,7 +50,10 @@ struct Shared {
     to_look: Notify,
     next: AtomicU64,
     open: AtomicU64,
-    started_at: Timestamp,
+    /// Connected to other journals, if this one leads.
+    elsewhere: Mutex<Elsewhere>,
+    /// Nobody who is active is missed before this moment and the grace period, in ms.
+    grace_from: AtomicU64,
 }
 
 /// What is known of a node's streams.
@@ -83,7 +90,8 @@ impl Streams {
             to_look: Notify::new(),
             next: AtomicU64::new(1),
             open: AtomicU64::new(0),
-            started_at,
+            elsewhere: Mutex::default(),
+            grace_from: AtomicU64::new(started_at.as_millis()),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -106,10 +114,54 @@ impl Streams {
         match known.and_then(|known| known.open.last()) {
             Some(open) => Presence::Connected { serial: open.serial },
             None => {
+                if let Some(serial) = self.shared.elsewhere.lock().find(node) {
+                    return Presence::Connected { serial };
+                }
                 let left_at = known.and_then(|known| known.left_at).unwrap_or_default();
-                Presence::Absent { since: left_at.max(active_since).max(self.shared.started_at) }
+                let grace_from = Timestamp::from_millis(self.shared.grace_from.load(Ordering::Relaxed));
+                Presence::Absent { since: left_at.max(active_since).max(grace_from) }
             }
         }
+    }
+
+    /// This journal leads from now on: who is where is to be reported anew, and nobody is missed before that (R19).
+    pub fn lead_from(&self, now: Timestamp) {
+        self.shared.elsewhere.lock().forget();
+        self.shared.grace_from.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Another journal reports. Whether it follows what is known of it.
+    pub fn reported(&self, from: &JournalId, report: Report, now: Timestamp) -> bool {
+        let Some(moved) = self.shared.elsewhere.lock().take(from, report, now) else { return false };
+        self.left(&moved.lost, now);
+        self.look_at(&moved.gained);
+        true
+    }
+
+    /// Gives up journals that do not report any more.
+    fn miss_silent(&self, now: Timestamp) {
+        let silenced = self.shared.elsewhere.lock().silenced(now);
+        for (since, nodes) in silenced {
+            self.left(&nodes, since);
+        }
+    }
+
+    fn left(&self, nodes: &[NodeId], at: Timestamp) {
+        {
+            let mut known = self.shared.nodes.lock();
+            for node in nodes {
+                let known = known.entry(node.clone()).or_default();
+                known.left_at = known.left_at.max(Some(at));
+            }
+        }
+        self.look_at(nodes);
+    }
+
+    /// Who is connected here, by which certificate.
+    fn here(&self) -> HashMap<NodeId, Serial> {
+        let nodes = self.shared.nodes.lock();
+        let open = |(id, known): (&NodeId, &Node)| Some((id.clone(), known.open.last()?.serial));
+        nodes.iter().filter_map(open).collect()
     }
 
     /// The newest open stream of a node: by which certificate, and the pulse of its connection.
@@ -122,8 +174,13 @@ impl Streams {
     /// When a node was last heard of: now, if its stream is open. None: not since this process started.
     pub fn last_seen(&self, node: &NodeId, now: Timestamp) -> Option<Timestamp> {
         let nodes = self.shared.nodes.lock();
-        let known = nodes.get(node)?;
-        if known.open.is_empty() { known.left_at } else { Some(now) }
+        let known = nodes.get(node);
+        if known.is_some_and(|known| !known.open.is_empty())
+            || self.shared.elsewhere.lock().find(node).is_some()
+        {
+            return Some(now);
+        }
+        known?.left_at
     }
 
     /// How many subscriptions are open.

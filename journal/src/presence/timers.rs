@@ -1,6 +1,8 @@
 //! The timers of nodes: has each be looked at when `events::node::next_due` says so, and orders what `events::node::due`
 //! says then (R19).
 //!
+//! Of several journals the leader does it, who hears of all streams ([`super::elsewhere`]).
+//!
 //! Looks again at a node whenever a fact told of it or a stream of it opened or ended. So nothing is lost by an order
 //! that failed or came too early: the next look sees what is.
 //!
@@ -28,6 +30,8 @@ const AT_ONCE: usize = 256;
 const ORDERS: usize = 512;
 /// A node whose order came to nothing is looked at again no sooner: whatever hinders it lasts.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often a member of several looks who leads, and who is silent.
+const LOOK_AT_OTHERS: Duration = Duration::from_millis(500);
 /// The clock may be set: no wait is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -50,15 +54,29 @@ impl Timers {
     pub async fn run(self) {
         let mut deadlines = Deadlines::default();
         self.look_at_all();
+        let mut led = self.log.is_alone();
         loop {
-            let wait =
-                deadlines.next().map_or(LONGEST_WAIT, |next| next.since(clock::now()).min(LONGEST_WAIT));
+            let leads = self.log.leads();
+            if leads && !led {
+                // Who is where is not known yet: everybody gets a full grace period (R19).
+                self.streams.lead_from(clock::now());
+                self.look_at_all();
+            }
+            led = leads;
+            let longest = if self.log.is_alone() { LONGEST_WAIT } else { LOOK_AT_OTHERS };
+            let wait = deadlines.next().map_or(longest, |next| next.since(clock::now()).min(longest));
             tokio::select! {
                 changed = self.streams.changed() => {
                     self.set(&mut deadlines, changed, Timestamp::default()).await;
                     tokio::time::sleep(GATHER).await;
                 }
                 () = tokio::time::sleep(wait) => {}
+            }
+            self.streams.miss_silent(clock::now());
+            // Only the leader hears of all streams; what is due stays due.
+            if !self.log.leads() {
+                tokio::time::sleep(LOOK_AT_OTHERS).await;
+                continue;
             }
             loop {
                 let due = deadlines.take(clock::now(), ORDERS);
