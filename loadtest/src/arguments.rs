@@ -40,8 +40,8 @@ pub struct StormArguments {
     /// How many of them are between power-on and their boot configuration at one moment.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub concurrency: u32,
-    /// How many journals serve them.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1), conflicts_with = "endpoint")]
+    /// How many journals serve them, as one quorum.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5), conflicts_with = "endpoint")]
     pub journals: u8,
     /// A journal that runs already: its operators' listener, https://HOST:PORT. The nodes stay registered there, and
     /// are configured by whatever that domain configures them by.
@@ -90,6 +90,7 @@ impl Output {
 
 const EXAMPLES: &str = "Examples:
   pact-loadtest storm --nodes 1000
+  pact-loadtest storm --journals 3
   pact-loadtest storm --nodes 10000 --concurrency 2000 -o json
   pact-loadtest storm --nodes 5000 --overload 10
   pact-loadtest storm --nodes 100 --endpoint https://10.0.0.5:9446 --ca domain-ca.pem --credential operator.pem";
@@ -109,9 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_journal() {
-        assert!(parse("--journals 1").is_ok());
-        assert_eq!(parse("--journals 3").unwrap_err().exit_code(), 2);
+    fn a_quorum_has_one_to_five_journals() {
+        assert!(parse("--journals 1").is_ok() && parse("--journals 5").is_ok());
+        for wrong in ["--journals 0", "--journals 6"] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong}");
+        }
     }
 
     #[test]

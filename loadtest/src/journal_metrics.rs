@@ -55,6 +55,16 @@ impl LogCounters {
         })
     }
 
+    /// What two journals counted together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            entries: self.entries + other.entries,
+            appends: self.appends + other.appends,
+            fsyncs: self.fsyncs + other.fsyncs,
+        }
+    }
+
     /// What was counted since another reading.
     #[must_use]
     pub fn since(self, before: Self) -> Self {

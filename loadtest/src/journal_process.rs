@@ -34,6 +34,8 @@ const ENDED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Lines of its log that are shown when something went wrong.
 const LAST_LINES: usize = 20;
+/// Where the system chooses the port.
+const ANY_PORT: &str = "127.0.0.1:0";
 /// The domain of every storm.
 const DOMAIN: &str = "storm";
 
@@ -49,6 +51,8 @@ pub struct JournalProcess {
     pub operators: JournalAddress,
     /// Its listener for probes and metrics.
     pub http: Option<SocketAddr>,
+    /// Its listener for other journals.
+    pub cluster: Option<SocketAddr>,
 }
 
 /// `endpoints.json`, which a journal writes when it is ready.
@@ -60,6 +64,7 @@ pub struct Endpoints {
     operator: SocketAddr,
     /// Plain HTTP: probes and metrics.
     pub http: Option<SocketAddr>,
+    cluster: Option<SocketAddr>,
 }
 
 impl Endpoints {
@@ -95,11 +100,38 @@ impl JournalProcess {
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
     pub async fn serve(data_dir: &Path, log: &Path) -> Result<Self, Failure> {
+        let mut command = Command::new(siblings::find("pact-journal")?);
+        command.args(["serve", "--data-dir"]).arg(data_dir);
+        Self::spawn(command, data_dir, log).await
+    }
+
+    /// Starts a journal that joins this one's quorum by a token, and waits until it serves.
+    ///
+    /// # Errors
+    /// If it is not ready in time. Its last words are on stderr then.
+    pub async fn join(&self, data_dir: &Path, log: &Path, name: &str, token: &str) -> Result<Self, Failure> {
+        let cannot = |error| Failure::other(format!("a journal cannot join: {error}"));
+        let door = self.cluster.ok_or_else(|| Failure::other("pact-journal is too old: nobody can join it"))?;
+        // Not on the command line, where everybody could read it.
+        let file = data_dir.with_extension("token");
+        fs::write(&file, token).map_err(cannot)?;
+        let mut source = std::ffi::OsString::from("@");
+        source.push(&file);
+        let mut command = Command::new(siblings::find("pact-journal")?);
+        command.args(["join", "--journal-id", name, "--advertise", "127.0.0.1", "--data-dir"]).arg(data_dir);
+        command.args(["--join-addr", &door.to_string(), "--join-token"]).arg(source);
+        command.args(["--agent-listen", ANY_PORT, "--operator-listen", ANY_PORT, "--http-listen", ANY_PORT]);
+        // The others must find it where it says it is, also when it was started again.
+        command.args(["--cluster-listen", &free_port().map_err(cannot)?.to_string()]);
+        let joined = Self::spawn(command, data_dir, log).await;
+        fs::remove_file(&file).map_err(cannot)?;
+        joined
+    }
+
+    async fn spawn(mut command: Command, data_dir: &Path, log: &Path) -> Result<Self, Failure> {
         let cannot = |error| Failure::other(format!("pact-journal cannot be started: {error}"));
         let output = OpenOptions::new().create(true).append(true).open(log).map_err(cannot)?;
-        let child = Command::new(siblings::find("pact-journal")?)
-            .args(["serve", "--data-dir"])
-            .arg(data_dir)
+        let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(cannot)?)
             .stderr(output)
@@ -114,6 +146,7 @@ impl JournalProcess {
                 agents: address(endpoints.agent)?,
                 operators: address(endpoints.operator)?,
                 http: endpoints.http,
+                cluster: endpoints.cluster,
             }),
             Err(failure) => {
                 show_last_lines(log);
@@ -226,22 +259,26 @@ impl Drop for Reaped {
     }
 }
 
+/// A port that is free now: members of a quorum keep theirs.
+fn free_port() -> io::Result<SocketAddr> {
+    std::net::TcpListener::bind(ANY_PORT)?.local_addr()
+}
+
 async fn init(binary: &Path, data_dir: &Path) -> Result<(), Failure> {
+    let cluster = free_port().map_err(|error| Failure::other(format!("there is no free port: {error}")))?;
     let done = tokio::process::Command::new(binary)
         .args([
             "init",
             "--domain",
             DOMAIN,
             "--agent-listen",
-            "127.0.0.1:0",
+            ANY_PORT,
             "--operator-listen",
-            "127.0.0.1:0",
-            "--cluster-listen",
-            "127.0.0.1:0",
+            ANY_PORT,
             "--http-listen",
-            "127.0.0.1:0",
+            ANY_PORT,
         ])
-        .args(["-o", "json", "--data-dir"])
+        .args(["--cluster-listen", &cluster.to_string(), "-o", "json", "--data-dir"])
         .arg(data_dir)
         .stdin(Stdio::null())
         .kill_on_drop(true)

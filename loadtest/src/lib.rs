@@ -29,6 +29,7 @@ pub mod measure;
 pub mod open_files;
 pub mod preparation;
 pub mod progress;
+pub mod quorum;
 pub mod siblings;
 pub mod storm;
 pub mod summary;

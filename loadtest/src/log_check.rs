@@ -26,9 +26,20 @@ struct Told {
 /// # Errors
 /// If the log violates a rule, or could not be checked.
 pub async fn verify(data_dir: &Path) -> Result<Verified, Failure> {
-    let done = Command::new(siblings::find("pact-replay")?)
-        .arg("verify")
-        .arg(data_dir)
+    run(|command| command.arg("verify").arg(data_dir)).await
+}
+
+/// Verifies the log in a data directory, also against another journal's: byte for byte the same as far as both go.
+///
+/// # Errors
+/// As [`verify`], and if they part.
+pub async fn verify_against(data_dir: &Path, other: &Path) -> Result<Verified, Failure> {
+    run(|command| command.arg("verify").arg(data_dir).arg("--against").arg(other)).await
+}
+
+async fn run(what: impl FnOnce(&mut Command) -> &mut Command) -> Result<Verified, Failure> {
+    let mut command = Command::new(siblings::find("pact-replay")?);
+    let done = what(&mut command)
         .args(["-o", "json"])
         .stdin(Stdio::null())
         .kill_on_drop(true)

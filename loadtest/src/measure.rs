@@ -17,7 +17,7 @@ const USER_HZ: u64 = 100;
 pub struct Reading {
     at: Instant,
     clients: Duration,
-    journal: Option<JournalReading>,
+    journals: Vec<JournalReading>,
 }
 
 #[derive(Debug)]
@@ -34,8 +34,8 @@ pub struct Used {
     pub time: Duration,
     /// Processor time of this process.
     pub clients: Duration,
-    /// Of the journal, if it runs on this machine.
-    pub journal: Option<JournalUsed>,
+    /// Of each journal, if they run on this machine.
+    pub journals: Vec<JournalUsed>,
 }
 
 /// What a journal used between two moments.
@@ -55,29 +55,28 @@ impl Reading {
     /// Reads all that can be read at the beginning: the clocks last, so that reading the rest counts for nothing.
     ///
     /// # Errors
-    /// If a process is gone, or the journal does not answer for its metrics.
-    pub async fn first(watched: Option<&Watched>) -> Result<Self, Failure> {
-        let log = log_counters(watched).await?;
-        let journal = journal(watched, log)?;
-        Ok(Self { clients: own_cpu()?, journal, at: Instant::now() })
+    /// If a process is gone, or a journal does not answer for its metrics.
+    pub async fn first(watched: &[Watched]) -> Result<Self, Failure> {
+        let logs = log_counters(watched).await?;
+        let journals = journals(watched, logs)?;
+        Ok(Self { clients: own_cpu()?, journals, at: Instant::now() })
     }
 
     /// Reads the same at the end: the clocks first.
     ///
     /// # Errors
-    /// If a process is gone, or the journal does not answer for its metrics.
-    pub async fn second(watched: Option<&Watched>) -> Result<Self, Failure> {
+    /// If a process is gone, or a journal does not answer for its metrics.
+    pub async fn second(watched: &[Watched]) -> Result<Self, Failure> {
         let (at, clients) = (Instant::now(), own_cpu()?);
-        let mut journal = journal(watched, None)?;
-        if let Some(journal) = &mut journal {
-            journal.log = log_counters(watched).await?;
-        }
-        Ok(Self { at, clients, journal })
+        let mut journals = journals(watched, vec![])?;
+        let logs = log_counters(watched).await?;
+        journals.iter_mut().zip(logs).for_each(|(journal, log)| journal.log = log);
+        Ok(Self { at, clients, journals })
     }
 
     /// What was used from another reading to this one.
     pub fn since(&self, before: &Self) -> Used {
-        let journal = self.journal.as_ref().zip(before.journal.as_ref()).map(|(after, before)| JournalUsed {
+        let journals = self.journals.iter().zip(&before.journals).map(|(after, before)| JournalUsed {
             cpu: after.cpu.saturating_sub(before.cpu),
             resident_bytes: after.resident_bytes,
             grown_bytes: after.resident_bytes.saturating_sub(before.resident_bytes),
@@ -86,22 +85,29 @@ impl Reading {
         Used {
             time: self.at.duration_since(before.at),
             clients: self.clients.saturating_sub(before.clients),
-            journal,
+            journals: journals.collect(),
         }
     }
 }
 
-async fn log_counters(watched: Option<&Watched>) -> Result<Option<LogCounters>, Failure> {
-    match watched.and_then(|watched| watched.http) {
-        Some(http) => LogCounters::read(http).await.map(Some),
-        None => Ok(None),
+async fn log_counters(watched: &[Watched]) -> Result<Vec<Option<LogCounters>>, Failure> {
+    let mut logs = Vec::with_capacity(watched.len());
+    for watched in watched {
+        logs.push(match watched.http {
+            Some(http) => Some(LogCounters::read(http).await?),
+            None => None,
+        });
     }
+    Ok(logs)
 }
 
-fn journal(watched: Option<&Watched>, log: Option<LogCounters>) -> Result<Option<JournalReading>, Failure> {
-    let Some(Watched { pid, .. }) = watched else { return Ok(None) };
-    let cpu = cpu_time(Some(*pid)).map_err(unmeasured)?;
-    Ok(Some(JournalReading { cpu, resident_bytes: resident_bytes(*pid).map_err(unmeasured)?, log }))
+fn journals(watched: &[Watched], logs: Vec<Option<LogCounters>>) -> Result<Vec<JournalReading>, Failure> {
+    let logs = logs.into_iter().chain(std::iter::repeat(None));
+    let read = |(watched, log): (&Watched, Option<LogCounters>)| {
+        let cpu = cpu_time(Some(watched.pid)).map_err(unmeasured)?;
+        Ok(JournalReading { cpu, resident_bytes: resident_bytes(watched.pid).map_err(unmeasured)?, log })
+    };
+    watched.iter().zip(logs).map(read).collect()
 }
 
 fn own_cpu() -> Result<Duration, Failure> {

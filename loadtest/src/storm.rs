@@ -109,7 +109,7 @@ impl Storm<'_> {
         let nodes = machines.end - machines.start;
         let boots = self.arguments.nodes.saturating_mul(1 + u32::from(self.arguments.warm));
         let boot = Boot { journals: self.target.journals(boots)?, machines, concurrency };
-        let watched = self.target.watched.as_ref();
+        let watched = &self.target.watched;
 
         let progress = Progress::begin(step, u64::from(nodes));
         let before = Reading::first(watched).await?;
@@ -150,8 +150,12 @@ fn showing(nodes: u32, up: u64, fleet: &Fleet, used: &Used) -> Showing {
     let seconds = used.time.as_secs_f64();
     // Without any success the whole is told, not a division by zero.
     let each = |used: std::time::Duration| rounded(used.as_secs_f64() * 1e6 / succeeded.max(1) as f64);
-    let journal = used.journal.as_ref();
-    let log = journal.and_then(|journal| journal.log);
+    let journals = &used.journals;
+    // All of them together, as far as they are on this machine.
+    let all = |sum: std::time::Duration| (!journals.is_empty()).then_some(sum);
+    let cpu = all(journals.iter().map(|journal| journal.cpu).sum());
+    let log = journals.iter().filter_map(|journal| journal.log).reduce(|one, other| one.and(other));
+    let grown = journals.iter().map(|journal| journal.grown_bytes).sum::<u64>();
     Showing {
         succeeded,
         failed,
@@ -159,13 +163,13 @@ fn showing(nodes: u32, up: u64, fleet: &Fleet, used: &Used) -> Showing {
         seconds: rounded(seconds),
         nodes_per_second: rounded(succeeded as f64 / seconds.max(f64::MIN_POSITIVE)),
         latency_ms: latency(&fleet.latency_us),
-        journal_cpu_us_per_node: journal.map(|journal| each(journal.cpu)),
+        journal_cpu_us_per_node: cpu.map(each),
         client_cpu_us_per_node: each(used.clients),
         raft_entries: log.map(|log| log.entries),
         appends_per_entry: log.map(|log| rounded(log.appends as f64 / log.entries.max(1) as f64)),
         fsyncs: log.map(|log| log.fsyncs),
-        journal_rss_bytes: journal.map(|journal| journal.resident_bytes).into_iter().collect(),
-        rss_per_subscription_bytes: journal.filter(|_| up > 0).map(|journal| journal.grown_bytes / up),
+        journal_rss_bytes: journals.iter().map(|journal| journal.resident_bytes).collect(),
+        rss_per_subscription_bytes: (up > 0 && !journals.is_empty()).then(|| grown / up),
     }
 }
 
@@ -204,7 +208,8 @@ mod tests {
     use crate::measure::JournalUsed;
 
     fn used(journal: Option<JournalUsed>) -> Used {
-        Used { time: Duration::from_secs(2), clients: Duration::from_millis(4), journal }
+        let journals = journal.into_iter().collect();
+        Used { time: Duration::from_secs(2), clients: Duration::from_millis(4), journals }
     }
 
     fn journal(cpu_ms: u64) -> JournalUsed {

@@ -1,4 +1,4 @@
-//! The journal that a storm loads: a child process of ours in a temporary directory, or a foreign one.
+//! The journals that a storm loads: child processes of ours in a temporary directory, or a foreign one.
 //!
 //! [`crate::storm`] asks here whom to load, what may be measured of it, and whose log is to be verified.
 //!
@@ -24,6 +24,8 @@ use crate::{
     journal_process::{Endpoints, JournalProcess},
     log_check,
     preparation::Operator,
+    progress::say,
+    quorum::Quorum,
 };
 
 /// The agents' listener if nobody says otherwise.
@@ -33,21 +35,21 @@ const CONNECTIONS_PER_SOURCE: u32 = 10_000;
 /// A boot connects twice: without its certificate and with it.
 const CONNECTIONS_PER_BOOT: u32 = 2;
 
-/// A journal that serves.
+/// Journals that serve.
 #[derive(Debug)]
 pub struct Target {
     /// Whom its clients trust.
     pub trust: Trust,
     /// The operator who registers nodes.
     pub operator: Credential,
-    /// Its listener for agents.
-    pub agents: JournalAddress,
-    /// Its listener for operators.
+    /// The listeners for agents, of each journal one.
+    pub agents: Vec<JournalAddress>,
+    /// A listener for operators.
     pub operators: JournalAddress,
-    /// What can be measured of it; none of a process on another machine.
-    pub watched: Option<Watched>,
-    // Before the directory: a field is dropped in its order.
-    own: Option<JournalProcess>,
+    /// What can be measured of the journals; none of processes on another machine.
+    pub watched: Vec<Watched>,
+    // Before the directory: a field is dropped in its order. The founder is the first.
+    own: Vec<JournalProcess>,
     _place: Option<TempDir>,
 }
 
@@ -71,31 +73,47 @@ impl Target {
             (Some(operators), Some(ca), Some(credential)) => {
                 Self::foreign(arguments, operators.clone(), ca, credential)
             }
-            (None, _, _) => Self::own().await,
+            (None, _, _) => Self::own(arguments.journals).await,
             (Some(_), _, _) => Err(Failure::Usage("--endpoint needs --ca and --credential".to_owned())),
         }
     }
 
-    async fn own() -> Result<Self, Failure> {
+    async fn own(journals: u8) -> Result<Self, Failure> {
         let place = tempfile::Builder::new()
             .prefix("pact-storm-")
             .tempdir()
             .map_err(|error| Failure::other(format!("there is no temporary directory: {error}")))?;
-        let journal = JournalProcess::start(place.path()).await?;
-        if journal.http.is_none() {
+        let founder = JournalProcess::start(place.path()).await?;
+        if founder.http.is_none() {
             return Err(Failure::other("pact-journal is too old: it has no metrics to measure a storm by"));
         }
+        let (trust, operator) = (founder.trust()?, founder.operator()?);
+        let operators = founder.operators.clone();
+        let mut own = vec![founder];
+        if journals > 1 {
+            let quorum = Quorum::connect(&operators, &trust, &operator).await?;
+            for number in 2..=journals {
+                let (name, token) = (format!("j{number}"), quorum.join_token().await?);
+                let (data_dir, log) =
+                    (place.path().join(&name), place.path().join(format!("{name}.log")));
+                let joined = own[0].join(&data_dir, &log, &name, &token).await?;
+                own.push(joined);
+                quorum.votes(usize::from(number)).await?;
+            }
+            say(&format!("{journals} journals form a quorum"));
+        }
+        let watched = own.iter().map(|journal| Watched {
+            pid: journal.pid(),
+            http: journal.http,
+            data_dir: journal.data_dir().to_owned(),
+        });
         Ok(Self {
-            trust: journal.trust()?,
-            operator: journal.operator()?,
-            agents: journal.agents.clone(),
-            operators: journal.operators.clone(),
-            watched: Some(Watched {
-                pid: journal.pid(),
-                http: journal.http,
-                data_dir: journal.data_dir().to_owned(),
-            }),
-            own: Some(journal),
+            trust,
+            operator,
+            agents: own.iter().map(|journal| journal.agents.clone()).collect(),
+            operators,
+            watched: watched.collect(),
+            own,
             _place: Some(place),
         })
     }
@@ -117,17 +135,17 @@ impl Target {
         Ok(Self {
             trust: Trust::read(ca)?,
             operator: Credential::read(credential)?,
-            agents,
+            agents: vec![agents],
             operators,
-            watched,
-            own: None,
+            watched: watched.into_iter().collect(),
+            own: vec![],
             _place: None,
         })
     }
 
     /// Whether it was started for this storm and nobody else uses it.
     pub fn is_own(&self) -> bool {
-        self.own.is_some()
+        !self.own.is_empty()
     }
 
     /// Connects as the operator.
@@ -144,28 +162,35 @@ impl Target {
     /// None as long as there is an address.
     pub fn journals(&self, boots: u32) -> Result<Arc<[Journals]>, Failure> {
         let of = |agents| Journals::new(self.trust.clone(), vec![agents]);
-        sources(&self.agents, boots).into_iter().map(of).collect()
+        let share = boots.div_ceil(u32::try_from(self.agents.len()).unwrap_or(u32::MAX).max(1));
+        let of_each: Vec<Vec<_>> = self.agents.iter().map(|agents| sources(agents, share)).collect();
+        // One of each journal after the other: the machines are dealt out in this order.
+        let most = of_each.iter().map(Vec::len).max().unwrap_or_default();
+        let dealt = (0..most).flat_map(|nth| of_each.iter().filter_map(move |of| of.get(nth).cloned()));
+        dealt.map(of).collect()
     }
 
-    /// Ends a journal of our own in good order, and has the log verified if it lies on this machine.
+    /// Ends journals of our own in good order, and has the logs verified if they lie on this machine: that of one, and the
+    /// others against it.
     ///
     /// # Errors
     /// If the journal did not end well, or its log is not sound.
     pub async fn verify(&mut self) -> Result<Option<log_check::Verified>, Failure> {
-        if let Some(own) = &mut self.own {
+        // What the leader recorded last reaches the others before it goes.
+        for own in self.own.iter_mut().rev() {
             own.stop().await?;
         }
-        match &self.watched {
-            Some(watched) => log_check::verify(&watched.data_dir).await.map(Some),
-            None => Ok(None),
+        let Some((first, others)) = self.watched.split_first() else { return Ok(None) };
+        let verified = log_check::verify(&first.data_dir).await?;
+        for other in others {
+            log_check::verify_against(&other.data_dir, &first.data_dir).await?;
         }
+        Ok(Some(verified))
     }
 
     /// Shows the end of the log of a journal of our own on stderr.
     pub fn show_last_lines(&self) {
-        if let Some(own) = &self.own {
-            own.show_last_lines();
-        }
+        self.own.iter().for_each(JournalProcess::show_last_lines);
     }
 }
 
