@@ -58,12 +58,12 @@ use store::{Store, state};
 use stored::{StoredFounding, StoredMember};
 use synced::Mark;
 use thread::{Ends, Prepared};
-use types::{FOUNDER, Blob, Position, RaftMetrics};
+use types::{Blob, FOUNDER, Position, RaftMetrics};
 use writer::{Counters, Waiting, weigh};
 
+pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
 pub use network::{Exchange, NoPeers, PeerError, Peers};
 pub use quorum::{Member, QuorumError, Seats};
-pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
 pub use synced::MarkError;
 pub use writer::Clock;
 
@@ -300,7 +300,13 @@ impl Log {
     async fn send(&self, append: Append, overlay: Option<Blob>) -> Result<Committed, AppendError> {
         let bytes = weigh(&append)?;
         let (answer, answered) = oneshot::channel();
-        if self.shared.appends.send(Waiting { append, overlay, bytes, answer, forwarded: false }).await.is_err() {
+        if self
+            .shared
+            .appends
+            .send(Waiting { append, overlay, bytes, answer, forwarded: false })
+            .await
+            .is_err()
+        {
             return Err(self.stopped());
         }
         answered.await.unwrap_or_else(|_| Err(self.stopped()))

@@ -12,7 +12,7 @@ use openraft::{CommittedLeaderId, EmptyNode, EntryPayload, Vote};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::types::{Batch, Entry, Membership, Blob, Place, TypeConfig};
+use super::types::{Batch, Blob, Entry, Membership, Place, TypeConfig};
 
 const FORMAT: u8 = 1;
 

@@ -14,7 +14,6 @@ use openraft::{Config, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Settings, Timing};
 use super::broken::{Broken, in_one_line};
 use super::errors::StartError;
 use super::folded::Folded;
@@ -27,6 +26,7 @@ use super::store::state_machine::{Machine, StateMachine, Tip};
 use super::synced::Mark;
 use super::types::{FOUNDER, Raft, RaftMetrics};
 use super::writer::{Counters, Waiting, Writer};
+use super::{Settings, Timing};
 
 /// A start applies again what a power cut took from the facts, thousands of entries at the most.
 const READY_SECONDS: u64 = 60;
@@ -101,12 +101,8 @@ fn run<E>(
         match start(prepared, &settings, &writing, appends).await {
             Ok(inbox) => {
                 let (raft, freshness) = (inbox.raft.clone(), Arc::clone(&inbox.freshness));
-                let running = Running {
-                    store: opened,
-                    folded: Arc::clone(&folded),
-                    raft: raft.metrics(),
-                    inbox,
-                };
+                let running =
+                    Running { store: opened, folded: Arc::clone(&folded), raft: raft.metrics(), inbox };
                 drop(ready.send(Ok(running)));
                 tokio::spawn(watch_acknowledgements(raft.metrics(), Arc::clone(&freshness)));
                 let Settings { clock, peers, .. } = settings;
@@ -147,12 +143,15 @@ async fn start(
     let Prepared { store, mark, folded, tip, raft_id, new } = prepared;
     let config = config(settings).validate().map_err(|error| told(in_one_line(&error)))?;
     let freshness = Arc::new(Freshness::default());
-    let machine =
-        Machine::new(Arc::clone(&store), Arc::clone(&folded), Arc::clone(&freshness), tip);
+    let machine = Machine::new(Arc::clone(&store), Arc::clone(&folded), Arc::clone(&freshness), tip);
     let machine = Arc::new(Mutex::new(machine.map_err(|error| told(in_one_line(&error)))?));
     let (clock, peers) = (Arc::clone(&settings.clock), Arc::clone(&settings.peers));
-    let network =
-        Network { peers, store: Arc::clone(&store), freshness: Arc::clone(&freshness), clock: Arc::clone(&clock) };
+    let network = Network {
+        peers,
+        store: Arc::clone(&store),
+        freshness: Arc::clone(&freshness),
+        clock: Arc::clone(&clock),
+    };
     let log = RaftLog::new(store, mark);
     let applied = StateMachine::new(Arc::clone(&machine));
     let raft = Raft::new(raft_id, Arc::new(config), network, log, applied).await;

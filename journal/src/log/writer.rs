@@ -196,7 +196,10 @@ impl Writer {
                     return refuse(answers, &AppendError::NoLeader, true);
                 }
                 Tried::Again => {
-                    tracing::debug!(appends = answers.len(), "no leader recorded the appends; they are sent again");
+                    tracing::debug!(
+                        appends = answers.len(),
+                        "no leader recorded the appends; they are sent again"
+                    );
                     tokio::time::timeout(AGAIN, metrics.changed()).await.ok();
                 }
             }
@@ -264,7 +267,7 @@ impl Writer {
         match told {
             Ok(Told::Recorded(outcomes, seq)) if outcomes.len() == batch.appends.len() => {
                 let applied = tokio::time::timeout(APPLIED, self.folded.reaches(seq)).await.is_ok();
-                let open = outcomes.iter().any(|outcome| *outcome == Recorded::Open);
+                let open = outcomes.contains(&Recorded::Open);
                 if applied && !open { Tried::Settled(outcomes) } else { Tried::Again }
             }
             Ok(_) => Tried::Again,
@@ -305,7 +308,9 @@ fn turn_away(batch: Batch, answers: Vec<Asker>) -> (Batch, Vec<Asker>) {
 
 fn told(outcome: Recorded) -> Answer {
     match outcome {
-        Recorded::Outcome(Outcome::Committed { first_seq, last_seq }) => Ok(Committed { first_seq, last_seq }),
+        Recorded::Outcome(Outcome::Committed { first_seq, last_seq }) => {
+            Ok(Committed { first_seq, last_seq })
+        }
         Recorded::Outcome(Outcome::Conflict { stream, expected, found }) => {
             Err(AppendError::Conflict { stream, expected, found })
         }

@@ -14,9 +14,10 @@ use crate::member;
 use crate::node::{Cause, RefusalReason};
 use crate::operator;
 use crate::samples::{
-    admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested, domain_created,
-    evicted, issued, join_token, joined, joining, node, operator_created, operator_renewed, operator_revoked,
-    overlay_set, put_away, reactivated, refused, replaced, revoked, supersedes, token_consumed, with_serial,
+    admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested,
+    domain_created, evicted, issued, join_token, joined, joining, node, operator_created, operator_renewed,
+    operator_revoked, overlay_set, put_away, reactivated, refused, replaced, revoked, supersedes,
+    token_consumed, with_serial,
 };
 use crate::stream::{StreamName, StreamVersion};
 use crate::vcluster;

@@ -157,8 +157,7 @@ impl<'a> Draft<'a> {
     ) -> Result<Outcome, StoreError> {
         let first_seq = self.tip.position.seq + 1;
         for (record, value) in records.into_iter().zip(values) {
-            let tip =
-                Tip { position: Position { seq: record.seq, chain }, recorded_at: record.recorded_at };
+            let tip = Tip { position: Position { seq: record.seq, chain }, recorded_at: record.recorded_at };
             self.enter(record, value, tip)?;
         }
         Ok(Outcome::Committed { first_seq, last_seq: self.tip.position.seq })

@@ -127,9 +127,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         for entry in entries {
             let place = entry.log_id;
             let reply = machine.apply_entry(entry);
-            replies.push(reply.map_err(|error| {
-                machine.store.fail(ErrorSubject::Apply(place), ErrorVerb::Write, &error)
-            })?);
+            replies.push(
+                reply.map_err(|error| {
+                    machine.store.fail(ErrorSubject::Apply(place), ErrorVerb::Write, &error)
+                })?,
+            );
         }
         drop(guard);
         Ok(replies)

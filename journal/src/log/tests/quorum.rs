@@ -249,7 +249,8 @@ async fn rule_07_appends_under_way_when_the_leader_goes_are_recorded_once_by_the
 }
 
 #[tokio::test]
-async fn rule_03_a_leader_without_its_quorum_acknowledges_nothing_and_what_it_wrote_is_dropped_or_kept_by_all() {
+async fn rule_03_a_leader_without_its_quorum_acknowledges_nothing_and_what_it_wrote_is_dropped_or_kept_by_all()
+ {
     let quorum = Quorum::of(3).await;
     let leader = quorum.leader().await;
     let others: Vec<u64> = (1..=3).filter(|member| *member != leader).collect();
