@@ -31,9 +31,9 @@ build: prerequisites
 	cargo build --release --locked --workspace --bins
 	@scripts/place-binaries.sh
 
-## A storm on one journal over real TLS: registers the nodes, boots them all at once, verifies the log.
+## A storm on a quorum of three journals over real TLS: registers the nodes, boots them all at once, compares and verifies their logs.
 demo: build
-	$(BINARIES)/pact-loadtest storm --nodes $(NODES)
+	$(BINARIES)/pact-loadtest storm --journals 3 --nodes $(NODES)
 
 ## All tests, with the binaries above, then the commands of the README, then a short run of each fuzz target.
 test: build

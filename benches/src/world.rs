@@ -15,7 +15,7 @@ use events::vocabulary::{
 };
 use events::{append::Append, authority, domain};
 use journal::authority::{Csr, EphemeralAuthority, Identity};
-use journal::domain_ca::operator_request;
+use journal::domain_ca::OwnRequest;
 
 use crate::history::{name, settled};
 
@@ -50,7 +50,7 @@ impl World {
         let authority = authority.expect("an authority can be made");
         let hardware = HardwareIdentity::registered(&["02:00:00:00:00:01".to_owned()], "SN1", "");
         let hardware = hardware.expect("the hardware is valid");
-        let request = operator_request().expect("a request can be made").csr;
+        let request = OwnRequest::generate().expect("a request can be made").csr;
         let mut world = Self { views: Views::default(), authority, node: name("node-1"), hardware, request };
         let created = domain::Created {
             domain_id: domain.clone(),

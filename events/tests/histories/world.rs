@@ -89,10 +89,7 @@ impl World {
                 self.register(&desk, stale, &node_id(*node), hardware(*macs, *chassis));
             }
             Action::Enroll { like, macs, chassis, key } => {
-                let registered = like.map(node_id).and_then(|id| {
-                    let state = &desk.views.registry.node(&id)?.state;
-                    state.enrollment().map(|enrollment| enrollment.hardware.clone())
-                });
+                let registered = like.and_then(|node| desk.registered(&node_id(node)));
                 let presented = registered.unwrap_or_else(|| hardware(*macs, *chassis));
                 self.enroll(&desk, stale, presented, *key);
             }
@@ -133,11 +130,7 @@ impl World {
             Action::Announce => self.announce(&desk, stale),
             Action::Retire { which } => self.retire(&desk, stale, *which),
             Action::CreateOperator { operator, key } => {
-                let Some(terms) = self.terms(&desk) else { return };
-                let (key, name) = (desk.claim(*key), None);
-                let role = Role::PlatformAdmin;
-                let command = operator::Command::Create { domain: domain_id(), role, key, name, terms };
-                self.operator_command(&desk, stale, &operator_id(*operator), command);
+                self.create_operator(&desk, stale, &operator_id(*operator), *key);
             }
             Action::RenewOperator { operator, key } => {
                 self.renew_operator(&desk, stale, &operator_id(*operator), *key);
@@ -170,10 +163,7 @@ impl World {
     }
 
     fn contest(&mut self, desk: &Desk, stale: bool, id: &NodeId, former: bool, key: u8) {
-        let state = desk.views.registry.node(id).map(|node| &node.state);
-        let enrollment = state.and_then(|state| state.enrollment());
-        let presented = enrollment.map(|enrollment| enrollment.hardware.clone());
-        if let (Some(serial), Some(presented)) = (self.certificate_of(id, former), presented) {
+        if let (Some(serial), Some(presented)) = (self.certificate_of(id, former), desk.registered(id)) {
             let contest = Contest { serial, key: KeyHash::of(&[key]), presented, boot_id: None };
             self.command(desk, stale, id, Command::Contest(contest), &[]);
         }
@@ -197,6 +187,13 @@ impl World {
             differing: vec![],
         };
         self.command(desk, stale, id, Command::NoteRefused(attempts), &[]);
+    }
+
+    fn create_operator(&mut self, desk: &Desk, stale: bool, id: &OperatorId, key: u8) {
+        let Some(terms) = self.terms(desk) else { return };
+        let (key, name, role) = (desk.claim(key), None, Role::PlatformAdmin);
+        let command = operator::Command::Create { domain: domain_id(), role, key, name, terms };
+        self.operator_command(desk, stale, id, command);
     }
 
     fn renew_operator(&mut self, desk: &Desk, stale: bool, id: &OperatorId, key: u8) {
@@ -438,6 +435,12 @@ impl World {
 }
 
 impl Desk {
+    /// What the node is registered with, as this desk sees it.
+    fn registered(&self, id: &NodeId) -> Option<HardwareIdentity> {
+        let state = &self.views.registry.node(id)?.state;
+        state.enrollment().map(|enrollment| enrollment.hardware.clone())
+    }
+
     fn claim(&self, key: u8) -> KeyClaim {
         self.views.key_claim(KeyHash::of(&[key]))
     }

@@ -93,11 +93,6 @@ impl Freshness {
         let middles = ahead.get((ahead.len() - 1) / 2..=ahead.len() / 2).unwrap_or_default();
         middles.iter().map(|median| median.unsigned_abs()).min().unwrap_or_default()
     }
-
-    /// Forgets the clocks of those who are no members any more.
-    pub(super) fn keep(&self, members: impl Fn(u64) -> bool) {
-        self.ahead.lock().retain(|member, _| members(*member));
-    }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -151,7 +146,5 @@ mod tests {
         freshness.heard(2, at(30), at(0));
         freshness.heard(3, at(31), at(0));
         assert_eq!(freshness.skew_ms(), 30_000);
-        freshness.keep(|member| member == 9);
-        assert_eq!(freshness.skew_ms(), 0);
     }
 }

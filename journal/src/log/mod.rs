@@ -1,4 +1,4 @@
-//! The log: where facts become certain. openraft over one RocksDB, here with one member.
+//! The log: where facts become certain. openraft over one RocksDB on each member.
 //!
 //! The journal's actors append to it ([`Log::append`]) and look into its views ([`Log::views`]); the edge cuts
 //! connections when it hears of a change ([`Log::on_change`]). An append takes this way: [`writer`] (many become one Raft
@@ -14,10 +14,12 @@ mod broken;
 mod check;
 mod errors;
 mod folded;
+mod founding;
 mod freshness;
 mod inbox;
 mod network;
 mod quorum;
+mod settings;
 mod store;
 mod stored;
 mod synced;
@@ -28,43 +30,39 @@ mod types;
 mod wire;
 mod writer;
 
-use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::SystemTime;
 
 use events::append::Append;
 use events::codec::{Chain, keys};
 use events::fact::Record;
 use events::stream::StreamName;
 use events::views::{Changed, Views};
-use events::vocabulary::{
-    CertificateHash, JournalId, LogId, MAX_OVERLAY_BYTES, OverlayHash, Remark, Timestamp,
-};
+use events::vocabulary::{JournalId, MAX_OVERLAY_BYTES, OverlayHash, Remark};
 use openraft::ServerState;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
-use rocksdb::WriteBatch;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use broken::Broken;
 use check::{Checked, check};
 use folded::Folded;
+use founding::{lay_down, make};
 use freshness::Freshness;
 use inbox::Inbox;
-use store::state_machine::Tip;
-use store::{Store, state};
-use stored::{StoredFounding, StoredMember};
+use store::Store;
 use synced::Mark;
 use thread::{Ends, Prepared};
 use types::{Blob, FOUNDER, Position, RaftMetrics};
 use writer::{Counters, Waiting, weigh};
 
 pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
+pub use founding::Founding;
 pub use network::{Exchange, NoPeers, PeerError, Peers};
 pub use quorum::{Member, QuorumError, Seats};
+pub use settings::{Settings, Timing};
 pub use synced::MarkError;
 pub use writer::Clock;
 
@@ -74,19 +72,6 @@ pub const MAX_APPEND_BYTES: usize = 512 << 10;
 
 /// Appends that may wait for the writer: four entries full. More wait at their actor, which holds its node meanwhile.
 const MAX_WAITING: usize = 4096;
-
-/// Raft entries that stay in the Raft log after they are applied, for a member that was away for a moment. Up to twice as
-/// many lie there before the older half is purged: in a storm, of 100 appends each, 200 MB.
-const KEEP_ENTRIES: u64 = 1_000;
-
-/// Where the chain over all facts begins (R6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Founding {
-    /// The identity of the log; 16 random bytes.
-    pub log_id: LogId,
-    /// SHA-256 of the domain CA's certificate.
-    pub domain_ca_sha256: CertificateHash,
-}
 
 /// Where an append's facts lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,42 +100,6 @@ pub struct RaftStanding {
     pub term: u64,
     /// The last entry that is applied here; 0: none.
     pub applied_index: u64,
-}
-
-/// The way to other members, and what a test sets otherwise.
-#[derive(Clone)]
-pub struct Settings {
-    /// Stamps the entries (R24).
-    pub clock: Clock,
-    /// Applied entries that stay in the Raft log.
-    pub keep_entries: u64,
-    /// The way to other members.
-    pub peers: Arc<dyn Peers>,
-    /// When a leader is missed.
-    pub timing: Timing,
-}
-
-/// When a leader is missed.
-#[derive(Debug, Clone, Copy)]
-pub struct Timing {
-    /// How often a leader is heard of, in ms.
-    pub heartbeat_ms: u64,
-    /// After so long without, up to twice as long, another one stands for election, in ms.
-    pub election_ms: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        // A core that is given away for most of a second, as in a storm on a shared machine, must not end a leader.
-        let timing = Timing { heartbeat_ms: 150, election_ms: 1_000 };
-        Self { clock: Arc::new(system_time), keep_entries: KEEP_ENTRIES, peers: Arc::new(NoPeers), timing }
-    }
-}
-
-fn system_time() -> Timestamp {
-    // A clock before 1970 is 1970: every append is then too far from it (R24), and none is recorded.
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::default().plus(since)
 }
 
 /// A handle on the open log; clones share it. See the module.
@@ -422,50 +371,6 @@ impl Log {
         }
         self.shared.store.write().take();
     }
-}
-
-/// Makes the files of a new log.
-fn make(
-    data_dir: &Path,
-    journal: JournalId,
-    founding: Founding,
-    broken: Arc<Broken>,
-) -> Result<Prepared, CreateError> {
-    let (store, mark) = lay_down(data_dir, journal, founding, FOUNDER, broken)?;
-    let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
-    let tip = Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default() };
-    let folded = Arc::new(Folded::new(Views::default(), chain));
-    Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id: FOUNDER, new: true })
-}
-
-/// Makes an empty log that knows whose it is and how its chain begins.
-fn lay_down(
-    data_dir: &Path,
-    journal: JournalId,
-    founding: Founding,
-    raft_id: u64,
-    broken: Arc<Broken>,
-) -> Result<(Store, Mark), CreateError> {
-    let path = data_dir.join(keys::DIRECTORY);
-    let directory = |source| CreateError::Directory { path: path.clone(), source };
-    if path.try_exists().map_err(directory)? {
-        return Err(CreateError::Exists { path });
-    }
-    let store = Store::create(&path, broken).map_err(CreateError::Store)?;
-    let Founding { log_id, domain_ca_sha256 } = founding;
-    let mut batch = WriteBatch::default();
-    let founding = StoredFounding { log_id, domain_ca_sha256 };
-    let member = StoredMember { journal, raft_id };
-    let written = store
-        .put_state(&mut batch, state::FOUNDING, &founding)
-        .and_then(|()| store.put_state(&mut batch, state::MEMBER, &member))
-        .and_then(|()| store.write_synced(batch));
-    written.map_err(CreateError::Store)?;
-    Mark::create(data_dir).map_err(directory)?;
-    // The names of the directory and of the mark must last too.
-    File::open(data_dir).and_then(|dir| dir.sync_all()).map_err(directory)?;
-    let mark = Mark::open(data_dir).map_err(|error| directory(std::io::Error::other(error)))?;
-    Ok((store, mark))
 }
 
 /// A log that was checked and is not open yet. See [`Log::inspect`].

@@ -114,10 +114,8 @@ pub(super) async fn ask(
     let question = wire::write(question).map_err(|error| broken(error.to_string()))?;
     let answer = tokio::time::timeout(within, peers.exchange(member, question)).await;
     let answer = answer.map_err(|_| broken(format!("no answer within {} ms", within.as_millis())))??;
-    match wire::read(&answer).map_err(|error| broken(error.to_string()))? {
-        Told::Failed(reason) => Err(broken(reason)),
-        told => Ok(told),
-    }
+    let told = wire::read(&answer).map_err(|error| broken(error.to_string()))?;
+    if let Told::Failed(reason) = told { Err(broken(reason)) } else { Ok(told) }
 }
 
 type RpcError = RPCError<u64, EmptyNode, RaftError<u64>>;
@@ -227,13 +225,10 @@ impl RaftNetwork<TypeConfig> for Peer {
             proven_ms_ago: self.network.freshness.proven_ms_ago(),
             clock: (self.network.clock)(),
         });
-        match self.ask(&question, option.hard_ttl()).await.map_err(|error| rpc(&error))? {
-            Told::Appended(appended, clock) => {
-                self.network.freshness.heard(self.member, clock, (self.network.clock)());
-                Ok(appended.into())
-            }
-            _ => Err(rpc(&odd(self.member))),
-        }
+        let told = self.ask(&question, option.hard_ttl()).await.map_err(|error| rpc(&error))?;
+        let Told::Appended(appended, clock) = told else { return Err(rpc(&odd(self.member))) };
+        self.network.freshness.heard(self.member, clock, (self.network.clock)());
+        Ok(appended.into())
     }
 
     async fn vote(
@@ -243,13 +238,10 @@ impl RaftNetwork<TypeConfig> for Peer {
     ) -> Result<VoteResponse<u64>, RpcError> {
         let last = request.last_log_id.map(Into::into);
         let question = Ask::Vote(VoteAsk { vote: (&request.vote).into(), last });
-        match self.ask(&question, option.hard_ttl()).await.map_err(|error| rpc(&error))? {
-            Told::Voted { vote, granted, last } => {
-                let vote: Vote<u64> = vote.into();
-                Ok(VoteResponse::new(vote, last.map(Into::into), granted))
-            }
-            _ => Err(rpc(&odd(self.member))),
-        }
+        let told = self.ask(&question, option.hard_ttl()).await.map_err(|error| rpc(&error))?;
+        let Told::Voted { vote, granted, last } = told else { return Err(rpc(&odd(self.member))) };
+        let vote: Vote<u64> = vote.into();
+        Ok(VoteResponse::new(vote, last.map(Into::into), granted))
     }
 
     async fn full_snapshot(

@@ -1,8 +1,8 @@
 //! What members of the quorum say to each other about the log: Raft's messages, appends on their way to the leader, the
 //! facts that a member lacks. In types of our own, so that another release of openraft understands what this one says.
 //!
-//! [`super::network`] and [`super::forward`] ask, [`super::inbox`] answers. How the bytes travel is not known here
-//! ([`super::network::Peers`]).
+//! [`super::network`], [`super::quorum`] and [`super::writer`] ask, [`super::inbox`] answers. How the bytes travel is
+//! not known here ([`super::network::Peers`]).
 //!
 //! **Invariant:** variants and fields keep their order; new ones are only ever added, at the end (R26).
 

@@ -278,7 +278,7 @@ impl Writer {
         match told {
             Ok(Told::Recorded(outcomes, seq)) if outcomes.len() == batch.appends.len() => {
                 let applied = tokio::time::timeout(APPLIED, self.folded.reaches(seq)).await.is_ok();
-                let open = outcomes.iter().any(|outcome| *outcome == Recorded::Open);
+                let open = outcomes.contains(&Recorded::Open);
                 if applied && !open { Tried::Settled(outcomes) } else { Tried::Again }
             }
             Ok(_) => Tried::Again,

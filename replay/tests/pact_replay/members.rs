@@ -11,7 +11,7 @@ use crate::story::preface;
 use crate::written_log::{Closed, WrittenLog, at, remark};
 
 fn j2() -> JournalId {
-    "j2".parse().unwrap()
+    "j2".parse().expect("an id")
 }
 
 fn endpoints(host: &str) -> Endpoints {
@@ -47,13 +47,14 @@ fn quorum() -> Closed {
                 ..record
             };
         }
-        log.append_body(&record, &events::codec::encode_body(&record).unwrap(), &[]);
+        let body = events::codec::encode_body(&record).expect("within the limit");
+        log.append_body(&record, &body, &[]);
         first = Some(record);
     }
     log.append(Fact::Member(j2(), Event::Joined), &[]);
     let certificate = CertificateHash::of(b"j1");
     let announced = Event::Announced { endpoints: endpoints("h1"), certificate };
-    log.append(Fact::Member("j1".parse().unwrap(), announced), &[]);
+    log.append(Fact::Member("j1".parse().expect("an id"), announced), &[]);
     let reason = remark("burnt");
     let evicted = Event::Evicted { reason: Some(reason.hash()) };
     log.append(Fact::Member(j2(), evicted), std::slice::from_ref(&reason));

@@ -1,0 +1,54 @@
+//! What whoever opens a log may set: the clock, the way to other members, when a leader is missed.
+//!
+//! A journal sets the way to the others and leaves the rest; tests set what they need. Not here: what operators configure
+//! (`config`), and the sizes of queues and batches, which nobody sets.
+//!
+//! **Invariant:** no setting changes what is recorded, but for the stamp of the clock.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use events::vocabulary::Timestamp;
+
+use super::network::{NoPeers, Peers};
+use super::writer::Clock;
+
+/// Raft entries that stay in the Raft log after they are applied, for a member that was away for a moment. Up to twice as
+/// many lie there before the older half is purged: in a storm, of 100 appends each, 200 MB.
+const KEEP_ENTRIES: u64 = 1_000;
+
+/// The way to other members, and what a test sets otherwise.
+#[derive(Clone)]
+pub struct Settings {
+    /// Stamps the entries (R24).
+    pub clock: Clock,
+    /// Applied entries that stay in the Raft log.
+    pub keep_entries: u64,
+    /// The way to other members.
+    pub peers: Arc<dyn Peers>,
+    /// When a leader is missed.
+    pub timing: Timing,
+}
+
+/// When a leader is missed.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How often a leader is heard of, in ms.
+    pub heartbeat_ms: u64,
+    /// After so long without, up to twice as long, another one stands for election, in ms.
+    pub election_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // A core that is given away for most of a second, as in a storm on a shared machine, must not end a leader.
+        let timing = Timing { heartbeat_ms: 150, election_ms: 1_000 };
+        Self { clock: Arc::new(system_time), keep_entries: KEEP_ENTRIES, peers: Arc::new(NoPeers), timing }
+    }
+}
+
+fn system_time() -> Timestamp {
+    // A clock before 1970 is 1970: every append is then too far from it (R24), and none is recorded.
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::default().plus(since)
+}
