@@ -65,7 +65,7 @@ async fn run_join(options: &Join) -> Result<(), Failure> {
         JoinError::Exists { .. } => Failure::named("DATA_DIR_EXISTS", chain(&error)),
         JoinError::AnyPort | JoinError::Address { .. } => Failure::Usage(chain(&error)),
         JoinError::Asked(failure) => failure,
-        JoinError::Connect(error) => error.into(),
+        JoinError::Connect(error) => (*error).into(),
         JoinError::Directory { .. }
         | JoinError::File(_)
         | JoinError::Key(_)

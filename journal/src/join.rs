@@ -83,7 +83,7 @@ pub enum JoinError {
     Key(#[from] MakeError),
     /// Nobody answers, or whoever does is not trusted. The secret was not sent.
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Connect(Box<ConnectError>),
     /// The journal said no, or the connection was lost.
     #[error("{0}")]
     Asked(Failure),
@@ -164,7 +164,8 @@ async fn ask(plan: &Plan, request: &OwnRequest) -> Result<Place, JoinError> {
     let address: JournalAddress = format!("https://{}", plan.join_addr)
         .parse()
         .map_err(|_| JoinError::Address { text: plan.join_addr.clone() })?;
-    let connection = pin::connect(&address, plan.token.domain_ca).await?;
+    let connection = pin::connect(&address, plan.token.domain_ca).await;
+    let connection = connection.map_err(|error| JoinError::Connect(Box::new(error)))?;
     let endpoints = endpoints(&plan.config);
     let secret = plan.token.secret.to_text();
     let question = JoinRequest {

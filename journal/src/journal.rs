@@ -23,7 +23,7 @@ use crate::agent_endpoints::AgentEndpoints;
 use crate::announcement::Announcement;
 use crate::attempts::Attempts;
 use crate::clock;
-use crate::cluster::{Cluster, Standpoint};
+use crate::cluster::{Cluster, Dialer, Standpoint};
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
 use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
@@ -168,7 +168,9 @@ impl Journal {
         let inspected = Log::inspect(path, &identity.journal_id)?;
         let domain_ca = domain_ca(path, &identity, &inspected)?;
         let now = clock::now();
-        check_clock(now, inspected.views().recorded_at)?;
+        if inspected.views().seq > 0 {
+            check_clock(now, inspected.views().recorded_at)?;
+        }
         let credential = server_credential::read(path, &domain_ca, &config.advertise, now)?;
         let (agents, operators) = (bind(config.agent_listen)?, bind(config.operator_listen)?);
         let (others, domain_id) = (bind(config.cluster_listen)?, identity.domain_id.clone());
@@ -208,54 +210,22 @@ impl Journal {
         find_the_others(log).await?;
         check_domain(identity, log.views().domain.created().ok_or(StartError::NoDomain)?)?;
         let system = ActorSystem::start()?;
-        let succession = Succession {
-            log: log.clone(),
-            domain_id: identity.domain_id.clone(),
-            journal_id: identity.journal_id.clone(),
-            lifetime: Duration::from_secs(config.authority_ttl_secs),
-        };
+        let succession = succession(log, config, identity);
         system.pool().install(succession.announce().await?);
-        let executor = Executor {
-            log: log.clone(),
-            pool: system.pool().clone(),
-            domain_id: identity.domain_id.clone(),
-            journal_id: identity.journal_id.clone(),
-            certificate_ttl: Duration::from_secs(config.certificate_ttl_secs),
-        };
-        let connections = Arc::new(Connections::default());
-        let streams = Streams::new(clock::now());
+        let (connections, streams) = (Arc::new(Connections::default()), Streams::new(clock::now()));
         cluster.hear(&streams);
         let updates = Updates::new(log.clone(), streams.clone());
         tell_changes(log, &connections, &streams, &updates);
-        let nodes = Nodes::new(executor, system.arbiters());
-        let (attempts, contests) = (Attempts::default(), Contests::new(log.clone(), streams.clone()));
-        let sleeper = nodes.clone();
-        let timers = Timers {
-            log: log.clone(),
-            streams: streams.clone(),
-            nodes: nodes.clone(),
-            journal_id: identity.journal_id.clone(),
-            grace: Duration::from_secs(config.grace_period_secs),
-        };
         let endpoints = endpoints(&agents, &operators, others, http)?;
-        let own = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
-        let agent_endpoints = Arc::new(AgentEndpoints::new(own, &log.views()));
-        let (followed, views_of) = (Arc::clone(&agent_endpoints), log.clone());
-        log.on_change(move |changed| {
-            if changed.members {
-                followed.follow(&views_of.views());
-            }
-        });
-        let reported = streams.clone();
         let edge = Edge {
             log: log.clone(),
-            nodes,
-            streams,
-            updates: updates.clone(),
+            nodes: Nodes::new(executor(log, &system, config, identity), system.arbiters()),
+            streams: streams.clone(),
+            updates,
             overlays: Overlays::new(log.clone(), identity.journal_id.clone()),
             admission: Admission::new(config.unknown_per_minute),
-            attempts: attempts.clone(),
-            contests: contests.clone(),
+            attempts: Attempts::default(),
+            contests: Contests::new(log.clone(), streams),
             operators: Operators {
                 log: log.clone(),
                 pool: system.pool().clone(),
@@ -264,7 +234,7 @@ impl Journal {
             },
             domain_id: identity.domain_id.clone(),
             journal_id: identity.journal_id.clone(),
-            endpoints: Arc::clone(&agent_endpoints),
+            endpoints: follow_members(log, config.endpoint(endpoints.agent.unwrap_or(config.agent_listen))),
             reflection: config.reflection,
         };
         let (for_agents, for_operators) = limits(hardening::raise_open_files());
@@ -272,27 +242,15 @@ impl Journal {
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
-        let reports = Reports {
-            log: log.clone(),
-            streams: reported,
-            way: cluster.dialer(),
-            incarnation: u64::from_le_bytes(random::bytes().map_err(StartError::Random)?),
-        };
         let announcement = Announcement {
             log: log.clone(),
             journal_id: identity.journal_id.clone(),
             endpoints: told(config, &endpoints),
             certificate: certificate_of(credential),
         };
-        let presence = vec![
-            tokio::spawn(announcement.run()),
-            tokio::spawn(reports.run()),
-            tokio::spawn(timers.run()),
-            tokio::spawn(updates.run()),
-            tokio::spawn(sleeper.clone().sweep()),
-            tokio::spawn(attempts.run(sleeper.clone(), identity.journal_id.clone())),
-            tokio::spawn(contests.run(sleeper, system.pool().clone(), identity.journal_id.clone())),
-        ];
+        let reports = reports(&edge, &cluster)?;
+        let mut presence = watch(edge, &system, Duration::from_secs(config.grace_period_secs));
+        presence.extend([tokio::spawn(announcement.run()), tokio::spawn(reports.run())]);
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
         Ok(Self {
@@ -338,6 +296,60 @@ impl Journal {
         self.log.stop().await;
         self.probes.stop();
     }
+}
+
+fn succession(log: &Log, config: &Config, identity: &Identity) -> Succession {
+    Succession {
+        log: log.clone(),
+        domain_id: identity.domain_id.clone(),
+        journal_id: identity.journal_id.clone(),
+        lifetime: Duration::from_secs(config.authority_ttl_secs),
+    }
+}
+
+fn executor(log: &Log, system: &ActorSystem, config: &Config, identity: &Identity) -> Executor {
+    Executor {
+        log: log.clone(),
+        pool: system.pool().clone(),
+        domain_id: identity.domain_id.clone(),
+        journal_id: identity.journal_id.clone(),
+        certificate_ttl: Duration::from_secs(config.certificate_ttl_secs),
+    }
+}
+
+/// What this journal reports to the leader.
+fn reports(edge: &Edge, cluster: &Cluster) -> Result<Reports<Dialer>, StartError> {
+    Ok(Reports {
+        log: edge.log.clone(),
+        streams: edge.streams.clone(),
+        way: cluster.dialer(),
+        incarnation: u64::from_le_bytes(random::bytes().map_err(StartError::Random)?),
+    })
+}
+
+/// The timers of nodes, who tells them of changes, who puts their actors to sleep, and who notes what was refused.
+fn watch(edge: Edge, system: &ActorSystem, grace: Duration) -> Vec<JoinHandle<()>> {
+    let Edge { log, nodes, streams, updates, attempts, contests, journal_id, .. } = edge;
+    let timers = Timers { log, streams, nodes: nodes.clone(), journal_id: journal_id.clone(), grace };
+    vec![
+        tokio::spawn(timers.run()),
+        tokio::spawn(updates.run()),
+        tokio::spawn(nodes.clone().sweep()),
+        tokio::spawn(attempts.run(nodes.clone(), journal_id.clone())),
+        tokio::spawn(contests.run(nodes, system.pool().clone(), journal_id)),
+    ]
+}
+
+/// Where agents are told to go: wherever the facts say that journals are.
+fn follow_members(log: &Log, own: String) -> Arc<AgentEndpoints> {
+    let endpoints = Arc::new(AgentEndpoints::new(own, &log.views()));
+    let (followed, views_of) = (Arc::clone(&endpoints), log.clone());
+    log.on_change(move |changed| {
+        if changed.members {
+            followed.follow(&views_of.views());
+        }
+    });
+    endpoints
 }
 
 /// Whom the log tells of what a fold changed. All of it is quick: it runs on the log's thread.

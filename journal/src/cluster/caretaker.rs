@@ -114,7 +114,7 @@ impl Caretaker {
         let event: Option<Event> = {
             let views = self.log.views();
             let state = views.members.get(id).map_or(State::Unknown, |row| row.state.clone());
-            member::decide(id, &state, command).map_err(|error| error.to_string())?.map(Into::into)
+            member::decide(id, &state, command).map_err(|error| error.to_string())?
         };
         let Some(event) = event else { return Ok(()) };
         let facts = event.into_facts(id);

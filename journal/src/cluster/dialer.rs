@@ -41,13 +41,18 @@ struct Shared {
     links: Mutex<HashMap<u64, Link>>,
 }
 
+/// A connection that stands; to where, so that a journal that moved is found.
+struct Open {
+    endpoint: String,
+    connection: Connection,
+}
+
 /// The way to one journal.
-#[derive(Clone)]
 enum Link {
     /// Somebody is about to connect.
     Connecting,
-    /// It stands; to where, so that a journal that moved is found.
-    Open { endpoint: String, connection: Connection },
+    /// It stands.
+    Open(Box<Open>),
 }
 
 impl Dialer {
@@ -140,18 +145,16 @@ impl Shared {
             let mut links = self.links.lock();
             match links.get(&member) {
                 Some(Link::Connecting) => return Err(unreachable("a connection is being made".to_owned())),
-                Some(Link::Open { endpoint: known, connection }) if *known == endpoint => {
-                    return Ok(connection.clone());
-                }
-                Some(Link::Open { .. }) | None => links.insert(member, Link::Connecting),
+                Some(Link::Open(open)) if open.endpoint == endpoint => return Ok(open.connection.clone()),
+                Some(Link::Open(_)) | None => links.insert(member, Link::Connecting),
             };
         }
         let opened = self.open(&peer, &endpoint).await;
         let mut links = self.links.lock();
         match opened {
             Ok(connection) => {
-                let link = Link::Open { endpoint, connection: connection.clone() };
-                links.insert(member, link);
+                let open = Open { endpoint, connection: connection.clone() };
+                links.insert(member, Link::Open(Box::new(open)));
                 Ok(connection)
             }
             Err(reason) => {

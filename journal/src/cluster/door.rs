@@ -195,9 +195,11 @@ impl JoinService for Door {
         }
         let answered = self.let_in(&asked).await;
         match &answered {
-            Ok(answer) => tracing::info!(journal = %asked.id, raft_id = answer.raft_id, "a journal joins"),
+            Ok(answer) => {
+                tracing::info!(journal = %asked.id, raft_id = answer.raft_id, "a journal joins");
+            }
             Err(status) => {
-                tracing::warn!(journal = %asked.id, reason = status.message(), "a journal was not let in")
+                tracing::warn!(journal = %asked.id, reason = status.message(), "a journal was not let in");
             }
         }
         answered.map(Response::new)

@@ -99,9 +99,9 @@ pub fn journal_of(certificate: &[u8], domain: &DomainId) -> Option<JournalId> {
     let prefix = spiffe_uri(domain, "journal", "");
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
-    let mut journals = names.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::URI(uri) => uri.strip_prefix(prefix.as_str())?.parse().ok(),
-        _ => None,
+    let mut journals = names.value.general_names.iter().filter_map(|name| {
+        let GeneralName::URI(uri) = name else { return None };
+        uri.strip_prefix(prefix.as_str())?.parse().ok()
     });
     journals.next().filter(|_| journals.next().is_none())
 }
