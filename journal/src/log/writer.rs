@@ -37,10 +37,9 @@ const MAX_BYTES: usize = 8 << 20;
 const BUSY: usize = 4;
 /// How long the writer then waits for each of as many as came before: far less than anybody waits who is one of so many.
 const LINGER_EACH: Duration = Duration::from_millis(1);
-/// And how long at most.
-const LINGER_MAX: Duration = Duration::from_millis(25);
-/// The same with other members: an entry costs a message to each and a sync on each.
-const LINGER_MAX_AMONG_OTHERS: Duration = Duration::from_millis(50);
+/// And how long at most: an entry costs as much as dozens of appends, with other members a message to each and a sync on
+/// each. Only where hundreds wait does anybody wait so long, and they wait for each other anyway.
+const LINGER_MAX: Duration = Duration::from_millis(50);
 /// After so much quiet nobody else is on their way.
 const MEMORY: Duration = Duration::from_millis(250);
 
@@ -125,7 +124,7 @@ impl Writer {
                 first = self.waiting.recv() => first,
             };
             let Some(first) = first else { return };
-            let pause = before.map_or(Duration::ZERO, |(appends, at)| self.linger(appends, at.elapsed()));
+            let pause = before.map_or(Duration::ZERO, |(appends, at)| linger(appends, at.elapsed()));
             if !pause.is_zero() && self.waiting.len() < MAX_APPENDS && first.overlay.is_none() {
                 tokio::select! {
                     biased;
@@ -206,15 +205,6 @@ impl Writer {
                 }
             }
         }
-    }
-
-    /// How long to wait for more, so long after the end of an entry of so many appends.
-    fn linger(&self, appends: usize, since: Duration) -> Duration {
-        if appends < BUSY || since > MEMORY {
-            return Duration::ZERO;
-        }
-        let most = if self.is_alone() { LINGER_MAX } else { LINGER_MAX_AMONG_OTHERS };
-        LINGER_EACH.saturating_mul(u32::try_from(appends).unwrap_or(u32::MAX)).min(most)
     }
 
     fn is_alone(&self) -> bool {
@@ -343,4 +333,12 @@ pub(super) fn weigh(append: &Append) -> Result<usize, AppendError> {
         Err(EncodeError::TooLarge { bytes, limit }) => Err(AppendError::TooLarge { bytes, limit }),
         Err(EncodeError::Encode(_)) => Err(AppendError::Malformed),
     }
+}
+
+/// How long to wait for more, so long after the end of an entry of so many appends.
+fn linger(appends: usize, since: Duration) -> Duration {
+    if appends < BUSY || since > MEMORY {
+        return Duration::ZERO;
+    }
+    LINGER_EACH.saturating_mul(u32::try_from(appends).unwrap_or(u32::MAX)).min(LINGER_MAX)
 }
