@@ -38,8 +38,6 @@ pub enum Verb {
     /// Take a journal out of the quorum for good
     Evict(evict::Evict),
     /// Make another voter the leader
-    // Shown as soon as journals can move the leader.
-    #[command(hide = true)]
     TransferLeader(transfer_leader::TransferLeader),
 }
 

@@ -124,11 +124,14 @@ pub async fn join(plan: &Plan) -> Result<(), JoinError> {
     if plan.config.cluster_listen.port() == 0 {
         return Err(JoinError::AnyPort);
     }
-    let draft = draft_of(&plan.data_dir);
+    // Absolute: the parent of a name alone is nothing that can be synced.
+    let data_dir = std::path::absolute(&plan.data_dir)
+        .map_err(|source| JoinError::Directory { path: plan.data_dir.clone(), source })?;
+    let draft = draft_of(&data_dir);
     let request = kept_key(&draft)?;
     let place = ask(plan, &request).await?;
     write(plan, &draft, &request, &place)?;
-    settle(&draft, &plan.data_dir)
+    settle(&draft, &data_dir)
 }
 
 /// Beside the directory asked for, under a name that the next try finds.
