@@ -111,7 +111,8 @@ impl JournalProcess {
     /// If it is not ready in time. Its last words are on stderr then.
     pub async fn join(&self, data_dir: &Path, log: &Path, name: &str, token: &str) -> Result<Self, Failure> {
         let cannot = |error| Failure::other(format!("a journal cannot join: {error}"));
-        let door = self.cluster.ok_or_else(|| Failure::other("pact-journal is too old: nobody can join it"))?;
+        let door =
+            self.cluster.ok_or_else(|| Failure::other("pact-journal is too old: nobody can join it"))?;
         // Not on the command line, where everybody could read it.
         let file = data_dir.with_extension("token");
         fs::write(&file, token).map_err(cannot)?;

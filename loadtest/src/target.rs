@@ -94,8 +94,7 @@ impl Target {
             let quorum = Quorum::connect(&operators, &trust, &operator).await?;
             for number in 2..=journals {
                 let (name, token) = (format!("j{number}"), quorum.join_token().await?);
-                let (data_dir, log) =
-                    (place.path().join(&name), place.path().join(format!("{name}.log")));
+                let (data_dir, log) = (place.path().join(&name), place.path().join(format!("{name}.log")));
                 let joined = own[0].join(&data_dir, &log, &name, &token).await?;
                 own.push(joined);
                 quorum.votes(usize::from(number)).await?;
