@@ -28,9 +28,15 @@ struct Here {
 }
 
 async fn here(trio: &Trio, at: usize) -> Here {
-    let machine = Machine::registered(&trio.operator(at).await).await;
+    let operator = trio.operator(at).await;
+    let machine = Machine::registered(&operator).await;
     let agent = booted(trio.journal(at), &machine).await;
     let stream = agent.subscribe().await.unwrap();
+    // The last fact that comes to it by itself.
+    until("it is confirmed", ANSWERED, async || {
+        operator.inspect(&machine.node_id).await.ok()?.confirmed.then_some(())
+    })
+    .await;
     Here { machine, _agent: agent, _stream: stream }
 }
 
@@ -112,14 +118,16 @@ async fn rule_19_a_leader_that_stood_still_deactivates_nobody_whose_stream_stand
         until("it is seen", ANSWERED, async || operator.inspect(&machine.node_id).await.ok()?.last_seen)
             .await;
     }
+
     trio.journal(leader).signal(Signal::STOP);
+
     let next = trio.leader_but(&others, leader).await;
     let operator = trio.operator(next).await;
     let versions =
         [is_active(&operator, &one.machine).await.version, is_active(&operator, &two.machine).await.version];
     // Longer than a journal may be silent and a node be away.
     stay_active(&operator, &[&one.machine, &two.machine], GRACE + JUDGED).await;
-
+    println!("goes on");
     trio.journal(leader).signal(Signal::CONT);
 
     stay_active(&operator, &[&one.machine, &two.machine], GRACE + JUDGED).await;
