@@ -111,7 +111,18 @@ impl Journal {
         token: &str,
         environment: Vec<(&'static str, &'static str)>,
     ) -> Self {
-        let mut journal = Self { served: None, dir: DataDirectory::to_join(), environment };
+        Self::join_in(DataDirectory::to_join(), journal_id, door, token, environment)
+    }
+
+    /// [`Journal::join`] with a data directory of which there may be a beginning.
+    pub fn join_in(
+        dir: DataDirectory,
+        journal_id: &str,
+        door: &str,
+        token: &str,
+        environment: Vec<(&'static str, &'static str)>,
+    ) -> Self {
+        let mut journal = Self { served: None, dir, environment };
         let command = journal.dir.join_command(journal_id, door, token);
         journal.start_by(command, || {});
         journal

@@ -1,6 +1,9 @@
 //! Several journals that act as one (design §7): how a journal joins, what each member knows of the others' nodes, and who
 //! is kept out.
 
+mod imposters;
+mod joining;
+mod listener;
 mod presence;
 mod revocation;
 
