@@ -32,6 +32,9 @@ const ORDERS: usize = 512;
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often a member of several looks who leads, and who is silent.
 const LOOK_AT_OTHERS: Duration = Duration::from_millis(500);
+/// A leader that no quorum acknowledged for so long may have been replaced, and hears no reports. Shorter than
+/// [`super::elsewhere::SILENT`]: who stood still, or was cut off, must not take that for the silence of the others.
+const PROVEN: Duration = Duration::from_secs(3);
 /// The clock may be set: no wait is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -56,7 +59,7 @@ impl Timers {
         self.look_at_all();
         let mut led = self.log.is_alone();
         loop {
-            let leads = self.log.leads();
+            let leads = self.leads();
             if leads && !led {
                 // Who is where is not known yet: everybody gets a full grace period (R19).
                 self.streams.lead_from(clock::now());
@@ -73,8 +76,9 @@ impl Timers {
                 () = tokio::time::sleep(wait) => {}
             }
             self.streams.miss_silent(clock::now());
-            // Only the leader hears of all streams; what is due stays due.
-            if !self.log.leads() {
+            // Only the leader hears of all streams; what is due stays due. Also for one that was elected since, and has
+            // given nobody a grace period yet.
+            if !(leads && self.leads()) {
                 tokio::time::sleep(LOOK_AT_OTHERS).await;
                 continue;
             }
@@ -88,6 +92,11 @@ impl Timers {
                 self.set(&mut deadlines, due, again).await;
             }
         }
+    }
+
+    /// Whether this journal leads, and is known to.
+    fn leads(&self) -> bool {
+        self.log.leads() && self.log.age().is_some_and(|age| age < PROVEN)
     }
 
     /// What was before this process: every node gets its moment.

@@ -34,6 +34,8 @@ mod presence;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod quorum;
+#[cfg(test)]
 mod request;
 #[cfg(test)]
 mod secrets;

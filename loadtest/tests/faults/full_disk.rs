@@ -12,7 +12,7 @@ use std::{
 use loadtest::{journal_process::JournalProcess, progress::Counter};
 
 use crate::{
-    ledger::{Ledger, Place},
+    ledger::{Ledger, Place, SERVED, UNTIL_IT_DIES},
     settings::{self, SmallDisk},
 };
 
@@ -37,7 +37,7 @@ async fn rule_03_a_disk_that_runs_full_in_a_storm_loses_nothing_that_was_acknowl
 
     // when
     let mut ledger = Ledger::of(0..nodes);
-    let (dead, place) = (Arc::new(AtomicBool::new(false)), Place::of(&journal));
+    let (dead, place) = (Arc::new(AtomicBool::new(false)), Place::of(&[&journal], UNTIL_IT_DIES));
     let watch = async {
         let status = journal.ended().await.unwrap();
         dead.store(true, Ordering::Relaxed);
@@ -61,7 +61,7 @@ async fn rule_03_a_disk_that_runs_full_in_a_storm_loses_nothing_that_was_acknowl
     // then
     let operator = settings::operator(&journal).await;
     ledger.nothing_is_lost(&operator).await;
-    ledger.ask_again(&Place::of(&journal), AT_ONCE as usize).await;
+    ledger.ask_again(&Place::of(&[&journal], SERVED), AT_ONCE as usize).await;
     ledger.nothing_is_lost(&operator).await;
     journal.stop().await.unwrap();
     settings::verify(&data_dir).await;

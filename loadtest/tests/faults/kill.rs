@@ -12,7 +12,7 @@ use loadtest::{journal_process::JournalProcess, progress::Counter};
 use rustix::process::Signal;
 
 use crate::{
-    ledger::{Ledger, Place},
+    ledger::{Ledger, Place, SERVED, UNTIL_IT_DIES},
     settings,
 };
 
@@ -51,7 +51,7 @@ async fn rule_03_what_machines_were_told_in_a_storm_survives_kill_9() {
         let mut ledger = Ledger::of(machines);
         let Some(limit) = whole else {
             let begun = Instant::now();
-            ledger.storm(&Place::of(&journal), AT_ONCE, &Arc::default()).await;
+            ledger.storm(&Place::of(&[&journal], UNTIL_IT_DIES), AT_ONCE, &Arc::default()).await;
             whole = Some(begun.elapsed());
             continue;
         };
@@ -61,7 +61,9 @@ async fn rule_03_what_machines_were_told_in_a_storm_survives_kill_9() {
         // when it serves again, then
         let operator = settings::operator(&journal).await;
         ledger.nothing_is_lost(&operator).await;
-        ledger.ask_again(&Place::of(&journal), AT_ONCE as usize).await;
+        let place = Place::of(&[&journal], SERVED);
+        ledger.ask_again(&place, AT_ONCE as usize).await;
+        ledger.every_certificate_opens(&place, AT_ONCE as usize).await;
         ledger.nothing_is_lost(&operator).await;
     }
     assert!(in_the_middle >= rounds / 2, "only {in_the_middle} of {rounds} storms were interrupted");
@@ -74,7 +76,7 @@ async fn killed_in_a_storm(
     ledger: &mut Ledger,
     moment: Duration,
 ) -> JournalProcess {
-    let (dead, place) = (Arc::new(AtomicBool::new(false)), Place::of(&journal));
+    let (dead, place) = (Arc::new(AtomicBool::new(false)), Place::of(&[&journal], UNTIL_IT_DIES));
     let kill = async {
         // The moment is what is drawn; nothing is waited for.
         tokio::time::sleep(moment).await;

@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use agent::{
@@ -31,9 +31,11 @@ use proto::{
 use tokio::task::JoinSet;
 
 /// A machine whose journal died gives up after this; one that was only slow asks again later.
-const UNTIL_IT_DIES: Duration = Duration::from_secs(1);
+pub const UNTIL_IT_DIES: Duration = Duration::from_secs(1);
 /// A journal that serves answers within this, on a machine that has other things to do.
-const SERVED: Duration = Duration::from_secs(60);
+pub const SERVED: Duration = Duration::from_secs(60);
+/// A machine that was turned away connects again after this.
+const AGAIN: Duration = Duration::from_millis(20);
 /// A thousand nodes take half a megabyte.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -49,19 +51,20 @@ pub struct Asker {
 /// All machines of a storm.
 pub struct Ledger(BTreeMap<u32, Asker>);
 
-/// Whom to ask.
+/// Whom to ask, for how long, and when machines were told.
 #[derive(Clone)]
 pub struct Place {
     journals: Journals,
-    agents: JournalAddress,
-    trust: Trust,
+    patience: Duration,
+    pub told_at: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Place {
-    pub fn of(journal: &JournalProcess) -> Self {
-        let trust = journal.trust().expect("init made it");
-        let agents = journal.agents.clone();
-        Self { journals: Journals::new(trust.clone(), vec![agents.clone()]).unwrap(), agents, trust }
+    /// Machines ask any of these journals; in a storm for so long.
+    pub fn of(journals: &[&JournalProcess], patience: Duration) -> Self {
+        let trust = journals[0].trust().expect("init or join made it");
+        let agents = journals.iter().map(|journal| journal.agents.clone()).collect();
+        Self { journals: Journals::new(trust, agents).unwrap(), patience, told_at: Arc::default() }
     }
 }
 
@@ -128,6 +131,16 @@ impl Ledger {
             })
             .await;
     }
+
+    /// Everybody who holds a certificate is let in with it.
+    pub async fn every_certificate_opens(&self, place: &Place, at_once: usize) {
+        let never = AtomicBool::new(false);
+        stream::iter(self.0.values().filter(|asker| asker.told.is_some()))
+            .for_each_concurrent(at_once, async |asker| {
+                assert!(asker.use_it(place, &never).await.is_some(), "{} is kept out", asker.number);
+            })
+            .await;
+    }
 }
 
 async fn lane(
@@ -138,8 +151,8 @@ async fn lane(
     let mut asked = vec![];
     while !dead.load(Ordering::Relaxed) {
         let Some(mut asker) = waiting.lock().unwrap().pop() else { break };
-        asker.ask(&place, UNTIL_IT_DIES).await;
-        let open = asker.use_it(&place).await;
+        asker.ask(&place, place.patience).await;
+        let open = asker.use_it(&place, &dead).await;
         asked.push((asker, open));
     }
     asked
@@ -150,14 +163,30 @@ impl Asker {
         let asked = enroll::enroll(&place.journals, &self.machine, &self.key, Patience::of(within)).await;
         if let Ok(Enrolled { identity, .. }) = asked {
             self.told = Some(identity);
+            place.told_at.lock().unwrap().push(Instant::now());
         }
     }
 
-    /// Connects with the certificate and subscribes, if it has one and the journal still lives: the confirmation.
-    async fn use_it(&self, place: &Place) -> Option<impl Send + use<>> {
+    /// Connects with the certificate and subscribes, if it has one and a journal still lives: the confirmation.
+    async fn use_it(&self, place: &Place, dead: &AtomicBool) -> Option<impl Send + use<>> {
+        let until = Instant::now() + place.patience;
+        loop {
+            for agents in place.journals.shuffled() {
+                let open = self.subscribe(&agents, &place.journals.trust).await;
+                if open.is_some() {
+                    return open;
+                }
+            }
+            if self.told.is_none() || Instant::now() >= until || dead.load(Ordering::Relaxed) {
+                return None;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn subscribe(&self, agents: &JournalAddress, trust: &Trust) -> Option<impl Send + use<>> {
         let credential = &self.told.as_ref()?.credential;
-        let connection =
-            Connection::open(&place.agents, &place.trust, Some(credential), UNTIL_IT_DIES).await.ok()?;
+        let connection = Connection::open(agents, trust, Some(credential), UNTIL_IT_DIES).await.ok()?;
         let hello = Hello { boot_id: self.machine.boot_id.to_string(), ..Default::default() };
         let hello = AgentMessage { message: Some(Message::Hello(hello)) };
         let messages = stream::iter([hello]).chain(stream::pending());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -42,6 +43,11 @@ impl DataDirectory {
         Self { folder, made }
     }
 
+    /// A folder for the data directory of a journal that is about to join.
+    pub fn to_join() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), made: Value::Null }
+    }
+
     /// The data directory.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("j1")
@@ -76,6 +82,32 @@ impl DataDirectory {
     pub fn serve_command(&self) -> Command {
         let mut command = pact_journal();
         command.args(["serve", "--data-dir"]).arg(self.path());
+        self.logged(command)
+    }
+
+    /// `pact-journal join`, told alike. The token lies in a file, where not everybody can read it.
+    pub fn join_command(&self, journal_id: &str, door: &str, token: &str) -> Command {
+        let file = self.folder.path().join("token");
+        fs::write(&file, token).expect("it can be written");
+        let mut command = pact_journal();
+        command.args(["join", "--journal-id", journal_id, "--join-addr", door, "--advertise", "127.0.0.1"]);
+        command.arg("--join-token").arg(format!("@{}", file.display()));
+        command.args(["--agent-listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
+        command.args(["--http-listen", "127.0.0.1:0", "--cluster-listen", &free_port().to_string()]);
+        command.arg("--data-dir").arg(self.path());
+        self.logged(command)
+    }
+
+    /// Joins although that must be refused: exit code and what was said on stderr.
+    pub fn join_refused(&self, journal_id: &str, door: &str, token: &str) -> (i32, String) {
+        fs::write(self.folder.path().join("serve.log"), "").expect("it can be written");
+        let mut command = self.join_command(journal_id, door, token);
+        let mut process = Process(command.spawn().expect("pact-journal starts"));
+        let status = process.ended_within(READY);
+        (status.code().expect("it was not killed"), self.last_words())
+    }
+
+    fn logged(&self, mut command: Command) -> Command {
         command.stdout(self.output("serve.out")).stderr(self.output("serve.log"));
         command
     }
@@ -104,6 +136,11 @@ impl DataDirectory {
         let path = self.folder.path().join(name);
         OpenOptions::new().create(true).append(true).open(path).expect("it can be written")
     }
+}
+
+/// A port that is free at the moment: a member of a quorum keeps its own.
+pub fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there is a free port")
 }
 
 /// `pact-journal init` on free ports of loopback.

@@ -23,7 +23,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::calls::{Agent, Answer, Operator};
 
-pub use data_directory::{DataDirectory, init};
+pub use data_directory::{DataDirectory, free_port, init};
 
 /// A journal starts in a fraction of a second; a busy machine takes longer.
 pub const READY: Duration = Duration::from_secs(60);
@@ -46,6 +46,7 @@ struct Served {
     agents: JournalAddress,
     operators: JournalAddress,
     probes: SocketAddr,
+    cluster: SocketAddr,
 }
 
 /// A child that does not outlive its test.
@@ -99,7 +100,35 @@ impl Journal {
 
     /// [`Journal::start_again`], and does something as soon as there is a process.
     pub fn start_again_and(&mut self, meanwhile: impl FnOnce()) {
-        let mut command = self.dir.serve_command();
+        let command = self.dir.serve_command();
+        self.start_by(command, meanwhile);
+    }
+
+    /// Joins the quorum behind a cluster listener, and serves.
+    pub fn join(
+        journal_id: &str,
+        door: &str,
+        token: &str,
+        environment: Vec<(&'static str, &'static str)>,
+    ) -> Self {
+        Self::join_in(DataDirectory::to_join(), journal_id, door, token, environment)
+    }
+
+    /// [`Journal::join`] with a data directory of which there may be a beginning.
+    pub fn join_in(
+        dir: DataDirectory,
+        journal_id: &str,
+        door: &str,
+        token: &str,
+        environment: Vec<(&'static str, &'static str)>,
+    ) -> Self {
+        let mut journal = Self { served: None, dir, environment };
+        let command = journal.dir.join_command(journal_id, door, token);
+        journal.start_by(command, || {});
+        journal
+    }
+
+    fn start_by(&mut self, mut command: Command, meanwhile: impl FnOnce()) {
         command.envs(self.environment.iter().copied());
         let mut process = Process(command.spawn().expect("pact-journal starts"));
         meanwhile();
@@ -109,7 +138,8 @@ impl Journal {
         };
         let (agents, operators) = (address(endpoints.agent), address(endpoints.operator));
         let probes = endpoints.http.expect("it listens");
-        self.served = Some(Served { process, agents, operators, probes });
+        let cluster = endpoints.cluster.expect("it listens");
+        self.served = Some(Served { process, agents, operators, probes, cluster });
     }
 
     /// Ends it as a power cut would.
@@ -160,6 +190,16 @@ impl Journal {
     /// The listener of probes and metrics.
     pub fn probes_address(&self) -> SocketAddr {
         self.served().probes
+    }
+
+    /// The listener for other journals.
+    pub fn cluster_address(&self) -> SocketAddr {
+        self.served().cluster
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(pid(&self.served().process), signal).expect("it runs");
     }
 
     /// Connects to the agents' listener.

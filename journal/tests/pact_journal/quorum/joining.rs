@@ -1,0 +1,118 @@
+//! Joining (design §7): by a living token only, to be tried again after any break, and nothing half is left.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+
+use journal::cluster::pin;
+use proto::channel::JournalAddress;
+use proto::join_token::JoinToken;
+use proto::pb::join_service_client::JoinServiceClient;
+use proto::pb::{Endpoints, JoinRequest, JoinResponse};
+use rcgen::KeyPair;
+
+use crate::calls::{Answer, answer};
+use crate::journal_process::{DataDirectory, Journal, free_port};
+use crate::request::csr;
+
+use super::{ONE_AT_A_TIME, founder_dir};
+
+/// Asks to join as j2, and does not go on.
+async fn ask(door: &str, token: &JoinToken, key: &KeyPair) -> Answer<JoinResponse> {
+    let address: JournalAddress = format!("https://{door}").parse().unwrap();
+    let connection = pin::connect(&address, token.domain_ca).await.unwrap();
+    let endpoints = Endpoints {
+        cluster: free_port().to_string(),
+        agent: "https://127.0.0.1:1".to_owned(),
+        operator: "https://127.0.0.1:1".to_owned(),
+    };
+    let request = JoinRequest {
+        secret: token.secret.to_text().to_string(),
+        journal_id: "j2".to_owned(),
+        csr: csr(key),
+        endpoints: Some(endpoints),
+    };
+    answer(&connection, JoinServiceClient::new(connection.channel()).join(request).await)
+}
+
+fn assert_refused(dir: &DataDirectory, (code, said): (i32, String), told: &str) {
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(told), "{told} in {said}");
+    assert!(!dir.path().exists(), "nothing half is left");
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_refused_and_leaves_no_data_directory() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let founder = Journal::serve(founder_dir());
+    let (door, token) = (founder.cluster_address().to_string(), founder.operator().await.join_token().await);
+    let (secret, pin) = token.split_once(':').unwrap();
+    let wrong = format!("{}:{pin}", "0".repeat(secret.len()));
+    let dir = DataDirectory::to_join();
+    assert_refused(&dir, dir.join_refused("j2", &door, &wrong), "error: TOKEN_UNKNOWN: ");
+}
+
+#[tokio::test]
+async fn a_used_token_lets_no_other_key_in() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let founder = Journal::serve(founder_dir());
+    let (door, token) = (founder.cluster_address().to_string(), founder.operator().await.join_token().await);
+    let parsed: JoinToken = token.parse().unwrap();
+    ask(&door, &parsed, &KeyPair::generate().unwrap()).await.unwrap();
+    for name in ["j2", "j3"] {
+        let dir = DataDirectory::to_join();
+        assert_refused(&dir, dir.join_refused(name, &door, &token), "error: TOKEN_CONSUMED: ");
+    }
+}
+
+#[tokio::test]
+async fn a_join_that_broke_off_goes_on_with_its_key_and_gets_the_same_place() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let founder = Journal::serve(founder_dir());
+    let operator = founder.operator().await;
+    let (door, token) = (founder.cluster_address().to_string(), operator.join_token().await);
+    // The first try: the key is kept, the journal has answered, and the answer was lost.
+    let (key, dir) = (KeyPair::generate().unwrap(), DataDirectory::to_join());
+    let draft = dir.path().with_extension("joining");
+    fs::DirBuilder::new().mode(0o700).create(&draft).unwrap();
+    fs::write(draft.join("server.key"), key.serialize_pem()).unwrap();
+    let first = ask(&door, &token.parse().unwrap(), &key).await.unwrap();
+
+    let joined = Journal::join_in(dir, "j2", &door, &token, vec![]);
+
+    operator.voters(2).await;
+    let members = operator.members().await.unwrap();
+    let ids: Vec<_> = members.iter().map(|member| (member.journal_id.as_str(), member.raft_id)).collect();
+    assert_eq!(ids, [("j1", 1), ("j2", first.raft_id)]);
+    assert!(!draft.exists(), "it became the data directory");
+    let said = joined.dir.last_words();
+    assert!(!said.contains(&token[..64]), "the secret is in no log");
+}
+
+#[tokio::test]
+async fn an_existing_directory_is_left_as_it_is() {
+    let dir = DataDirectory::init("other");
+    let before = dir.snapshot();
+    let token = format!("{}:{}", "1".repeat(64), "2".repeat(64));
+    let (code, said) = dir.join_refused("j2", &free_port().to_string(), &token);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("error: DATA_DIR_EXISTS: "), "{said}");
+    assert!(dir.snapshot() == before);
+}
+
+#[tokio::test]
+async fn a_journal_without_the_domain_ca_key_says_what_to_do() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let founder = Journal::serve(founder_dir());
+    let (door, token) = (founder.cluster_address().to_string(), founder.operator().await.join_token().await);
+    let key = founder.dir.path().join("bootstrap/domain-ca.key");
+    let away = founder.dir.folder().join("domain-ca.key");
+    fs::rename(&key, &away).unwrap();
+    let dir = DataDirectory::to_join();
+    let refused = dir.join_refused("j2", &door, &token);
+    assert_refused(&dir, refused, "does not hold the domain CA key");
+
+    // when the key is there again, the token still is good
+    fs::rename(&away, &key).unwrap();
+    let _joined = Journal::join_in(dir, "j2", &door, &token, vec![]);
+    founder.operator().await.voters(2).await;
+}
