@@ -25,6 +25,8 @@ pub struct MemberRow {
     pub version: u64,
     /// Its last server certificates, the newest last.
     certificates: Vec<CertificateHash>,
+    /// Where it last said that it listens, also when it was evicted since.
+    endpoints: Option<Endpoints>,
 }
 
 impl Members {
@@ -46,6 +48,13 @@ impl Members {
     /// The member with this number in Raft.
     pub fn by_raft_id(&self, raft_id: u64) -> Option<(&JournalId, &Member)> {
         self.members().find(|(_, member)| member.raft_id == raft_id)
+    }
+
+    /// Where a journal with this number in Raft listens, also an evicted one: Raft takes its seat away by the votes of all
+    /// who have one.
+    pub fn whereabouts(&self, raft_id: u64) -> Option<(&JournalId, &Endpoints)> {
+        let (id, row) = self.iter().find(|(_, row)| row.state.raft_id() == Some(raft_id))?;
+        Some((id, row.endpoints.as_ref()?))
     }
 
     /// Whether it was a member and is none any more.
@@ -87,8 +96,9 @@ impl Members {
         row.state = evolve(std::mem::take(&mut row.state), event, record.recorded_at);
         row.version = record.subject_version();
         match event {
-            Event::Joining { certificate, .. } | Event::Announced { certificate, .. } => {
+            Event::Joining { certificate, endpoints, .. } | Event::Announced { certificate, endpoints } => {
                 row.remember(*certificate);
+                row.endpoints = Some(endpoints.clone());
             }
             Event::Joined | Event::Evicted { .. } => {}
         }
@@ -131,6 +141,8 @@ mod tests {
         let members = log.views().members;
         assert_eq!(members.next_raft_id(), 3);
         assert_eq!(members.by_raft_id(2), None);
+        // Raft still has to reach it, to take its seat away.
+        assert_eq!(members.whereabouts(2).map(|(id, _)| id.clone()), Some(journal("j2")));
         assert!(members.is_evicted(&journal("j2")) && !members.is_evicted(&journal("j1")));
         assert_eq!(members.members().count(), 1);
         assert_eq!(Members::default().next_raft_id(), 1);

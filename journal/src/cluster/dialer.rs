@@ -167,8 +167,7 @@ impl Shared {
     fn whereabouts(&self, member: u64) -> Result<(JournalId, String), String> {
         let log = self.log.get().ok_or("the log is not open yet")?;
         let views = log.views();
-        let (id, known) = views.members.by_raft_id(member).ok_or("no fact tells of it")?;
-        let endpoints = known.endpoints.as_ref().ok_or("it has not said where it listens")?;
+        let (id, endpoints) = views.members.whereabouts(member).ok_or("it has not said where it listens")?;
         Ok((id.clone(), endpoints.cluster.clone()))
     }
 

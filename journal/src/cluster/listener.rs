@@ -2,7 +2,8 @@
 //!
 //! Not here: what is answered ([`super::service`], [`super::door`]).
 //!
-//! **Invariant:** a peer is who its verified certificate says, and not evicted in this journal's view (design §7).
+//! **Invariant:** a peer is who its verified certificate says, and not evicted in this journal's view (design §7), unless
+//! Raft still counts it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
@@ -23,16 +25,36 @@ use tower::Service;
 use super::{Standpoint, tls};
 use crate::log::Log;
 
-/// Connections at once: a quorum has a few members, each with one or two; strangers get no more than the rest.
-const CONNECTIONS: usize = 128;
+/// Handshakes at once; who comes beyond that is sent away, to come again: nobody waits behind strangers.
+const HANDSHAKES: usize = 256;
 /// A handshake that is not done by then is given up.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+const HANDSHAKE: Duration = Duration::from_secs(2);
+/// Connections without a certificate. Members need no place: they are few, and each is known.
+const VISITORS: usize = 16;
 /// A connection without a certificate is there for one call.
 const VISIT: Duration = Duration::from_secs(30);
 /// A journal that does not answer pings for so long is gone.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// What may be on its way on a connection: an entry at once, without a word in between.
 const WINDOW: u32 = 8 << 20;
+
+/// Messages of a member under way.
+const STREAMS: u32 = 64;
+/// What strangers may call.
+const WAY_IN: &str = "/pact.v1.JoinService/";
+
+/// Whether a journal may speak here: not once it is evicted, but for as long as it has a seat in Raft, which takes it away
+/// by the votes of all who have one.
+pub fn may_speak(log: &Log, journal: &JournalId) -> bool {
+    let evicted = {
+        let views = log.views();
+        let row = views.members.get(journal);
+        row.filter(|_| views.members.is_evicted(journal)).and_then(|row| row.state.raft_id())
+    };
+    let Some(raft_id) = evicted else { return true };
+    let seats = log.seats();
+    seats.voters.contains(&raft_id) || seats.learners.contains(&raft_id)
+}
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
@@ -46,9 +68,11 @@ pub async fn serve(
     routes: Routes,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places {
+        handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+        visitors: Arc::new(Semaphore::new(VISITORS)),
+    };
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let accepted = tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => return,
             accepted = listener.accept() => accepted,
@@ -57,24 +81,32 @@ pub async fn serve(
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
+        let Ok(handshaking) = Arc::clone(&places.handshakes).try_acquire_owned() else { continue };
         let (standpoint, log, routes) = (standpoint.clone(), log.clone(), routes.clone());
+        let visitors = Arc::clone(&places.visitors);
         let mut stopping = stopping.clone();
         tokio::spawn(async move {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => {}
-                served = converse(stream, &standpoint, &log, routes) => {
+                served = converse(stream, (handshaking, visitors), &standpoint, &log, routes) => {
                     if let Err(reason) = served {
                         tracing::debug!(%address, reason, "a connection of the cluster ended");
                     }
                 }
             }
-            drop(place);
         });
     }
 }
 
+/// Who may be under way at once.
+struct Places {
+    handshakes: Arc<Semaphore>,
+    visitors: Arc<Semaphore>,
+}
+
 async fn converse(
     stream: TcpStream,
+    (handshaking, visitors): (OwnedSemaphorePermit, Arc<Semaphore>),
     standpoint: &Standpoint,
     log: &Log,
     routes: Routes,
@@ -85,12 +117,13 @@ async fn converse(
     let acceptor = TlsAcceptor::from(Arc::new(config.map_err(|error| told(&error))?));
     let stream = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
     let stream = stream.map_err(|_| "the handshake took too long")?.map_err(|error| told(&error))?;
+    drop(handshaking);
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let peer = match certificate {
         Some(certificate) => {
             let journal = tls::journal_of(certificate, &standpoint.domain_id);
             let journal = journal.ok_or("the certificate names no journal of this domain")?;
-            if log.views().members.is_evicted(&journal) {
+            if !may_speak(log, &journal) {
                 return Err(format!("{journal} was evicted"));
             }
             Peer(Some(journal))
@@ -98,13 +131,24 @@ async fn converse(
         None => Peer(None),
     };
     let visitor = peer.0.is_none();
+    let place = visitor.then(|| visitors.try_acquire_owned()).transpose();
+    let _place = place.map_err(|_| "there are too many visitors".to_owned())?;
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut routes = routes.clone();
+        // Before a body is read, which may have megabytes here: strangers have no use for it.
+        let stranger = peer.0.is_none() && !request.uri().path().starts_with(WAY_IN);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
-        async move { Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            if stranger {
+                return Ok(Status::unauthenticated("a journal's certificate is required").into_http());
+            }
+            Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {}))
+        }
     });
+    let streams = if visitor { 1 } else { STREAMS };
     let connection = Builder::new(TokioExecutor::new())
+        .max_concurrent_streams(streams)
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)

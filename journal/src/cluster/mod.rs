@@ -47,6 +47,8 @@ pub use tls::TlsError;
 
 /// The largest message: one of the log's, in its envelope.
 pub(crate) const LARGEST_MESSAGE: usize = 64 << 20;
+/// The largest request to join: a CSR and some names.
+const LARGEST_JOIN: usize = 64 << 10;
 /// Tasks of the cluster that are under way when the journal stops get so much time to end.
 const END: Duration = Duration::from_millis(500);
 
@@ -124,7 +126,7 @@ impl Cluster {
                 .max_decoding_message_size(LARGEST_MESSAGE)
                 .max_encoding_message_size(LARGEST_MESSAGE),
         )
-        .add_service(JoinServiceServer::new(door))
+        .add_service(JoinServiceServer::new(door).max_decoding_message_size(LARGEST_JOIN))
         .prepare();
         let stopping = self.stop.subscribe();
         runtime.spawn(listener::serve(

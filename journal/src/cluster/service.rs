@@ -7,7 +7,7 @@ use proto::pb::cluster_service_server::ClusterService;
 use proto::pb::{Connected, ExchangeRequest, ExchangeResponse, ReportRequest, ReportResponse};
 use tonic::{Request, Response, Status};
 
-use super::listener::Peer;
+use super::listener::{Peer, may_speak};
 use crate::clock;
 use crate::log::Log;
 use crate::presence::Streams;
@@ -29,7 +29,7 @@ impl ClusterEdge {
     fn peer<T>(&self, request: &Request<T>, log_id: &[u8]) -> Result<JournalId, Status> {
         let peer = request.extensions().get::<Peer>().and_then(|peer| peer.0.clone());
         let peer = peer.ok_or_else(|| Status::unauthenticated("a journal's certificate is required"))?;
-        if self.log.views().members.is_evicted(&peer) {
+        if !may_speak(&self.log, &peer) {
             return Err(Status::permission_denied("this journal was evicted"));
         }
         if log_id != self.log_id.as_bytes() {

@@ -4,7 +4,7 @@
 //! The listener asks for a certificate and lets those without one as far as the way in ([`super::door`]); the dialler
 //! expects one journal, and no other.
 //!
-//! Not here: whether that journal is evicted ([`super::Peering`]), and what it may do.
+//! Not here: whether that journal is evicted ([`super::service`]), and what it may do.
 //!
 //! **Invariant:** a name comes from a verified certificate; no other text of the peer's is believed.
 

@@ -109,7 +109,9 @@ impl Inbox {
                 }
             };
             let (answer, answered) = oneshot::channel();
-            let waiting = Waiting { append, overlay: overlay.take(), bytes, answer, forwarded: true };
+            let sets = append.facts.iter().any(|fact| fact.overlay().is_some());
+            let overlay = if sets { overlay.take() } else { None };
+            let waiting = Waiting { append, overlay, bytes, answer, forwarded: true };
             match self.appends.send(waiting).await {
                 Ok(()) => awaited.push(Ok(answered)),
                 Err(_) => awaited.push(Err(Recorded::Open)),

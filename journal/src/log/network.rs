@@ -12,8 +12,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::codec::keys;
-use events::vocabulary::OverlayHash;
+use events::codec::{StoredValue, decode_body, keys};
 use openraft::error::{
     Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
 };
@@ -173,37 +172,37 @@ impl Peer {
     }
 }
 
-/// Facts from one on, with the overlays that they name.
+/// Facts from one on, with the overlays that they name. It ends with a whole append: an entry that is applied again must
+/// find all of an append or nothing of it (R7).
 fn piece(store: &Store, first_seq: u64, last: u64) -> Result<Facts, String> {
     let mut piece = Facts { first_seq, values: vec![], overlays: vec![] };
-    let (mut bytes, mut expected) = (0, first_seq);
+    let (mut bytes, mut expected, mut append) = (0, first_seq, None);
     for row in store.scan(keys::FACTS, &keys::fact(first_seq)) {
         let (key, value) = row.map_err(|error| error.to_string())?;
-        if expected > last || bytes >= PIECE_BYTES || piece.values.len() >= PIECE_FACTS {
+        if expected > last {
             break;
         }
         if *key != keys::fact(expected) {
             return Err(format!("the fact {expected} is not there"));
         }
-        if let Some(overlay) = overlay_of(store, &value)? {
-            bytes += overlay.0.len();
-            piece.overlays.push(overlay);
+        let record = StoredValue::parse(&value)
+            .and_then(|value| decode_body(value.body))
+            .map_err(|error| error.to_string())?;
+        let full = bytes >= PIECE_BYTES || piece.values.len() >= PIECE_FACTS;
+        if full && append != Some(record.append_id) {
+            break;
+        }
+        append = Some(record.append_id);
+        if let Some(overlay) = record.overlay() {
+            let overlay = store.overlay(&overlay.sha256).map_err(|error| error.to_string())?.map(Blob);
+            bytes += overlay.as_ref().map_or(0, |overlay| overlay.0.len());
+            piece.overlays.extend(overlay);
         }
         bytes += value.len();
         expected += 1;
         piece.values.push(Blob(value.into_vec()));
     }
     Ok(piece)
-}
-
-/// The bytes of the overlay that a fact names, if it names one.
-fn overlay_of(store: &Store, value: &[u8]) -> Result<Option<Blob>, String> {
-    let record = events::codec::StoredValue::parse(value)
-        .and_then(|value| events::codec::decode_body(value.body))
-        .map_err(|error| error.to_string())?;
-    let named: Option<OverlayHash> = record.overlay().map(|overlay| overlay.sha256);
-    let Some(sha256) = named else { return Ok(None) };
-    Ok(store.overlay(&sha256).map_err(|error| error.to_string())?.map(Blob))
 }
 
 fn written(entries: Vec<Entry>) -> Result<Vec<Blob>, events::codec::EncodeError> {

@@ -74,7 +74,9 @@ impl Log {
     /// Whether this member has no other beside it.
     pub fn is_alone(&self) -> bool {
         let raft = self.shared.raft.borrow();
-        raft.id == FOUNDER && raft.membership_config.membership().nodes().all(|(id, _)| *id == raft.id)
+        let mut members = raft.membership_config.membership().nodes().map(|(id, _)| *id);
+        // Before its first step Raft knows of no member at all: then nothing is known.
+        raft.id == FOUNDER && members.next() == Some(raft.id) && members.next().is_none()
     }
 
     /// Whether this member leads.
@@ -185,11 +187,9 @@ impl Log {
         if seats.leader != Some(seats.own) || !seats.voters.contains(&to) {
             return Err(QuorumError::NoLeader);
         }
-        let raft = self.running()?;
-        raft.runtime_config().heartbeat(false);
-        let elected = self.stand(to).await;
-        raft.runtime_config().heartbeat(true);
-        elected
+        let quiet = Quiet(self.running()?);
+        quiet.0.runtime_config().heartbeat(false);
+        self.stand(to).await
     }
 
     fn running(&self) -> Result<Raft, QuorumError> {
@@ -208,6 +208,15 @@ impl Log {
             }
         }
         Err(QuorumError::NoLeader)
+    }
+}
+
+/// A leader that sends no heartbeats, until this is dropped: also when nobody waits for the transfer any more.
+struct Quiet(Raft);
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        self.0.runtime_config().heartbeat(true);
     }
 }
 

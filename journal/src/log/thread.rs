@@ -144,7 +144,10 @@ async fn start(
     let config = config(settings).validate().map_err(|error| told(in_one_line(&error)))?;
     let freshness = Arc::new(Freshness::default());
     let machine = Machine::new(Arc::clone(&store), Arc::clone(&folded), Arc::clone(&freshness), tip);
-    let machine = Arc::new(Mutex::new(machine.map_err(|error| told(in_one_line(&error)))?));
+    let machine = machine.map_err(|error| told(in_one_line(&error)))?;
+    // Of what is stored: Raft itself tells nothing before its first step.
+    let others = machine.names_others(raft_id);
+    let machine = Arc::new(Mutex::new(machine));
     let (clock, peers) = (Arc::clone(&settings.clock), Arc::clone(&settings.peers));
     let network = Network {
         peers,
@@ -165,7 +168,6 @@ async fn start(
             Err(RaftError::Fatal(error)) => return Err(told(in_one_line(&error))),
         }
     }
-    let others = raft.metrics().borrow().membership_config.membership().nodes().any(|(id, _)| *id != raft_id);
     let inbox = Inbox { raft, appends, folded, freshness, machine, clock };
     // Another member is asked to lead, or a new one waits to be called.
     if others || (raft_id != FOUNDER) {

@@ -79,7 +79,6 @@ async fn killed_in_a_storm(trio: &mut Trio, victim: usize, machines: std::ops::R
     // then
     assert_eq!(ledger.told(), ledger.len(), "all came up");
     let silence = longest_silence(&place.told_at.lock().unwrap(), killed);
-    println!("member {} killed: no enrollment for {silence:?}", victim + 1);
     assert!(silence <= BACK_WITHIN, "{silence:?}");
     trio.level(&others).await;
     for nth in &others {

@@ -195,11 +195,13 @@ impl<'a> Draft<'a> {
             Some(record) => Some((record.append_id, record.seq)),
             None => self.recorded(&subject, version)?,
         };
-        let repeated = first.filter(|(id, _)| *id == append.append_id);
-        Ok(repeated.map(|(_, first_seq)| Outcome::Committed {
-            first_seq,
-            last_seq: first_seq + (append.facts.len() as u64).saturating_sub(1),
-        }))
+        let Some((_, first_seq)) = first.filter(|(id, _)| *id == append.append_id) else { return Ok(None) };
+        let last_seq = first_seq + (append.facts.len() as u64).saturating_sub(1);
+        // Half an append is no state that any entry leaves behind.
+        if last_seq > self.tip.position.seq {
+            return Err(StoreError::Absent { what: "the rest of an append" });
+        }
+        Ok(Some(Outcome::Committed { first_seq, last_seq }))
     }
 
     fn recorded(

@@ -47,6 +47,11 @@ impl Machine {
         Ok(Self { store, folded, freshness, tip, applied, membership })
     }
 
+    /// Whether the applied membership has other members than this one.
+    pub(in crate::log) fn names_others(&self, own: u64) -> bool {
+        self.membership.membership().nodes().any(|(id, _)| *id != own)
+    }
+
     fn apply_entry(&mut self, entry: Entry) -> Result<Reply, StoreError> {
         let reply = match entry.payload {
             EntryPayload::Blank => self.apply_nothing(entry.log_id, WriteBatch::default())?,

@@ -10,7 +10,7 @@
 
 use super::super::check::follow;
 use super::super::errors::{Damage, StoreError};
-use super::super::stored::{StoredApplied, StoredMembership, StoredTaken};
+use super::super::stored::{StoredApplied, StoredMembership, StoredPlace, StoredTaken};
 use super::super::types::{Membership, Place, Position};
 use super::super::wire::Facts;
 use super::draft::Draft;
@@ -99,6 +99,10 @@ impl Machine {
         let Position { seq, chain } = self.tip.position;
         self.store.put_state(&mut batch, state::APPLIED, &StoredApplied::new(place, seq, chain))?;
         self.store.put_state(&mut batch, state::MEMBERSHIP, &StoredMembership::from(&membership))?;
+        // The entries up to there go in the same step: a start must find none applied that is not in the log or purged.
+        self.store.put_state(&mut batch, state::PURGED, &StoredPlace::from(place))?;
+        let column = self.store.column(keys::RAFT_LOG);
+        batch.delete_range_cf(column, 0_u64.to_be_bytes(), (place.index + 1).to_be_bytes());
         self.store.write_synced(batch)?;
         self.applied = Some(place);
         self.membership = membership;

@@ -364,3 +364,19 @@ async fn a_leader_steps_aside_for_another_and_an_evicted_member_counts_no_more()
     quorum.stop(third).await;
     committed(&quorum.log(leader), by(leader, step(1, "n1", 0))).await;
 }
+
+#[tokio::test]
+async fn the_founder_starts_again_while_another_leads() {
+    let quorum = Quorum::of(3).await;
+    let leader = quorum.leader().await;
+    if leader == 1 {
+        quorum.log(1).transfer(2).await.unwrap();
+    }
+    let leader = quorum.leader().await;
+    committed(&quorum.log(leader), by(leader, step(1, "n1", 0))).await;
+    quorum.stop(1).await;
+    quorum.start(1).await;
+    assert!(!quorum.log(1).is_alone(), "it does not take itself for the only one");
+    committed(&quorum.log(1), by(1, step(2, "n1", 1))).await;
+    quorum.agree().await;
+}

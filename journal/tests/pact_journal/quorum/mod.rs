@@ -42,7 +42,7 @@ impl Operator {
             let members = self.members().await.ok()?;
             (members.iter().filter(|member| member.standing == "voter").count() == count).then_some(())
         })
-        .await
+        .await;
     }
 }
 
