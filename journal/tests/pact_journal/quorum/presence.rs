@@ -127,7 +127,6 @@ async fn rule_19_a_leader_that_stood_still_deactivates_nobody_whose_stream_stand
         [is_active(&operator, &one.machine).await.version, is_active(&operator, &two.machine).await.version];
     // Longer than a journal may be silent and a node be away.
     stay_active(&operator, &[&one.machine, &two.machine], GRACE + JUDGED).await;
-    println!("goes on");
     trio.journal(leader).signal(Signal::CONT);
 
     stay_active(&operator, &[&one.machine, &two.machine], GRACE + JUDGED).await;
