@@ -16,7 +16,7 @@ pub fn decide(journal: &JournalId, state: &State, command: Command) -> Result<Op
         Command::Join { endpoints, certificate, key, token, raft_id, now } => {
             check_token(&token, journal, state, key, now)?;
             if holds_its_name(state, key)? {
-                return Ok(None);
+                return moved(state, endpoints, certificate);
             }
             if !endpoints.are_storable() {
                 return Err(Rejection::EndpointInvalid);
@@ -57,6 +57,16 @@ fn holds_its_name(state: &State, key: KeyHash) -> Result<bool, Rejection> {
         State::Member(_) => Err(Rejection::AlreadyExists),
         State::Evicted { .. } => Err(Rejection::NameUsed),
     }
+}
+
+/// A joiner that asks again may say that it listens elsewhere: the others must find it there, or it never learns the log.
+fn moved(
+    state: &State,
+    endpoints: Endpoints,
+    certificate: CertificateHash,
+) -> Result<Option<Event>, Rejection> {
+    let known = state.member().is_some_and(|member| member.endpoints.as_ref() == Some(&endpoints));
+    if known { Ok(None) } else { announce(state, endpoints, certificate) }
 }
 
 fn confirm(state: &State) -> Result<Option<Event>, Rejection> {

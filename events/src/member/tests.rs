@@ -106,6 +106,16 @@ fn a_consumed_token_opens_nothing_for_another_key_or_journal() {
 }
 
 #[test]
+fn a_joiner_that_asks_again_from_elsewhere_is_found_there() {
+    let elsewhere = endpoints("j9");
+    let Command::Join { key, token, raft_id, now, .. } = join(2, live(Some("j2"))) else { unreachable!() };
+    let certificate = CertificateHash::of(&[9]);
+    let again = Command::Join { endpoints: elsewhere.clone(), certificate, key, token, raft_id, now };
+    let announced = Event::Announced { endpoints: elsewhere, certificate };
+    check(&is_joining(), again, Ok(Some(announced)));
+}
+
+#[test]
 fn a_name_belongs_to_one_key_and_is_never_used_again() {
     for given in [is_joining(), has_joined()] {
         check(&given, join(3, live(None)), Err(Rejection::AlreadyExists));

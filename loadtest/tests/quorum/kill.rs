@@ -79,7 +79,7 @@ async fn killed_in_a_storm(trio: &mut Trio, victim: usize, machines: std::ops::R
     // then
     assert_eq!(ledger.told(), ledger.len(), "all came up");
     let silence = longest_silence(&place.told_at.lock().unwrap(), killed);
-    assert!(silence <= BACK_WITHIN, "{silence:?}");
+    assert!(silence <= BACK_WITHIN, "member {} killed: no enrollment for {silence:?}", victim + 1);
     trio.level(&others).await;
     for nth in &others {
         ledger.nothing_is_lost(&trio.operator(*nth).await).await;

@@ -70,7 +70,7 @@ async fn a_join_that_broke_off_goes_on_with_its_key_and_gets_the_same_place() {
     let founder = Journal::serve(founder_dir());
     let operator = founder.operator().await;
     let (door, token) = (founder.cluster_address().to_string(), operator.join_token().await);
-    // The first try: the key is kept, the journal has answered, and the answer was lost.
+    // The first try: the key is kept, the journal has answered, and the answer was lost. The next says another port.
     let (key, dir) = (KeyPair::generate().unwrap(), DataDirectory::to_join());
     let draft = dir.path().with_extension("joining");
     fs::DirBuilder::new().mode(0o700).create(&draft).unwrap();
