@@ -75,7 +75,7 @@ pub struct MemberJson {
     pub operator: Option<String>,
     /// The last fact that it has applied.
     pub applied_seq: Option<u64>,
-    /// How many facts it is behind the leader.
+    /// How many entries of Raft it is behind the leader.
     pub lag: Option<u64>,
     /// Until when its server certificate is valid.
     pub certificate_not_after: Option<Timestamp>,
