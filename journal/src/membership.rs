@@ -14,7 +14,8 @@ use events::fact::Fact;
 use events::member::{self, Command, Rejection, State};
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
-use events::vocabulary::{CertificateHash, JoinTokenId, JournalId, Principal, Remark, SecretHash, Timestamp};
+use events::vocabulary::{CertificateHash, JoinTokenId, JournalId, Principal, Remark, Timestamp};
+use proto::join_token::{self, JoinSecret};
 use zeroize::Zeroizing;
 
 use crate::clock;
@@ -126,8 +127,8 @@ impl Membership {
         asker: &Asker,
     ) -> Result<JoinToken, MembershipError> {
         for _ in 0..ATTEMPTS {
-            let secret = Zeroizing::new(hex::encode(Zeroizing::new(random::bytes::<32>()?)));
-            let secret_sha256 = SecretHash::of(secret.as_bytes());
+            let secret = JoinSecret::new(random::bytes()?);
+            let secret_sha256 = secret.hash();
             let now = clock::now();
             let (token_id, expires_at) = (random::join_token_id(now)?, now.plus(lifetime));
             let command = domain::Command::CreateJoinToken { token_id, secret_sha256, expires_at, now };
@@ -139,7 +140,7 @@ impl Membership {
                 (decided(&views, vec![Fact::Domain(event)], reads.into(), asker, now)?, pin)
             };
             if let Some(committed) = self.append(decided, None, asker).await? {
-                let token = Zeroizing::new(format!("{}:{pin}", secret.as_str()));
+                let token = join_token::JoinToken { secret, domain_ca: pin }.to_text();
                 return Ok(JoinToken { token, token_id, expires_at, seq: committed.last_seq });
             }
         }

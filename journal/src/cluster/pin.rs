@@ -16,8 +16,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::tls::has_uri;
 
 /// A journal is near, or not there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -109,10 +109,7 @@ impl ServerCertVerifier for Pinned {
 
 /// `spiffe://DOMAIN/journal/ID`, of whatever domain: the pin says which.
 fn is_journal(certificate: &[u8]) -> bool {
-    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
-    let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
-    names.value.general_names.iter().any(|name| {
-        let GeneralName::URI(uri) = name else { return false };
+    has_uri(certificate, |uri| {
         let path = uri.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/'));
         path.is_some_and(|(_, path)| path.starts_with("journal/"))
     })

@@ -123,7 +123,7 @@ impl ServerCertVerifier for OneJournal {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.chain.verify_server_cert(end_entity, intermediates, name, ocsp, now)?;
-        if names(end_entity, &self.uri) {
+        if has_uri(end_entity, |uri| uri == self.uri) {
             return Ok(verified);
         }
         let other = Arc::new(OtherJournal { expected: self.uri.clone() });
@@ -153,9 +153,9 @@ impl ServerCertVerifier for OneJournal {
     }
 }
 
-/// Whether a certificate has this URI among its names.
-fn names(certificate: &[u8], uri: &str) -> bool {
+/// Whether a URI among a certificate's names is one that is looked for.
+pub(super) fn has_uri(certificate: &[u8], looked_for: impl Fn(&str) -> bool) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
     let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
-    names.value.general_names.iter().any(|name| matches!(name, GeneralName::URI(found) if *found == uri))
+    names.value.general_names.iter().any(|name| matches!(name, GeneralName::URI(uri) if looked_for(uri)))
 }

@@ -13,6 +13,9 @@ use crate::log::Log;
 use super::access::{Access, Admitted, Call};
 use super::walk;
 
+/// Clocks of members that are further apart need a look (R24).
+const MAX_SKEW_MS: u64 = 10_000;
+
 /// See the module.
 pub struct StatusEdge {
     /// Who may call.
@@ -52,6 +55,11 @@ impl StatusService for StatusEdge {
                 "{} nodes are claimed by two machines: pact node list --contested",
                 counted.contested
             ));
+        }
+        let skew_ms = self.log.skew_ms();
+        if skew_ms > MAX_SKEW_MS {
+            warnings
+                .push(format!("the clock of this journal is {} s from the others': set it", skew_ms / 1000));
         }
         if leader.is_empty() {
             warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());
