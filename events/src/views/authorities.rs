@@ -46,6 +46,13 @@ impl Authorities {
         authority.version = record.subject_version();
     }
 
+    /// The domain was restored: of the journals that held their keys none is left (R27). No stream gets a version by it.
+    pub(super) fn void(&mut self) {
+        for authority in self.0.values_mut() {
+            authority.state = std::mem::take(&mut authority.state).voided();
+        }
+    }
+
     pub(super) fn note_issuance(&mut self, record: &Record) {
         let Some((certificate, ..)) = super::issued(record) else { return };
         if let Some(authority) = self.0.get_mut(&certificate.authority) {

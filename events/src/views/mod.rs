@@ -12,6 +12,7 @@ mod keys;
 mod members;
 mod operators;
 mod registry;
+mod restoration;
 mod revocations;
 #[cfg(test)]
 mod tests;
@@ -154,9 +155,16 @@ impl Views {
                 self.domain_version = record.subject_version();
                 changed.configurations = self.vclusters.fold(record);
                 self.join_tokens.fold(event, record);
-                if let domain::Event::Created(created) = event {
-                    self.members.found(&created.founder);
-                    changed.members = true;
+                match event {
+                    domain::Event::Created(created) => {
+                        self.members.found(&created.founder);
+                        changed.members = true;
+                    }
+                    domain::Event::Restored(restored) => changed.add(self.restore(restored, record)),
+                    domain::Event::JoinTokenCreated { .. }
+                    | domain::Event::JoinTokenConsumed { .. }
+                    | domain::Event::RemarkErased { .. }
+                    | domain::Event::DefaultSet { .. } => {}
                 }
             }
             Fact::Member(id, event) => {

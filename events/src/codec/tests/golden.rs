@@ -16,7 +16,8 @@ use crate::operator;
 use crate::samples::{
     admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested,
     domain_created, evicted, issued, join_token, joined, joining, node, operator_created, operator_renewed,
-    operator_revoked, overlay_set, put_away, reactivated, refused, replaced, revoked, supersedes,
+    operator_revoked, overlay_set, put_away, reactivated, refused, replaced, restored, revoked,
+    supersedes,
     token_consumed, with_serial,
 };
 use crate::stream::{StreamName, StreamVersion};
@@ -24,7 +25,7 @@ use crate::vcluster;
 use crate::vocabulary::{AppendId, Assurance, HardwareIdentity, Labels, Overlay, Principal};
 
 /// Every type of fact, in the order of the enums.
-const TYPES: [&str; 26] = [
+const TYPES: [&str; 27] = [
     "DomainCreated",
     "JoinTokenCreated",
     "RemarkErased",
@@ -51,6 +52,7 @@ const TYPES: [&str; 26] = [
     "EnrollmentResolved",
     "HardwareReplaced",
     "AttemptsRefused",
+    "DomainRestored",
 ];
 
 /// A new variant breaks the build here: it needs a name in [`TYPES`], an example and a golden file.
@@ -82,6 +84,7 @@ fn type_of(fact: &Fact) -> &'static str {
         Fact::Node(_, Event::Resolved {}) => TYPES[23],
         Fact::Node(_, Event::HardwareReplaced { .. }) => TYPES[24],
         Fact::Node(_, Event::AttemptsRefused(_)) => TYPES[25],
+        Fact::Domain(domain::Event::Restored(_)) => TYPES[26],
     }
 }
 
@@ -132,6 +135,7 @@ fn examples() -> Vec<Fact> {
         of(Event::Resolved {}),
         of(replaced),
         of(Event::AttemptsRefused(refused(RefusalReason::HardwareMismatch, 60, 300))),
+        restored("j1000", 1000, 300),
     ]
 }
 

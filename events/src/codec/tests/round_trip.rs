@@ -172,6 +172,17 @@ fn domain_event() -> impl Strategy<Value = domain::Event> {
             secret_sha256: SecretHash::new(secret),
             journal: name.parse().unwrap(),
         }),
+        (any::<u64>(), any::<[u8; 32]>(), name(), any::<u64>(), name()).prop_map(
+            |(restored_seq, head, founder, raft_id, operator)| {
+                domain::Event::Restored(domain::Restored {
+                    restored_seq,
+                    restored_head: Digest::new(head),
+                    founder: founder.parse().unwrap(),
+                    raft_id,
+                    operator: operator.parse().unwrap(),
+                })
+            }
+        ),
     ]
 }
 
