@@ -64,7 +64,8 @@ impl Fact {
             Self::Domain(
                 domain::Event::Created(_)
                 | domain::Event::RemarkErased { .. }
-                | domain::Event::DefaultSet { .. },
+                | domain::Event::DefaultSet { .. }
+                | domain::Event::LevelRaised { .. },
             )
             | Self::Authority(..)
             | Self::Operator(_, operator::Event::Revoked { .. })
@@ -104,7 +105,8 @@ impl Fact {
                 domain::Event::Created(_)
                 | domain::Event::JoinTokenCreated { .. }
                 | domain::Event::RemarkErased { .. }
-                | domain::Event::JoinTokenConsumed { .. },
+                | domain::Event::JoinTokenConsumed { .. }
+                | domain::Event::LevelRaised { .. },
             )
             | Self::Node(..)
             | Self::Authority(..)

@@ -107,7 +107,8 @@ pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
             | domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
-            | domain::Event::JoinTokenConsumed { .. },
+            | domain::Event::JoinTokenConsumed { .. }
+            | domain::Event::LevelRaised { .. },
         )
         | Fact::Authority(..)
         | Fact::VCluster(..)

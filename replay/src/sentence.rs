@@ -78,6 +78,9 @@ fn of_domain(event: &domain::Event) -> String {
         domain::Event::JoinTokenConsumed { secret_sha256, journal } => {
             format!("Journal {journal} came by the join token whose secret has the hash {secret_sha256}")
         }
+        domain::Event::LevelRaised { level } => {
+            format!("Facts of format level {level} may be written from here on: all journals read them")
+        }
         domain::Event::RemarkErased { seq, .. } => {
             format!("A personal remark of fact {seq} was erased; its hash stays")
         }

@@ -28,9 +28,10 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
             let known = past.views.members.get(journal).is_some();
             ensure(!known, || format!("{journal} is a member or was one, and consumes a join token"))
         }
-        domain::Event::Created(_) | domain::Event::RemarkErased { .. } | domain::Event::DefaultSet { .. } => {
-            Ok(())
-        }
+        domain::Event::Created(_)
+        | domain::Event::RemarkErased { .. }
+        | domain::Event::DefaultSet { .. }
+        | domain::Event::LevelRaised { .. } => Ok(()),
     }
 }
 

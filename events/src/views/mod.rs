@@ -18,6 +18,7 @@ mod tests;
 mod vclusters;
 
 use crate::fact::{Fact, Record};
+use crate::level::Level;
 use crate::member::TokenClaim;
 use crate::node::{KeyClaim, KeyHolder};
 use crate::stream::StreamName;
@@ -47,6 +48,8 @@ pub struct Views {
     pub domain: domain::State,
     /// The version of the domain's stream.
     pub domain_version: u64,
+    /// The facts that may be written: never falls (R26).
+    pub level: Level,
     /// The nodes and their hardware.
     pub registry: Registry,
     /// Who has which public key.
@@ -154,6 +157,9 @@ impl Views {
                 self.domain_version = record.subject_version();
                 changed.configurations = self.vclusters.fold(record);
                 self.join_tokens.fold(event, record);
+                if let domain::Event::LevelRaised { level } = event {
+                    self.level = self.level.max(*level);
+                }
                 if let domain::Event::Created(created) = event {
                     self.members.found(&created.founder);
                     changed.members = true;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use events::domain;
 use events::fact::Fact;
+use events::level::Level;
 use events::member::{self, Command, Endpoints};
 use events::stream::StreamName;
-use events::vocabulary::{CertificateHash, JoinTokenId, JournalId, KeyHash, SecretHash};
+use events::vocabulary::{CertificateHash, JoinTokenId, JournalId, KeyHash, Overlay, SecretHash};
 
 use super::step::Action;
 use super::world::{Desk, World};
@@ -42,6 +43,8 @@ impl World {
                 let command = if *given_up { Command::GiveUp { now: desk.now } } else { evict };
                 self.order(desk, stale, &id, command);
             }
+            Action::RaiseLevel { readable } => self.raise_level(desk, stale, Level::new((*readable).into())),
+            Action::SetDefault { overlay } => self.set_default(desk, stale, *overlay),
             Action::Register { .. }
             | Action::Enroll { .. }
             | Action::Renew { .. }
@@ -61,6 +64,24 @@ impl World {
             | Action::Wait { .. }
             | Action::Look
             | Action::Repeat => {}
+        }
+    }
+
+    fn raise_level(&mut self, desk: &Desk, stale: bool, readable: Level) {
+        let event = domain::raise_level(&desk.views.domain, desk.views.level, readable);
+        match event.expect("there is a domain") {
+            Some(event) => self.append(desk, stale, vec![Fact::Domain(event)], &[]),
+            None => self.note("the level is there"),
+        }
+    }
+
+    fn set_default(&mut self, desk: &Desk, stale: bool, overlay: u8) {
+        let overlay = Overlay::of(&[overlay]).expect("one byte");
+        let present = desk.views.vclusters.domain_default().map(|set| set.overlay);
+        let event = domain::set_default(&desk.views.domain, present, overlay);
+        match event.expect("there is a domain") {
+            Some(event) => self.append(desk, stale, vec![Fact::Domain(event)], &[]),
+            None => self.note("nothing"),
         }
     }
 

@@ -66,6 +66,10 @@ pub enum Action {
     AnnounceJournal { journal: u8, host: u8 },
     /// An operator evicts a journal, or it is given up.
     EvictJournal { journal: u8, given_up: bool },
+    /// The leader raises the log's format level, to what all read.
+    RaiseLevel { readable: u8 },
+    /// An operator sets the overlay of nodes in no vCluster.
+    SetDefault { overlay: u8 },
     /// Time passes, in seconds.
     Wait { secs: u64 },
     /// The views are kept, to be decided on later.
@@ -170,6 +174,8 @@ fn of_journals() -> impl Strategy<Value = Action> {
         1 => (journal(), 0..2_u8).prop_map(|(journal, host)| Action::AnnounceJournal { journal, host }),
         1 => (journal(), any::<bool>())
             .prop_map(|(journal, given_up)| Action::EvictJournal { journal, given_up }),
+        1 => (1..4_u8).prop_map(|readable| Action::RaiseLevel { readable }),
+        1 => (0..2_u8).prop_map(|overlay| Action::SetDefault { overlay }),
     ]
 }
 

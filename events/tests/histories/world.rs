@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use events::append::{Append, Outcome, settle};
+use events::append::{Append, Last, Outcome, settle};
 use events::authority;
 use events::certificate::Terms;
 use events::domain;
@@ -143,7 +143,9 @@ impl World {
             | Action::Join { .. }
             | Action::ConfirmJournal { .. }
             | Action::AnnounceJournal { .. }
-            | Action::EvictJournal { .. } => self.take_of_journals(&desk, stale, &step.action),
+            | Action::EvictJournal { .. }
+            | Action::RaiseLevel { .. }
+            | Action::SetDefault { .. } => self.take_of_journals(&desk, stale, &step.action),
             Action::Wait { secs } => self.now = self.now.plus(Duration::from_secs(*secs)),
             Action::Look => self.old = Some((self.views.clone(), self.versions.clone())),
             Action::Repeat => self.repeat(),
@@ -362,6 +364,7 @@ impl World {
             Ok(()) => self.note("committed"),
             Err(Outcome::Conflict { .. }) if stale => self.note("conflict on an old view"),
             Err(Outcome::Skewed) if self.is_skewed(desk.now) => self.note("skewed"),
+            Err(Outcome::AboveLevel { level, .. }) if level == self.views.level => self.note("above the level"),
             Err(outcome) => panic!("{outcome:?} for {append:#?}"),
         }
         self.last = Some(append);
@@ -387,8 +390,8 @@ impl World {
     /// What `apply` does: all or nothing.
     fn settle(&mut self, append: &Append) -> Result<(), Outcome> {
         let version = |name: &StreamName| Ok::<_, Infallible>(self.versions.get(name).copied().unwrap_or(0));
-        let last = self.records.last().map_or((0, Timestamp::default()), |last| (last.seq, last.recorded_at));
-        let Ok(settled) = settle(append, last, self.stamp(), version);
+        let Views { seq, recorded_at, level, .. } = self.views;
+        let Ok(settled) = settle(append, Last { seq, recorded_at, level }, self.stamp(), version);
         for record in settled? {
             for at in &record.streams {
                 self.versions.insert(at.name.clone(), at.version);

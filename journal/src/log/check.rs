@@ -276,7 +276,8 @@ fn founds(record: &Record, founding: &StoredFounding) -> bool {
             domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
-            | domain::Event::JoinTokenConsumed { .. },
+            | domain::Event::JoinTokenConsumed { .. }
+            | domain::Event::LevelRaised { .. },
         )
         | Fact::Authority(..)
         | Fact::Operator(..)

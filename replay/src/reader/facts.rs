@@ -279,7 +279,8 @@ fn beginning(first: &Record) -> Option<Chain> {
             domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
-            | domain::Event::JoinTokenConsumed { .. },
+            | domain::Event::JoinTokenConsumed { .. }
+            | domain::Event::LevelRaised { .. },
         )
         | Fact::Node(..)
         | Fact::Authority(..)

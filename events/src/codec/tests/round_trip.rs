@@ -9,6 +9,7 @@ use crate::authority;
 use crate::certificate::Certificate;
 use crate::domain;
 use crate::fact::Fact;
+use crate::level::Level;
 use crate::member;
 use crate::node::{Cause, DeactivationCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession};
 use crate::operator;
@@ -172,6 +173,7 @@ fn domain_event() -> impl Strategy<Value = domain::Event> {
             secret_sha256: SecretHash::new(secret),
             journal: name.parse().unwrap(),
         }),
+        any::<u32>().prop_map(|level| domain::Event::LevelRaised { level: Level::new(level) }),
     ]
 }
 
