@@ -10,7 +10,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use events::append::{Append, settle};
+use events::append::{Append, Last, settle};
 use events::certificate::Terms;
 use events::fact::{Fact, Record};
 use events::node::{Command, Decision, Enroll, Event, Register, Renew, decide};
@@ -297,7 +297,7 @@ impl History {
 /// # Panics
 /// If it does not fit the views.
 pub fn settled(append: &Append, views: &Views, now: Timestamp) -> Vec<Record> {
-    let last = (views.seq, views.recorded_at);
+    let last = Last { seq: views.seq, recorded_at: views.recorded_at, level: views.level };
     let version = |name: &StreamName| Ok::<_, Infallible>(views.version(name).unwrap_or_default());
     match settle(append, last, now, version) {
         Ok(Ok(records)) => records,

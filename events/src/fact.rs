@@ -65,6 +65,7 @@ impl Fact {
                 domain::Event::Created(_)
                 | domain::Event::RemarkErased { .. }
                 | domain::Event::DefaultSet { .. }
+                | domain::Event::LevelRaised { .. }
                 | domain::Event::Restored(_),
             )
             | Self::Authority(..)
@@ -106,6 +107,7 @@ impl Fact {
                 | domain::Event::JoinTokenCreated { .. }
                 | domain::Event::RemarkErased { .. }
                 | domain::Event::JoinTokenConsumed { .. }
+                | domain::Event::LevelRaised { .. }
                 | domain::Event::Restored(_),
             )
             | Self::Node(..)

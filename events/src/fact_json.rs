@@ -108,6 +108,7 @@ pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
             | domain::Event::JoinTokenConsumed { .. }
+            | domain::Event::LevelRaised { .. }
             | domain::Event::Restored(_),
         )
         | Fact::Authority(..)

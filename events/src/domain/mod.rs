@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::level::Level;
 use crate::vocabulary::{
     Der, Digest, DomainId, JoinTokenId, JournalId, LogId, OperatorId, Overlay, RemarkHash, SecretHash,
     Timestamp,
@@ -48,6 +49,11 @@ pub enum Event {
         secret_sha256: SecretHash,
         /// The journal.
         journal: JournalId,
+    },
+    /// From here on facts of this format level may be written: all voters and learners read it (R26).
+    LevelRaised {
+        /// Higher than before.
+        level: Level,
     },
     /// The log goes on without the journals of before, of which most are lost; nothing that they let in opens anything
     /// any more (R27).
@@ -179,6 +185,17 @@ pub fn set_default(
     }
 }
 
+/// Decides to raise the log's level to what all members read. None: it is there already (R26).
+///
+/// # Errors
+/// Before there is a domain.
+pub fn raise_level(state: &State, present: Level, readable: Level) -> Result<Option<Event>, Rejection> {
+    match state {
+        State::Unknown => Err(Rejection::NotCreated),
+        State::Created(_) => Ok((readable > present).then_some(Event::LevelRaised { level: readable })),
+    }
+}
+
 /// Folds a fact. Total.
 pub fn evolve(state: State, event: &Event) -> State {
     match event {
@@ -187,6 +204,7 @@ pub fn evolve(state: State, event: &Event) -> State {
         | Event::RemarkErased { .. }
         | Event::DefaultSet { .. }
         | Event::JoinTokenConsumed { .. }
+        | Event::LevelRaised { .. }
         | Event::Restored(_) => state,
     }
 }
@@ -233,6 +251,16 @@ mod tests {
         assert_eq!(decide(&State::Unknown, token(11)), Err(Rejection::NotCreated));
         assert_eq!(decide(&State::Created(created()), token(10)), Err(Rejection::ExpiresInThePast));
         assert!(decide(&State::Created(created()), token(11)).is_ok());
+    }
+
+    #[test]
+    fn rule_26_a_level_is_raised_to_what_all_read_and_never_lowered() {
+        let state = State::Created(created());
+        let raised = |present, readable| raise_level(&state, Level::new(present), Level::new(readable));
+        assert_eq!(raised(1, 2), Ok(Some(Event::LevelRaised { level: Level::SECOND })));
+        assert_eq!(raised(2, 2), Ok(None));
+        assert_eq!(raised(2, 1), Ok(None));
+        assert_eq!(raise_level(&State::Unknown, Level::FIRST, Level::SECOND), Err(Rejection::NotCreated));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! end, as long as those let fewer than [`LOST_IDS`] journals in.
 
 use crate::codec::Chain;
+use crate::level::Level;
 use crate::operator;
 use crate::views::Views;
 use crate::vocabulary::{Digest, JournalId, OperatorId, Role};
@@ -54,12 +55,13 @@ fn listed(names: &[OperatorId]) -> String {
     names.iter().map(OperatorId::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// Decides that the log goes on behind its last fact, with the link `head` of its chain. Expired certificates hinder
-/// nobody: all are void afterwards.
+/// Decides that the log goes on behind its last fact, with the link `head` of its chain: the events of one append. Expired
+/// certificates hinder nobody: all are void afterwards. The new journal, which reads all levels up to [`Level::NEWEST`], is
+/// the only member, so the level may be raised for it (R26).
 ///
 /// # Errors
 /// If a name does not fit what the log tells.
-pub fn restore(views: &Views, head: &Chain, asked: &Restore) -> Result<Event, RestoreRejection> {
+pub fn restore(views: &Views, head: &Chain, asked: &Restore) -> Result<Vec<Event>, RestoreRejection> {
     match views.domain {
         State::Unknown => return Err(RestoreRejection::NoDomain),
         State::Created(_) => {}
@@ -79,7 +81,10 @@ pub fn restore(views: &Views, head: &Chain, asked: &Restore) -> Result<Event, Re
         return Err(RestoreRejection::NoAdmin { operator: name.to_owned(), admins });
     };
     let (restored_seq, restored_head) = (views.seq, Digest::new(*head.as_bytes()));
-    Ok(Event::Restored(Restored { restored_seq, restored_head, founder, raft_id, operator }))
+    let raised =
+        (views.level < Level::NEWEST).then_some(Event::LevelRaised { level: Level::NEWEST });
+    let restored = Restored { restored_seq, restored_head, founder, raft_id, operator };
+    Ok(raised.into_iter().chain([Event::Restored(restored)]).collect())
 }
 
 /// The next multiple of [`STEP`] behind [`LOST_IDS`] that nobody gets.
@@ -107,14 +112,21 @@ mod tests {
     }
 
     fn decided(log: &Log, asked: &Restore) -> Result<Restored, RestoreRejection> {
-        restore(&log.views(), &head(), asked).map(|event| match event {
-            Event::Restored(restored) => restored,
-            Event::Created(_)
-            | Event::JoinTokenCreated { .. }
-            | Event::JoinTokenConsumed { .. }
-            | Event::RemarkErased { .. }
-            | Event::DefaultSet { .. } => unreachable!("it is a restore"),
+        restore(&log.views(), &head(), asked).map(|events| {
+            let Some(Event::Restored(restored)) = events.last() else { unreachable!("it is a restore") };
+            restored.clone()
         })
+    }
+
+    #[test]
+    fn rule_26_the_level_is_raised_with_the_restore_if_it_is_too_low() {
+        let mut log = Log::new();
+        let decided = |log: &Log| restore(&log.views(), &head(), &Restore::default()).unwrap();
+        let events = decided(&log);
+        assert_eq!(events.first(), Some(&Event::LevelRaised { level: Level::NEWEST }));
+        log.append(events.into_iter().map(Fact::Domain).collect());
+        assert_eq!(log.last_breaks(), [""; 0]);
+        assert_eq!(decided(&log).len(), 1);
     }
 
     #[test]

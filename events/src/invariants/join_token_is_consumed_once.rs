@@ -32,6 +32,7 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         domain::Event::Created(_)
         | domain::Event::RemarkErased { .. }
         | domain::Event::DefaultSet { .. }
+        | domain::Event::LevelRaised { .. }
         | domain::Event::Restored(_) => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ mod authority_is_announced_first;
 mod before;
 mod certificate_is_whole;
 mod domain_comes_first;
+mod fact_fits_the_level;
 mod join_token_is_consumed_once;
 mod key_has_one_holder;
 mod mac_has_one_owner;
@@ -53,9 +54,10 @@ pub struct Violation {
 type Check = fn(&Before<'_>, &Record) -> Result<(), String>;
 
 /// All invariants, the envelope's first.
-const ALL: [(&str, Check); 19] = [
+const ALL: [(&str, Check); 20] = [
     (seq_has_no_gaps::NAME, seq_has_no_gaps::check),
     (domain_comes_first::NAME, domain_comes_first::check),
+    (fact_fits_the_level::NAME, fact_fits_the_level::check),
     (time_never_runs_back::NAME, time_never_runs_back::check),
     (append_is_whole::NAME, append_is_whole::check),
     (streams_are_complete::NAME, streams_are_complete::check),

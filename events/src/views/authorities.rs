@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::authority::{Event, State, evolve};
+use crate::authority::{Announced, Event, State, evolve};
 use crate::fact::Record;
 use crate::vocabulary::{AuthorityId, JournalId, Timestamp};
 
@@ -30,6 +30,14 @@ impl Authorities {
     /// All authorities, by id.
     pub fn iter(&self) -> impl Iterator<Item = (&AuthorityId, &Authority)> {
         self.0.iter()
+    }
+
+    /// Those that may have signed what is not recorded here yet: not retired, and of no journal from before a restore.
+    pub fn announced(&self) -> impl Iterator<Item = &Announced> {
+        self.0.values().filter_map(|authority| match &authority.state {
+            State::Announced(announced) => Some(announced),
+            State::Unknown | State::Retired(_) => None,
+        })
     }
 
     /// The number of the next authority of a journal.

@@ -70,7 +70,10 @@ impl JoinTokens {
                 token.version = record.version_of(&StreamName::Join(*secret_sha256)).unwrap_or(token.version);
                 token.consumed_by = Some(journal.clone());
             }
-            Event::Created(_) | Event::RemarkErased { .. } | Event::DefaultSet { .. } => {}
+            Event::Created(_)
+            | Event::RemarkErased { .. }
+            | Event::DefaultSet { .. }
+            | Event::LevelRaised { .. } => {}
         }
     }
 }

@@ -19,6 +19,7 @@ mod tests;
 mod vclusters;
 
 use crate::fact::{Fact, Record};
+use crate::level::Level;
 use crate::member::TokenClaim;
 use crate::node::{KeyClaim, KeyHolder};
 use crate::stream::StreamName;
@@ -48,6 +49,8 @@ pub struct Views {
     pub domain: domain::State,
     /// The version of the domain's stream.
     pub domain_version: u64,
+    /// The facts that may be written: never falls (R26).
+    pub level: Level,
     /// The nodes and their hardware.
     pub registry: Registry,
     /// Who has which public key.
@@ -160,6 +163,7 @@ impl Views {
                         self.members.found(&created.founder);
                         changed.members = true;
                     }
+                    domain::Event::LevelRaised { level } => self.level = self.level.max(*level),
                     domain::Event::Restored(restored) => changed.add(self.restore(restored, record)),
                     domain::Event::JoinTokenCreated { .. }
                     | domain::Event::JoinTokenConsumed { .. }

@@ -279,7 +279,9 @@ fn beginning(first: &Record) -> Option<Chain> {
             domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
-            | domain::Event::JoinTokenConsumed { .. },
+            | domain::Event::JoinTokenConsumed { .. }
+            | domain::Event::LevelRaised { .. }
+            | domain::Event::Restored(_),
         )
         | Fact::Node(..)
         | Fact::Authority(..)

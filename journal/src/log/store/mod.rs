@@ -11,6 +11,7 @@ mod options;
 pub(super) mod raft_log;
 pub(super) mod state_machine;
 pub(super) mod takeover;
+pub(super) mod continuation;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -96,6 +97,11 @@ impl Store {
         let options = options::database(false);
         let db = DB::open_cf_descriptors_read_only(&options, dir, options::columns(), false);
         Self::opened(db, Arc::new(Broken::new()))
+    }
+
+    /// From now on this hears when it fails.
+    pub(super) fn reports_to(&mut self, broken: Arc<Broken>) {
+        self.broken = broken;
     }
 
     fn opened(db: Result<DB, rocksdb::Error>, broken: Arc<Broken>) -> Result<Self, StoreError> {
