@@ -32,6 +32,7 @@ use crate::domain_ca::{
 use crate::log::{AppendError, CreateError, Founding, Log};
 use crate::own_append::{OwnAppendError, own_append};
 use crate::random::{self, RandomError};
+use crate::release::READS;
 use crate::server_credential;
 use crate::succession::{Succession, SuccessionError};
 
@@ -243,7 +244,7 @@ fn write_files(
     Ok(())
 }
 
-/// The first facts: the domain, an authority for one certificate, the operator, a join token.
+/// The first facts: the domain, an authority for one certificate, the operator, a join token, the newest format level.
 async fn record(plan: &Plan, dir: &Path, log: &Log, ca: &DomainCa, log_id: LogId) -> Result<(), InitError> {
     let created = domain::Created {
         domain_id: plan.domain_id.clone(),
@@ -265,7 +266,19 @@ async fn record(plan: &Plan, dir: &Path, log: &Log, ca: &DomainCa, log_id: LogId
     let join_token = make_join_token(plan, log, ca).await?;
     let line = Zeroizing::new([join_token.as_bytes(), b"\n"].concat());
     write_new(&dir.join("bootstrap/join-token"), &line, 0o600)?;
-    Ok(())
+    raise_level(plan, log).await
+}
+
+/// There is nobody yet who could not read it (R26).
+async fn raise_level(plan: &Plan, log: &Log) -> Result<(), InitError> {
+    let raised = {
+        let views = log.views();
+        domain::raise_level(&views.domain, views.level, READS)?
+    };
+    match raised {
+        Some(event) => append(plan, log, Fact::Domain(event)).await,
+        None => Ok(()),
+    }
 }
 
 async fn append(plan: &Plan, log: &Log, fact: Fact) -> Result<(), InitError> {

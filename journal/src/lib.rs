@@ -49,6 +49,7 @@ mod overlays;
 mod own_append;
 mod presence;
 mod random;
+mod release;
 mod server_credential;
 mod source_remark;
 mod succession;

@@ -8,6 +8,9 @@
 //! Entries below that index may still be applied before: their appends are recognised by their ids and recorded once
 //! (R7).
 
+use std::sync::Arc;
+
+use super::super::broken::in_one_line;
 use super::super::check::follow;
 use super::super::errors::{Damage, StoreError};
 use super::super::stored::{StoredApplied, StoredMembership, StoredPlace, StoredTaken};
@@ -15,7 +18,7 @@ use super::super::types::{Membership, Place, Position};
 use super::super::wire::Facts;
 use super::draft::Draft;
 use super::state;
-use super::state_machine::Machine;
+use super::state_machine::{Machine, Panics};
 use events::codec::keys;
 
 /// Why facts were not taken over. Nothing of the piece was written.
@@ -51,9 +54,30 @@ pub(in crate::log) enum TakeOverError {
     Store(#[from] StoreError),
 }
 
+impl TakeOverError {
+    /// Whether they are sound, and of a later release (R26).
+    pub(in crate::log) fn needs_upgrade(&self) -> bool {
+        match self {
+            Self::Damaged(damage) => damage.needs_upgrade(),
+            Self::Gap { .. } | Self::Overlay { .. } | Self::Other { .. } | Self::Store(_) => false,
+        }
+    }
+}
+
 impl Machine {
-    /// Takes a piece over.
+    /// Takes a piece over. What cannot be read, and a panic on the way, end the log: what is in memory may then be half of it.
     pub(in crate::log) fn take(&mut self, facts: &Facts) -> Result<(), TakeOverError> {
+        let _guard = Panics(Arc::clone(&self.store.broken));
+        let taken = self.take_in(facts);
+        if let Err(error) = &taken
+            && error.needs_upgrade()
+        {
+            self.store.broken.report_upgrade(in_one_line(error));
+        }
+        taken
+    }
+
+    fn take_in(&mut self, facts: &Facts) -> Result<(), TakeOverError> {
         let expected = self.tip.position.seq + 1;
         if facts.first_seq != expected {
             return Err(TakeOverError::Gap { expected, found: facts.first_seq });
@@ -85,6 +109,7 @@ impl Machine {
         membership: Membership,
         snapshot: Position,
     ) -> Result<(), TakeOverError> {
+        let _guard = Panics(Arc::clone(&self.store.broken));
         // A member that applied entries meanwhile may be further; Raft asks for no step back.
         if self.tip.position.seq < snapshot.seq {
             let (expected, found) = (snapshot.seq, self.tip.position.seq);
