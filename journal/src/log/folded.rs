@@ -13,6 +13,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 use super::types::Position;
+use crate::release::READS;
 
 /// Called with what a fold changed. May look into the views, may not listen anew.
 pub(super) type Listener = Box<dyn Fn(&Changed) + Send + Sync>;
@@ -44,6 +45,7 @@ impl Folded {
         if append.facts.iter().all(|fact| fact.level() == Level::FIRST) {
             return Ok(());
         }
+        append.facts.iter().try_for_each(|fact| level::legible(fact, READS))?;
         level::after_all(self.views().level, &append.facts).map(drop)
     }
 
