@@ -52,6 +52,7 @@ test: build previous
 bench: build
 	cargo bench --profile release --locked -p benches --bench steps --bench log
 	@scripts/place-binaries.sh
+	PACT_BIN_DIR=$(BINARIES) cargo bench --quiet --profile release --locked -p benches --bench catch_up
 	PACT_BIN_DIR=$(BINARIES) NODES=$(NODES) cargo bench --quiet --profile release --locked -p benches --bench table
 
 ## Form, clippy, documentation, licences and banned crates. The advisory database is not asked: it needs the network.
