@@ -24,6 +24,8 @@ use crate::table::agent_run::{Reaped, Trouble, endpoints, told, url};
 /// Until a new journal votes, or it is given up.
 const PATIENCE: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Appends of one entry of the long log.
+const ENTRY: usize = 100;
 
 /// How long the log is, and how heavy the storm.
 #[derive(Debug, Clone, Copy)]
@@ -188,8 +190,11 @@ fn fill(data_dir: &Path, size: Size) -> Result<u64, Trouble> {
             }
             history.set_now(now());
             let appends = history.appends(happening, &log.views());
-            for committed in join_all(appends.into_iter().map(|append| log.append(append))).await {
-                committed?;
+            // As many as an entry has in a storm: most of the Raft log is purged by the end, as that of a journal of years.
+            for entry in appends.chunks(ENTRY) {
+                for committed in join_all(entry.iter().map(|append| log.append(append.clone()))).await {
+                    committed?;
+                }
             }
         }
         let (facts, _) = log.chain_head();

@@ -23,7 +23,7 @@ use super::freshness::Freshness;
 use super::store::state_machine::Machine;
 use super::stored;
 use super::types::{Blob, Membership, Place, Position, Raft};
-use super::wire::{self, AppendAsk, Appended, Ask, InstallAsk, Recorded, Release, Told, VoteAsk};
+use super::wire::{self, AppendAsk, Appended, Ask, Facts, InstallAsk, Recorded, Release, Told, VoteAsk};
 use super::writer::{Clock, Waiting, weigh};
 use crate::release::{READS, VERSION};
 
@@ -52,10 +52,7 @@ impl Inbox {
             Ask::Record(appends, overlay) => self.record(from, appends, overlay).await,
             Ask::ReadIndex => self.read_index().await,
             Ask::Tip => Ok(self.tip()),
-            Ask::Facts(facts) => {
-                let mut machine = self.machine.lock();
-                machine.take(&facts).map(|()| self.tip()).map_err(|error| in_one_line(&error))
-            }
+            Ask::Facts(facts) => self.take(facts).await,
             Ask::Install(ask) => self.install(ask).await,
             Ask::Elect => {
                 self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
@@ -159,6 +156,17 @@ impl Inbox {
         match confirmed {
             Ok(Ok(_)) => Ok(Told::ReadIndex { seq: self.folded.position().seq }),
             Ok(Err(_)) | Err(_) => Ok(Told::NotLeading),
+        }
+    }
+
+    /// Takes facts over, beside the thread that answers the others: a piece takes a while, a heartbeat must not.
+    async fn take(&self, facts: Facts) -> Result<Told, String> {
+        let machine = Arc::clone(&self.machine);
+        let taken = tokio::task::spawn_blocking(move || machine.lock().take(facts)).await;
+        match taken {
+            Ok(taken) => taken.map(|()| self.tip()).map_err(|error| in_one_line(&error)),
+            // The log has heard of it.
+            Err(_) => Err("taking facts over failed unexpectedly".to_owned()),
         }
     }
 

@@ -66,7 +66,7 @@ impl TakeOverError {
 
 impl Machine {
     /// Takes a piece over. What cannot be read, and a panic on the way, end the log: what is in memory may then be half of it.
-    pub(in crate::log) fn take(&mut self, facts: &Facts) -> Result<(), TakeOverError> {
+    pub(in crate::log) fn take(&mut self, facts: Facts) -> Result<(), TakeOverError> {
         let _guard = Panics(Arc::clone(&self.store.broken));
         let taken = self.take_in(facts);
         if let Err(error) = &taken
@@ -77,18 +77,18 @@ impl Machine {
         taken
     }
 
-    fn take_in(&mut self, facts: &Facts) -> Result<(), TakeOverError> {
+    fn take_in(&mut self, facts: Facts) -> Result<(), TakeOverError> {
         let expected = self.tip.position.seq + 1;
         if facts.first_seq != expected {
             return Err(TakeOverError::Gap { expected, found: facts.first_seq });
         }
         let mut draft = Draft::new(&self.store, self.tip, &facts.overlays);
-        for value in &facts.values {
+        for value in facts.values {
             let mut tip = draft.tip();
             let key = keys::fact(tip.position.seq + 1);
             let record = follow(&mut tip, &key, &value.0).map_err(TakeOverError::Damaged)?;
             let seq = record.seq;
-            if !draft.adopt(record, value.0.clone(), tip)? {
+            if !draft.adopt(record, value.0, tip)? {
                 return Err(TakeOverError::Overlay { seq });
             }
         }
