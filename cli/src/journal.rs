@@ -83,7 +83,7 @@ pub struct MemberJson {
     pub last_heard_ms: Option<u64>,
     /// The release that it runs.
     pub version: Option<String>,
-    /// The newest format of stored facts that it reads.
+    /// The format level up to which it reads facts.
     pub format_level: Option<u32>,
 }
 

@@ -170,6 +170,7 @@ pub fn of_members(members: &[MemberJson]) -> String {
         "HEARD",
         "CERTIFICATE UNTIL",
         "VERSION",
+        "LEVEL",
     ]);
     for member in members {
         table.add_row([
@@ -183,6 +184,7 @@ pub fn of_members(members: &[MemberJson]) -> String {
             shown(member.last_heard_ms.map(|ago| format!("{ago} ms ago"))),
             shown(member.certificate_not_after),
             shown(member.version.as_deref()),
+            shown(member.format_level),
         ]);
     }
     text(table)

@@ -26,11 +26,13 @@ use crate::log::{OpenError, TakeOverError};
 use crate::metrics;
 use crate::new_directory::NewDirectoryError;
 use crate::recover_operator::{self, recover_operator};
+use crate::release;
 use crate::restore::{self, RestoreError, restore};
 use crate::supervisor::Supervisor;
 
 /// Runs the command. `Ok`: done.
 pub async fn run(args: &Args) -> Result<(), Failure> {
+    release::confess();
     match &args.command {
         Command::Init(options) => run_init(options).await,
         Command::Serve(options) => run_serve(options).await,
@@ -220,6 +222,7 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
 fn told(broken: Broken) -> Failure {
     match broken {
         Broken::Log(message) => Failure::named("LOG_UNWRITABLE", message),
+        Broken::Upgrade(message) => Failure::named("UPGRADE_NEEDED", message),
         Broken::Succession => Failure::named(
             "AUTHORITY_STUCK",
             "nobody replaces the authority any more; start the journal again",
@@ -236,6 +239,9 @@ fn not_started(error: &StartError) -> Failure {
         StartError::DataDir(DataDirError::InUse { .. }) => "DATA_DIR_IN_USE",
         StartError::DataDir(_) => "DATA_DIR_INVALID",
         StartError::Log(OpenError::Unwritable { .. }) => "LOG_UNWRITABLE",
+        StartError::Log(OpenError::Later(_)) | StartError::Broken { needs_upgrade: true, .. } => {
+            "UPGRADE_NEEDED"
+        }
         StartError::Log(_) => "LOG_UNUSABLE",
         StartError::Clock { .. } => "CLOCK_SKEW",
         StartError::NoDomain | StartError::OtherDomain { .. } => "OTHER_DOMAIN",

@@ -23,6 +23,7 @@ use crate::new_directory::{Beside, NewDirectory, NewDirectoryError};
 use crate::one_certificate::{OneCertificate, OneCertificateError};
 use crate::own_append::{OwnAppendError, own_append};
 use crate::random::{self, RandomError};
+use crate::release::READS;
 use crate::server_credential;
 
 /// The name of the operator that `init` makes.
@@ -138,7 +139,7 @@ async fn make(plan: &Plan, directory: &NewDirectory) -> Result<(), InitError> {
     recorded
 }
 
-/// The first facts: the domain, an authority for one certificate, the operator, a join token.
+/// The first facts: the domain, an authority for one certificate, the operator, a join token, the newest format level.
 async fn record(plan: &Plan, dir: &Path, log: &Log, ca: &DomainCa, log_id: LogId) -> Result<(), InitError> {
     let created = domain::Created {
         domain_id: plan.domain_id.clone(),
@@ -153,7 +154,19 @@ async fn record(plan: &Plan, dir: &Path, log: &Log, ca: &DomainCa, log_id: LogId
     let join_token = make_join_token(plan, log, ca).await?;
     let line = Zeroizing::new([join_token.as_bytes(), b"\n"].concat());
     write_new(&dir.join("bootstrap/join-token"), &line, 0o600)?;
-    Ok(())
+    raise_level(plan, log).await
+}
+
+/// There is nobody yet who could not read it (R26).
+async fn raise_level(plan: &Plan, log: &Log) -> Result<(), InitError> {
+    let raised = {
+        let views = log.views();
+        domain::raise_level(&views.domain, views.level, READS)?
+    };
+    match raised {
+        Some(event) => append(plan, log, Fact::Domain(event)).await,
+        None => Ok(()),
+    }
 }
 
 async fn append(plan: &Plan, log: &Log, fact: Fact) -> Result<(), InitError> {

@@ -80,6 +80,8 @@ struct Bound {
 pub enum Broken {
     /// The log cannot be written any more; what happened.
     Log(String),
+    /// A later release wrote what comes next, and this one does not understand it (R26); what it is.
+    Upgrade(String),
     /// Nobody replaces the authority any more; certificates would get shorter and shorter.
     Succession,
     /// Nobody watches over the nodes any more; the silent ones would stay active.
@@ -142,6 +144,8 @@ pub enum StartError {
     Broken {
         /// Why.
         reason: String,
+        /// A later release wrote what comes next (R26).
+        needs_upgrade: bool,
     },
     /// No random numbers.
     #[error(transparent)]
@@ -275,7 +279,10 @@ impl Journal {
     /// Resolves when the journal cannot go on: the process must end (R3).
     pub async fn broken(&mut self) -> Broken {
         let (broken, condition) = tokio::select! {
-            message = self.log.broken() => (Broken::Log(message), Condition::LogUnwritable),
+            said = self.log.broken() => match self.log.needs_upgrade() {
+                true => (Broken::Upgrade(said), Condition::UpgradeNeeded),
+                false => (Broken::Log(said), Condition::LogUnwritable),
+            },
             _ = &mut self.succession => (Broken::Succession, Condition::AuthorityStuck),
             _ = futures_util::future::select_all(&mut self.presence) => {
                 (Broken::Presence, Condition::PresenceStuck)
@@ -375,7 +382,9 @@ async fn find_the_others(log: &Log) -> Result<(), StartError> {
     loop {
         let broken = log.broken();
         let found = tokio::select! {
-            reason = broken => return Err(StartError::Broken { reason }),
+            reason = broken => {
+                return Err(StartError::Broken { reason, needs_upgrade: log.needs_upgrade() });
+            }
             found = log.read_index(FOUND) => found,
         };
         match found {

@@ -54,6 +54,7 @@ mod own_append;
 mod presence;
 mod random;
 mod recover_operator;
+mod release;
 mod restore;
 mod server_credential;
 mod source_remark;

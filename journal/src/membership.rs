@@ -11,10 +11,12 @@ use std::time::Duration;
 use events::append::Append;
 use events::domain;
 use events::fact::Fact;
+use events::level::Level;
 use events::member::{self, Command, Rejection, State};
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
 use events::vocabulary::{CertificateHash, JoinTokenId, JournalId, Principal, Remark, Timestamp};
+use futures_util::future::join_all;
 use proto::join_token::{self, JoinSecret};
 use zeroize::Zeroizing;
 
@@ -25,9 +27,6 @@ use crate::random::{self, RandomError};
 
 /// A conflict is decided again this often (R7).
 const ATTEMPTS: usize = 3;
-
-/// The format of stored facts that this release reads (R26).
-const FORMAT_LEVEL: u32 = 1;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -77,8 +76,8 @@ pub struct Live {
     pub last_heard: Option<Duration>,
     /// The release that it runs.
     pub version: Option<String>,
-    /// The newest format of stored facts that it reads.
-    pub format_level: Option<u32>,
+    /// The format level up to which it reads facts (R26).
+    pub format_level: Option<Level>,
 }
 
 /// Why an order about the quorum was not carried out.
@@ -197,39 +196,43 @@ impl Membership {
         Ok(self.log.views().seq)
     }
 
-    /// All journals that are or were members, by name, and the last fact that this shows.
-    pub fn members(&self) -> (Vec<Seen>, u64) {
+    /// All journals that are or were members, by name, and the last fact that this shows. The others are asked which release
+    /// they are; who does not answer within a second stays unknown.
+    pub async fn members(&self) -> (Vec<Seen>, u64) {
         let (rows, seq) = {
             let views = self.log.views();
             let rows: Vec<_> =
                 views.members.iter().map(|(id, row)| (id.clone(), row.state.clone())).collect();
             (rows, views.seq)
         };
-        let seen = |(journal_id, state)| {
-            let live = self.live(&journal_id, &state, seq);
+        let seen = async |(journal_id, state): (JournalId, State)| {
+            let live = self.live(&journal_id, &state).await;
             Seen { journal_id, state, live }
         };
-        (rows.into_iter().map(seen).collect(), seq)
+        (join_all(rows.into_iter().map(seen)).await, seq)
     }
 
-    /// What is known of a journal at the moment: of this one by itself; of the others what Raft knows, if this one leads.
-    fn live(&self, id: &JournalId, state: &State, seq: u64) -> Live {
+    /// What is known of a journal at the moment: what it says itself, and what Raft knows, if this one leads.
+    async fn live(&self, id: &JournalId, state: &State) -> Live {
         let Some(member) = state.member() else { return Live::default() };
         let seats = self.log.seats();
         let leads = seats.leader == Some(member.raft_id);
         let learns = seats.learners.contains(&member.raft_id);
-        if *id != self.journal_id {
+        let release = self.log.release(member.raft_id).await;
+        let lag = if *id == self.journal_id {
+            leads.then_some(0)
+        } else {
             let known = self.log.members().into_iter().find(|known| known.raft_id == member.raft_id);
-            return Live { leads, learns, lag: known.map(|known| known.lag), ..Live::default() };
-        }
+            known.map(|known| known.lag)
+        };
         Live {
             leads,
             learns,
-            applied_seq: Some(seq),
-            lag: leads.then_some(0),
-            last_heard: Some(Duration::ZERO),
-            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            format_level: Some(FORMAT_LEVEL),
+            lag,
+            last_heard: release.as_ref().map(|_| Duration::ZERO),
+            applied_seq: release.as_ref().map(|release| release.applied_seq),
+            format_level: release.as_ref().map(|release| release.reads),
+            version: release.map(|release| release.version),
             ..Live::default()
         }
     }

@@ -115,8 +115,8 @@ fn check(reader: &Reader) -> Result<Report, LogError> {
         let failed = read(&mut facts, &mut batch);
         auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_ref()));
         for entry in &batch {
-            if let (Some(format), true) = (entry.later_format(), report.ok()) {
-                return Err(LogError::LaterFormat { seq: entry.seq, format });
+            if report.ok() {
+                entry.is_of_this_release()?;
             }
             report.facts += 1;
             report.head = entry.chain.or(report.head);

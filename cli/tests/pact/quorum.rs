@@ -88,7 +88,7 @@ fn the_members_are_a_table_for_people() {
         text(&output.stdout).lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0][..2], ["JOURNAL", "RAFT"]);
     assert_eq!(lines[1][..7], ["j1", "1", "voter", "yes", "h1:9444", "900", "0"]);
-    assert_eq!(lines[2], ["j2", "2", "learner", "-", "-", "-", "-", "-", "-", "-"]);
+    assert_eq!(lines[2], ["j2", "2", "learner", "-", "-", "-", "-", "-", "-", "-", "-"]);
 }
 
 #[test]

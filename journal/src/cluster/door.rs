@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use events::level::Level;
 use events::member::{self, Command, State};
 use events::stream::StreamName;
 use events::vocabulary::{CertificateHash, DomainId, JournalId, LogId, Serial};
@@ -51,6 +52,8 @@ struct Asked {
     secret: JoinSecret,
     csr: Csr,
     endpoints: member::Endpoints,
+    /// Up to there it reads facts.
+    reads: Level,
 }
 
 fn asked(request: JoinRequest) -> Result<Asked, Status> {
@@ -61,6 +64,7 @@ fn asked(request: JoinRequest) -> Result<Asked, Status> {
         id: field::parsed("journal_id", &request.journal_id)?,
         secret: request.secret.parse().map_err(|error| malformed(&error))?,
         endpoints: wire::endpoints(request.endpoints)?,
+        reads: request.format_level.map_or(Level::FIRST, Level::new),
         csr,
     })
 }
@@ -107,6 +111,7 @@ impl Door {
                 [StreamName::Domain, StreamName::Join(token_hash), StreamName::Journal(asked.id.clone())];
             let decided = {
                 let views = self.log.views();
+                reads_enough(views.level, asked.reads)?;
                 let state = views.members.get(&asked.id).map_or(State::Unknown, |row| row.state.clone());
                 let command = Command::Join {
                     endpoints: asked.endpoints.clone(),
@@ -159,6 +164,18 @@ impl Door {
     }
 }
 
+/// A journal that could not read the log would stop at the first fact that it does not know (R26). What is written after
+/// the decision cannot be above: joining and raising the level both write the domain's stream.
+fn reads_enough(level: Level, reads: Level) -> Result<(), Refusal> {
+    if level <= reads {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Reason::UpgradeNeeded,
+        format!("the log is at format level {level}, and this pact-journal reads up to level {reads}: upgrade it"),
+    ))
+}
+
 /// The names under which a journal is reached, from where it listens.
 fn hosts(endpoints: &member::Endpoints) -> Vec<String> {
     let member::Endpoints { cluster, agent, operator } = endpoints;
@@ -209,6 +226,16 @@ impl JoinService for Door {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rule_26_a_journal_that_cannot_read_the_log_is_told_to_upgrade() {
+        let third = Level::new(3);
+        assert!(reads_enough(Level::FIRST, Level::SECOND).is_ok());
+        assert!(reads_enough(Level::SECOND, Level::SECOND).is_ok());
+        let refused = reads_enough(third, Level::SECOND).unwrap_err();
+        assert_eq!(refused.reason, Reason::UpgradeNeeded);
+        assert!(refused.message.contains("level 3") && refused.message.contains("upgrade"), "{refused}");
+    }
 
     #[test]
     fn hosts_are_told_from_the_endpoints() {

@@ -29,8 +29,10 @@ use super::connection::Peer;
 use super::deadline::patience;
 use super::refusal::status;
 
-/// The newest version of the agents' protocol that this release knows (R26).
+/// The version of the agents' protocol that this release speaks (R26).
 const PROTOCOL: u32 = 1;
+/// So many older ones are taken too: images of nodes are older than journals.
+const OLDER_PROTOCOLS: u32 = 2;
 
 /// What was recorded elsewhere is known here within this, or the refusal stands as it is.
 const KNOWN: Duration = Duration::from_secs(2);
@@ -217,13 +219,21 @@ impl Asked<'_> {
     }
 }
 
+/// Whether a journal that speaks one version understands another: its own and the two before (R26).
+fn understood(asked: u32, own: u32) -> Result<(), String> {
+    let oldest = own.saturating_sub(OLDER_PROTOCOLS);
+    if asked > own {
+        Err(format!("protocol: {asked} is newer than {own}; upgrade the journals first"))
+    } else if asked < oldest {
+        Err(format!("protocol: {asked} is older than {oldest}; upgrade the agent in the node's image"))
+    } else {
+        Ok(())
+    }
+}
+
 /// Refuses what this release cannot honour: better than to ignore a field that the caller relies on.
 fn check_protocol(wire: &pb::EnrollRequest) -> Result<(), Refusal> {
-    if wire.protocol > PROTOCOL {
-        let message =
-            format!("protocol: {} is newer than {PROTOCOL}; upgrade the journals first", wire.protocol);
-        return Err(Refusal::new(Reason::FieldInvalid, message));
-    }
+    understood(wire.protocol, PROTOCOL).map_err(|message| Refusal::new(Reason::FieldInvalid, message))?;
     let unsupported = [
         ("token", &wire.token),
         ("node_id", &wire.node_id),
@@ -236,5 +246,24 @@ fn check_protocol(wire: &pb::EnrollRequest) -> Result<(), Refusal> {
             format!("{name}: this release enrolls by hardware identity only"),
         )),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_26_the_own_protocol_and_the_two_before_are_understood() {
+        for asked in [3, 4, 5] {
+            assert_eq!(understood(asked, 5), Ok(()), "{asked}");
+        }
+        for (asked, told) in [(2, "upgrade the agent"), (6, "upgrade the journals"), (u32::MAX, "upgrade")] {
+            let refused = understood(asked, 5).unwrap_err();
+            assert!(refused.starts_with("protocol: ") && refused.contains(told), "{refused}");
+        }
+        // A request that names none is of the first agents.
+        assert_eq!(understood(0, PROTOCOL), Ok(()));
+        assert!(understood(PROTOCOL + 1, PROTOCOL).is_err());
     }
 }

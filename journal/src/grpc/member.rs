@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use events::level::Level;
 use events::vocabulary::{JournalId, Verb};
 use proto::convert::{field, member, moment};
 use proto::pb;
@@ -42,7 +43,7 @@ impl MemberService for MemberEdge {
     async fn members(&self, request: Request<pb::MembersRequest>) -> Answered<pb::MembersResponse> {
         self.access.admit(&request, Call::Operate(Verb::Administer))?;
         walk::check_seq(&self.log, request.into_inner().min_seq)?;
-        let (seen, seq) = self.membership.members();
+        let (seen, seq) = self.membership.members().await;
         Ok(Response::new(pb::MembersResponse { members: seen.iter().map(to_wire).collect(), seq }))
     }
 
@@ -55,7 +56,7 @@ impl MemberService for MemberEdge {
         }
         let reason = remark("reason", &wire.reason)?;
         let seq = self.membership.evict(&id, reason.as_ref(), &asker(&admitted)).await.map_err(status)?;
-        Ok(Response::new(pb::EvictResponse { member: self.show(&id), seq }))
+        Ok(Response::new(pb::EvictResponse { member: self.show(&id).await, seq }))
     }
 
     async fn transfer_leader(
@@ -65,7 +66,7 @@ impl MemberService for MemberEdge {
         self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let id: JournalId = field::parsed("journal_id", &request.into_inner().journal_id)?;
         let seq = self.membership.transfer_leader(&id).await.map_err(status)?;
-        Ok(Response::new(pb::TransferLeaderResponse { member: self.show(&id), seq }))
+        Ok(Response::new(pb::TransferLeaderResponse { member: self.show(&id).await, seq }))
     }
 
     async fn create_join_token(
@@ -88,8 +89,8 @@ impl MemberService for MemberEdge {
 }
 
 impl MemberEdge {
-    fn show(&self, id: &JournalId) -> Option<pb::Member> {
-        let (seen, _) = self.membership.members();
+    async fn show(&self, id: &JournalId) -> Option<pb::Member> {
+        let (seen, _) = self.membership.members().await;
         seen.iter().find(|seen| seen.journal_id == *id).map(to_wire)
     }
 }
@@ -111,7 +112,7 @@ fn to_wire(seen: &Seen) -> pb::Member {
         certificate_not_after: certificate_not_after.map(moment::to_wire),
         last_heard_ms: last_heard.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
         version,
-        format_level,
+        format_level: format_level.map(Level::number),
         ..wire
     }
 }

@@ -43,6 +43,7 @@ pub fn append_failed(error: AppendError) -> Status {
         AppendError::Skewed => {
             Refusal::new(Reason::ClockSkew, "the journals' clocks disagree").retry_after(BUSY).into()
         }
+        AppendError::AboveLevel { .. } => Refusal::new(Reason::LevelTooLow, error.to_string()).into(),
         AppendError::Conflict { .. }
         | AppendError::Malformed
         | AppendError::TooLarge { .. }

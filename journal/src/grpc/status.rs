@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::clock;
 use crate::log::Log;
+use crate::release::READS;
 
 use super::access::{Access, Admitted, Call};
 use super::walk;
@@ -60,6 +61,12 @@ impl StatusService for StatusEdge {
         if skew_ms > MAX_SKEW_MS {
             warnings
                 .push(format!("the clock of this journal is {} s from the others': set it", skew_ms / 1000));
+        }
+        if views.level < READS {
+            warnings.push(format!(
+                "the log is at format level {} of {READS}, because a journal reads no more or does not answer: pact journal members",
+                views.level
+            ));
         }
         if leader.is_empty() {
             warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());

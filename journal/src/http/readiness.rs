@@ -19,6 +19,8 @@ pub enum Condition {
     Stopping,
     /// It cannot record anything any more (R3).
     LogUnwritable,
+    /// A later release wrote what comes next in its log (R26).
+    UpgradeNeeded,
     /// Nobody replaces its authority any more.
     AuthorityStuck,
     /// Nobody watches over its nodes any more.
@@ -33,6 +35,7 @@ impl Condition {
             Self::Ready => "ready",
             Self::Stopping => "stopping",
             Self::LogUnwritable => "log unwritable",
+            Self::UpgradeNeeded => "upgrade needed",
             Self::AuthorityStuck => "authority stuck",
             Self::PresenceStuck => "presence stuck",
         }
@@ -41,7 +44,11 @@ impl Condition {
     fn is_the_end(self) -> bool {
         match self {
             Self::Starting | Self::Ready => false,
-            Self::Stopping | Self::LogUnwritable | Self::AuthorityStuck | Self::PresenceStuck => true,
+            Self::Stopping
+            | Self::LogUnwritable
+            | Self::UpgradeNeeded
+            | Self::AuthorityStuck
+            | Self::PresenceStuck => true,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use events::codec::{Chain, keys};
+use events::level::Level;
 use events::views::Views;
 use events::vocabulary::{CertificateHash, JournalId, LogId, Timestamp};
 use rocksdb::WriteBatch;
@@ -41,7 +42,7 @@ pub(super) fn make(
 ) -> Result<Prepared, CreateError> {
     let (store, mark) = lay_down(data_dir, journal, founding, FOUNDER, broken)?;
     let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
-    let tip = Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default() };
+    let tip = Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default(), level: Level::FIRST };
     let folded = Arc::new(Folded::new(Views::default(), chain));
     Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id: FOUNDER, new: true })
 }

@@ -8,21 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::append::{Append, Outcome};
-use events::codec::Chain;
+use events::codec::{Chain, DecodeError};
+use events::level::AboveLevel;
 use events::vocabulary::JournalId;
 use openraft::raft::{AppendEntriesRequest, VoteRequest};
 use openraft::{ServerState, Snapshot, SnapshotMeta};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::broken::{Broken, in_one_line};
 use super::errors::AppendError;
 use super::folded::Folded;
 use super::freshness::Freshness;
 use super::store::state_machine::Machine;
 use super::stored;
 use super::types::{Blob, Membership, Place, Position, Raft};
-use super::wire::{self, AppendAsk, Appended, Ask, InstallAsk, Recorded, Told, VoteAsk};
+use super::wire::{self, AppendAsk, Appended, Ask, Facts, InstallAsk, Recorded, Release, Told, VoteAsk};
 use super::writer::{Clock, Waiting, weigh};
+use crate::release::{READS, VERSION};
 
 /// A quorum that does not confirm the leader by then is lost; who asks must ask again.
 const READ_INDEX: Duration = Duration::from_secs(2);
@@ -36,6 +39,7 @@ pub(super) struct Inbox {
     pub freshness: Arc<Freshness>,
     pub machine: Arc<Mutex<Machine>>,
     pub clock: Clock,
+    pub broken: Arc<Broken>,
 }
 
 impl Inbox {
@@ -48,14 +52,12 @@ impl Inbox {
             Ask::Record(appends, overlay) => self.record(from, appends, overlay).await,
             Ask::ReadIndex => self.read_index().await,
             Ask::Tip => Ok(self.tip()),
-            Ask::Facts(facts) => {
-                let mut machine = self.machine.lock();
-                machine.take(&facts).map(|()| self.tip()).map_err(|error| super::broken::in_one_line(&error))
-            }
+            Ask::Facts(facts) => self.take(facts).await,
             Ask::Install(ask) => self.install(ask).await,
             Ask::Elect => {
                 self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
             }
+            Ask::Release => Ok(Told::Release(self.release())),
         };
         wire::write(&told.unwrap_or_else(Told::Failed)).map_err(|error| error.to_string())
     }
@@ -63,7 +65,7 @@ impl Inbox {
     async fn append(&self, ask: AppendAsk) -> Result<Told, String> {
         let AppendAsk { vote, before, entries, commit, proven_ms_ago, clock: _ } = ask;
         let entries = entries.iter().map(|entry| stored::read_entry(&entry.0));
-        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| self.illegible(&error))?;
         let commit = commit.map(Place::from);
         let request = AppendEntriesRequest {
             vote: vote.into(),
@@ -79,6 +81,22 @@ impl Inbox {
             self.freshness.told(commit.index, applied, ago);
         }
         Ok(Told::Appended(appended, (self.clock)()))
+    }
+
+    /// Entries came as the leader wrote them; a type that is not known is one of a later release. None of them was stored,
+    /// so that an upgrade finds all that there was (R26).
+    fn illegible(&self, error: &DecodeError) -> String {
+        let line = in_one_line(error);
+        if error.needs_upgrade() {
+            self.broken.report_upgrade(format!("the leader is of a later release: {line}"));
+        }
+        line
+    }
+
+    /// What this journal is, as others ask.
+    pub(super) fn release(&self) -> Release {
+        let applied_seq = self.folded.position().seq;
+        Release { reads: READS, version: VERSION.to_owned(), applied_seq }
     }
 
     async fn vote(&self, ask: VoteAsk) -> Result<Told, String> {
@@ -101,6 +119,11 @@ impl Inbox {
         }
         let (mut overlay, mut awaited) = (overlay, Vec::with_capacity(appends.len()));
         for append in appends {
+            if let Err(above) = self.folded.admits(&append) {
+                let AboveLevel { needs, level } = above;
+                awaited.push(Err(Recorded::Outcome(Outcome::AboveLevel { needs, level })));
+                continue;
+            }
             let bytes = match weigh(&append) {
                 Ok(bytes) if append.proposed_by == *from => bytes,
                 Ok(_) | Err(_) => {
@@ -136,6 +159,17 @@ impl Inbox {
         }
     }
 
+    /// Takes facts over, beside the thread that answers the others: a piece takes a while, a heartbeat must not.
+    async fn take(&self, facts: Facts) -> Result<Told, String> {
+        let machine = Arc::clone(&self.machine);
+        let taken = tokio::task::spawn_blocking(move || machine.lock().take(facts)).await;
+        match taken {
+            Ok(taken) => taken.map(|()| self.tip()).map_err(|error| in_one_line(&error)),
+            // The log has heard of it.
+            Err(_) => Err("taking facts over failed unexpectedly".to_owned()),
+        }
+    }
+
     fn tip(&self) -> Told {
         let Position { seq, chain } = self.folded.position();
         Told::Tip { seq, chain: *chain.as_bytes() }
@@ -165,6 +199,9 @@ fn told(answer: super::writer::Answer) -> Recorded {
             Recorded::Outcome(Outcome::Conflict { stream, expected, found })
         }
         Err(AppendError::Skewed) => Recorded::Outcome(Outcome::Skewed),
+        Err(AppendError::AboveLevel { needs, level }) => {
+            Recorded::Outcome(Outcome::AboveLevel { needs, level })
+        }
         Err(AppendError::Malformed | AppendError::TooLarge { .. }) => Recorded::Outcome(Outcome::Malformed),
         Err(AppendError::NoLeader | AppendError::Stopped { .. }) => Recorded::Open,
     }

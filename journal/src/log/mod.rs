@@ -40,6 +40,7 @@ use std::thread::JoinHandle;
 use events::append::Append;
 use events::codec::{Chain, keys};
 use events::fact::Record;
+use events::level::AboveLevel;
 use events::stream::StreamName;
 use events::views::{Changed, Views};
 use events::vocabulary::{JournalId, MAX_OVERLAY_BYTES, OverlayHash, Remark};
@@ -66,6 +67,7 @@ pub use quorum::{Member, QuorumError, Seats};
 pub use restoring::{Restoration, TakeOverError};
 pub use settings::{Settings, Timing};
 pub use synced::MarkError;
+pub use wire::Release;
 pub use writer::Clock;
 
 /// An append has at most this many bytes. With it a fact's body stays far below its own limit of 1 MiB (R6), so that no
@@ -252,6 +254,10 @@ impl Log {
     }
 
     async fn send(&self, append: Append, overlay: Option<Blob>) -> Result<Committed, AppendError> {
+        self.shared
+            .folded
+            .admits(&append)
+            .map_err(|AboveLevel { needs, level }| AppendError::AboveLevel { needs, level })?;
         let bytes = weigh(&append)?;
         let (answer, answered) = oneshot::channel();
         if self
@@ -338,6 +344,11 @@ impl Log {
     /// Resolves with the reason when the log cannot be written any more. The process must stop then (R3).
     pub fn broken(&self) -> impl Future<Output = String> + Send + 'static {
         self.shared.broken.wait()
+    }
+
+    /// Whether [`Log::broken`] is because what comes next was written by a later release (R26).
+    pub fn needs_upgrade(&self) -> bool {
+        self.shared.broken.needs_upgrade()
     }
 
     /// The last fact and the chain up to it.

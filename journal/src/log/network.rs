@@ -136,19 +136,40 @@ impl Peer {
         ask(&*self.network.peers, self.member, question, within).await
     }
 
-    /// Sends all facts up to the snapshot's that the member lacks.
+    /// Sends all facts up to the snapshot's that the member lacks. While it takes one piece in, the next is read.
     async fn send_facts(&self, last: u64) -> Result<(), PeerError> {
         let mut tip = self.tip(self.ask(&Ask::Tip, PIECE_DEADLINE).await?)?;
+        let mut ahead: Option<Facts> = None;
         while tip < last {
-            let store = Arc::clone(&self.network.store);
-            let piece = piece(&store, tip + 1, last).map_err(|reason| self.broken(reason))?;
-            let next = self.tip(self.ask(&Ask::Facts(piece), PIECE_DEADLINE).await?)?;
+            let piece = match ahead.take() {
+                // It may have gone further meanwhile, by entries.
+                Some(piece) if piece.first_seq == tip + 1 => piece,
+                Some(_) | None => self.read(tip + 1, last).await?,
+            };
+            let behind = tip + piece.values.len() as u64;
+            let question = Ask::Facts(piece);
+            let taken = self.ask(&question, PIECE_DEADLINE);
+            let next = if behind < last {
+                let (taken, read) = tokio::join!(taken, self.read(behind + 1, last));
+                ahead = Some(read?);
+                self.tip(taken?)?
+            } else {
+                self.tip(taken.await?)?
+            };
             if next <= tip {
                 return Err(self.broken(format!("it did not take the facts behind {tip}")));
             }
             tip = next;
         }
         Ok(())
+    }
+
+    /// Reads a piece, beside the thread of the log: appends do not wait for it.
+    async fn read(&self, first_seq: u64, last: u64) -> Result<Facts, PeerError> {
+        let store = Arc::clone(&self.network.store);
+        let read = tokio::task::spawn_blocking(move || piece(&store, first_seq, last)).await;
+        let read = read.map_err(|_| self.broken("the facts could not be read: a panic".to_owned()))?;
+        read.map_err(|reason| self.broken(reason))
     }
 
     async fn install(&self, vote: Vote<u64>, snapshot: &Snapshot<TypeConfig>) -> Result<Told, PeerError> {

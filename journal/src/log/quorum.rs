@@ -14,12 +14,14 @@ use super::Log;
 use super::broken::in_one_line;
 use super::network::ask;
 use super::types::Raft;
-use super::wire::{Ask, Told};
+use super::wire::{Ask, Release, Told};
 
 /// A journal that has heard of no quorum for so long does not know who was revoked meanwhile (R17).
 const STALE_AFTER: Duration = Duration::from_secs(30);
 /// The leader is asked again after so long.
 const AGAIN: Duration = Duration::from_millis(50);
+/// A member that is there says at once which release it is.
+const RELEASE: Duration = Duration::from_secs(1);
 /// A change of the members is settled by then, or tried again later.
 const CHANGE: Duration = Duration::from_secs(10);
 
@@ -140,6 +142,17 @@ impl Log {
             Member { raft_id: *raft_id, matched, lag: last.saturating_sub(matched.unwrap_or_default()) }
         };
         replication.iter().map(member).collect()
+    }
+
+    /// Which release a member is, and what it reads (R26). None: it did not say.
+    pub async fn release(&self, raft_id: u64) -> Option<Release> {
+        if raft_id == self.seats().own {
+            return Some(self.inbox()?.release());
+        }
+        match ask(&*self.shared.peers, raft_id, &Ask::Release, RELEASE).await {
+            Ok(Told::Release(release)) => Some(release),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// Adds a member that follows and does not vote. A member already: nothing changes.

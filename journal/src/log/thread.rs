@@ -136,7 +136,7 @@ fn run<E>(
 async fn start(
     prepared: Prepared,
     settings: &Settings,
-    broken: &Broken,
+    broken: &Arc<Broken>,
     appends: mpsc::Sender<Waiting>,
 ) -> Result<Inbox, StartError> {
     let told = |reason: String| StartError::Broken { reason: broken.reason().unwrap_or(reason) };
@@ -170,7 +170,7 @@ async fn start(
             Err(RaftError::Fatal(error)) => return Err(told(in_one_line(&error))),
         }
     }
-    let inbox = Inbox { raft, appends, folded, freshness, machine, clock };
+    let inbox = Inbox { raft, appends, folded, freshness, machine, clock, broken: Arc::clone(broken) };
     // Another member is asked to lead, or a new one waits to be called.
     if others || !leads {
         return Ok(inbox);

@@ -8,6 +8,7 @@
 
 use events::append::{Append, Outcome};
 use events::codec::{DecodeError, EncodeError, decode, encode};
+use events::level::Level;
 use events::vocabulary::Timestamp;
 use openraft::raft::{AppendEntriesResponse, VoteResponse};
 use serde::de::DeserializeOwned;
@@ -38,6 +39,8 @@ pub(super) enum Ask {
     Install(InstallAsk),
     /// Stand for election now: the leader steps aside.
     Elect,
+    /// Which release the asked is, and what it reads (R26).
+    Release,
 }
 
 /// See [`Ask::Append`].
@@ -103,6 +106,19 @@ pub(super) enum Told {
     NotLeading,
     /// It cannot: why.
     Failed(String),
+    /// To [`Ask::Release`].
+    Release(Release),
+}
+
+/// Which release a member is: what it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Up to this format level it reads facts.
+    pub reads: Level,
+    /// Its version.
+    pub version: String,
+    /// The last fact that it has applied.
+    pub applied_seq: u64,
 }
 
 /// What became of entries.

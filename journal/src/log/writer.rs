@@ -316,6 +316,9 @@ fn told(outcome: Recorded) -> Answer {
             Err(AppendError::Conflict { stream, expected, found })
         }
         Recorded::Outcome(Outcome::Skewed) => Err(AppendError::Skewed),
+        Recorded::Outcome(Outcome::AboveLevel { needs, level }) => {
+            Err(AppendError::AboveLevel { needs, level })
+        }
         Recorded::Outcome(Outcome::Malformed) => Err(AppendError::Malformed),
         Recorded::Open => Err(AppendError::NoLeader),
     }

@@ -3,6 +3,7 @@
 mod committing;
 mod failing;
 mod fixture;
+mod levels;
 mod opening;
 mod quorum;
 mod raft;

@@ -48,19 +48,19 @@ impl Peers for Way {
 }
 
 /// Journals j1, j2, … with the numbers 1, 2, … in Raft.
-struct Quorum {
+pub(super) struct Quorum {
     ways: Arc<Mutex<Ways>>,
     grounds: BTreeMap<u64, Ground>,
     keep_entries: u64,
 }
 
-fn name(member: u64) -> JournalId {
+pub(super) fn name(member: u64) -> JournalId {
     format!("j{member}").parse().unwrap()
 }
 
 impl Quorum {
     /// A log with its first member.
-    async fn found(keep_entries: u64) -> Self {
+    pub(super) async fn found(keep_entries: u64) -> Self {
         let mut quorum = Self { ways: Arc::default(), grounds: BTreeMap::new(), keep_entries };
         let ground = Ground::keeping(keep_entries);
         let log = Log::create_with(&ground.dir, name(1), founding(), quorum.settings(1, &ground)).await;
@@ -70,7 +70,7 @@ impl Quorum {
         quorum
     }
 
-    async fn of(members: u64) -> Self {
+    pub(super) async fn of(members: u64) -> Self {
         let mut quorum = Self::found(1_000).await;
         for member in 2..=members {
             quorum.join(member).await;
@@ -84,7 +84,7 @@ impl Quorum {
         Settings { peers, timing, keep_entries: self.keep_entries, ..ground.settings() }
     }
 
-    async fn join(&mut self, member: u64) {
+    pub(super) async fn join(&mut self, member: u64) {
         let ground = Ground::keeping(self.keep_entries);
         Log::create_member(&ground.dir, name(member), founding(), member).unwrap();
         self.grounds.insert(member, ground);
@@ -96,18 +96,18 @@ impl Quorum {
         leader.promote(member).await.unwrap();
     }
 
-    async fn start(&self, member: u64) {
+    pub(super) async fn start(&self, member: u64) {
         let ground = &self.grounds[&member];
         let log = Log::open_with(&ground.dir, name(member), self.settings(member, ground)).await.unwrap();
         self.ways.lock().logs.insert(member, log);
     }
 
-    async fn stop(&self, member: u64) {
+    pub(super) async fn stop(&self, member: u64) {
         let log = self.ways.lock().logs.remove(&member).unwrap();
         log.stop().await;
     }
 
-    fn log(&self, member: u64) -> Log {
+    pub(super) fn log(&self, member: u64) -> Log {
         self.ways.lock().logs[&member].clone()
     }
 
@@ -127,7 +127,7 @@ impl Quorum {
     }
 
     /// Who leads, as everybody who runs agrees.
-    async fn leader(&self) -> u64 {
+    pub(super) async fn leader(&self) -> u64 {
         let among: Vec<u64> = self.ways.lock().logs.keys().copied().collect();
         self.leader_among(&among).await
     }
@@ -144,12 +144,12 @@ impl Quorum {
         leader
     }
 
-    fn follower_of(&self, leader: u64) -> u64 {
+    pub(super) fn follower_of(&self, leader: u64) -> u64 {
         *self.ways.lock().logs.keys().find(|member| **member != leader).unwrap()
     }
 
     /// The logs that run are equal, byte for byte, and so are their views.
-    async fn agree(&self) {
+    pub(super) async fn agree(&self) {
         let logs: Vec<Log> = self.ways.lock().logs.values().cloned().collect();
         eventually("all have the same facts", || {
             let heads: Vec<_> = logs.iter().map(Log::chain_head).collect();
@@ -162,7 +162,7 @@ impl Quorum {
     }
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
@@ -171,11 +171,11 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// One step of a node, proposed by a member.
-fn by(member: u64, append: Append) -> Append {
+pub(super) fn by(member: u64, append: Append) -> Append {
     Append { proposed_by: name(member), ..append }
 }
 
-async fn committed(log: &Log, append: Append) -> Committed {
+pub(super) async fn committed(log: &Log, append: Append) -> Committed {
     log.append(append).await.unwrap()
 }
 

@@ -3,6 +3,7 @@
 
 mod imposters;
 mod joining;
+mod levels;
 mod listener;
 mod presence;
 mod revocation;
