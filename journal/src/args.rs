@@ -179,9 +179,12 @@ pub struct Restore {
     /// Where the new journal's data shall lie. Must not exist.
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// The log that is left: the data directory of a journal, or a copy of one.
+    /// The log that is left: the data directory of a journal or a copy of one, or a file of `pact-replay export`.
     #[arg(long, value_name = "LOG")]
     pub from: PathBuf,
+    /// An overlay that was set, of which an exported file has the hash only; repeat it for each.
+    #[arg(long, value_name = "FILE")]
+    pub overlay: Vec<PathBuf>,
     /// The domain CA key; it stays where it is [default: LOG/bootstrap/domain-ca.key, of which DIR gets a copy].
     #[arg(long, value_name = "FILE")]
     pub domain_ca_key: Option<PathBuf>,
@@ -225,6 +228,7 @@ impl Restore {
         restore::Plan {
             data_dir: self.data_dir.clone(),
             from: self.from.clone(),
+            overlays: self.overlay.clone(),
             domain_ca_key: self.domain_ca_key.clone(),
             restore: domain::Restore { founder: self.journal_id.clone(), operator: self.operator.clone() },
             config,

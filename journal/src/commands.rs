@@ -89,7 +89,8 @@ fn not_restored(error: &RestoreError) -> Failure {
         RestoreError::Rejected(RestoreRejection::NoDomain) => "LOG_UNUSABLE",
         RestoreError::KeyFile { .. } | RestoreError::Key { .. } => "DOMAIN_CA_KEY_INVALID",
         RestoreError::Clock { .. } => "CLOCK_SKEW",
-        RestoreError::Directory(_)
+        RestoreError::Overlay { .. }
+        | RestoreError::Directory(_)
         | RestoreError::File(_)
         | RestoreError::Server(_)
         | RestoreError::Make(_)

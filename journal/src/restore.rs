@@ -32,6 +32,7 @@ use crate::new_directory::{Beside, NewDirectory, NewDirectoryError};
 use crate::one_certificate::{OneCertificate, OneCertificateError};
 use crate::own_append::{OwnAppendError, own_append};
 use crate::random::{self, RandomError};
+use crate::release::READS;
 use crate::server_credential;
 
 /// What `restore` is asked for.
@@ -41,6 +42,8 @@ pub struct Plan {
     pub data_dir: PathBuf,
     /// The log that is left.
     pub from: PathBuf,
+    /// Overlays that the facts of an exported file name.
+    pub overlays: Vec<PathBuf>,
     /// The domain CA's key; none: it lies beside the log that is left, and is kept beside the new one.
     pub domain_ca_key: Option<PathBuf>,
     /// Who founds, and who commands.
@@ -96,6 +99,14 @@ pub enum RestoreError {
     /// The names do not fit.
     #[error(transparent)]
     Rejected(#[from] RestoreRejection),
+    /// An overlay cannot be read.
+    #[error("the overlay {} cannot be read", path.display())]
+    Overlay {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The domain CA's key cannot be read.
     #[error("the domain CA's key cannot be read from {}: name it with --domain-ca-key", path.display())]
     KeyFile {
@@ -153,12 +164,12 @@ pub enum RestoreError {
 pub async fn restore(plan: Plan) -> Result<Made, RestoreError> {
     let directory = NewDirectory::begin(&plan.data_dir, "restore")?;
     let _in_peace = in_peace(&plan.from)?;
-    let restoration = Log::take_over(&plan.from, directory.draft())?;
+    let restoration = take_over(&plan, directory.draft())?;
     let created = restoration.views().domain.created().cloned().ok_or(RestoreRejection::NoDomain)?;
     let now = clock::now();
     check_clock(now, restoration.views().recorded_at)?;
     let ca = domain_ca(&plan, &created)?;
-    let events = domain::restore(restoration.views(), &restoration.head(), &plan.restore)?;
+    let events = domain::restore(restoration.views(), &restoration.head(), READS, &plan.restore)?;
     let restored = said(&events).ok_or(RestoreRejection::NoDomain)?;
     let server = ca.server_certificate(&restored.founder, &plan.config.advertise, now, random::serial()?)?;
     directory.write(&Beside {
@@ -172,6 +183,18 @@ pub async fn restore(plan: Plan) -> Result<Made, RestoreError> {
     let made = describe(&plan, &directory, &created, restored);
     directory.settle()?;
     Ok(made)
+}
+
+/// From a data directory, or from an exported file with its overlays.
+fn take_over(plan: &Plan, into: &Path) -> Result<Restoration, RestoreError> {
+    if !plan.from.is_file() {
+        return Ok(Log::take_over(&plan.from, into)?);
+    }
+    let read = |path: &PathBuf| {
+        fs::read(path).map_err(|source| RestoreError::Overlay { path: path.clone(), source })
+    };
+    let overlays = plan.overlays.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(Log::take_over_export(&plan.from, overlays, into)?)
 }
 
 /// Keeps anybody from serving the log while it is read. A copy may lack the lock.

@@ -56,12 +56,17 @@ fn listed(names: &[OperatorId]) -> String {
 }
 
 /// Decides that the log goes on behind its last fact, with the link `head` of its chain: the events of one append. Expired
-/// certificates hinder nobody: all are void afterwards. The new journal, which reads all levels up to [`Level::NEWEST`], is
-/// the only member, so the level may be raised for it (R26).
+/// certificates hinder nobody: all are void afterwards. The new journal is the only member, so the level is raised to what
+/// it `reads` (R26).
 ///
 /// # Errors
 /// If a name does not fit what the log tells.
-pub fn restore(views: &Views, head: &Chain, asked: &Restore) -> Result<Vec<Event>, RestoreRejection> {
+pub fn restore(
+    views: &Views,
+    head: &Chain,
+    reads: Level,
+    asked: &Restore,
+) -> Result<Vec<Event>, RestoreRejection> {
     match views.domain {
         State::Unknown => return Err(RestoreRejection::NoDomain),
         State::Created(_) => {}
@@ -81,8 +86,7 @@ pub fn restore(views: &Views, head: &Chain, asked: &Restore) -> Result<Vec<Event
         return Err(RestoreRejection::NoAdmin { operator: name.to_owned(), admins });
     };
     let (restored_seq, restored_head) = (views.seq, Digest::new(*head.as_bytes()));
-    let raised =
-        (views.level < Level::NEWEST).then_some(Event::LevelRaised { level: Level::NEWEST });
+    let raised = (views.level < reads).then_some(Event::LevelRaised { level: reads });
     let restored = Restored { restored_seq, restored_head, founder, raft_id, operator };
     Ok(raised.into_iter().chain([Event::Restored(restored)]).collect())
 }
@@ -112,7 +116,7 @@ mod tests {
     }
 
     fn decided(log: &Log, asked: &Restore) -> Result<Restored, RestoreRejection> {
-        restore(&log.views(), &head(), asked).map(|events| {
+        restore(&log.views(), &head(), Level::NEWEST, asked).map(|events| {
             let Some(Event::Restored(restored)) = events.last() else { unreachable!("it is a restore") };
             restored.clone()
         })
@@ -121,7 +125,7 @@ mod tests {
     #[test]
     fn rule_26_the_level_is_raised_with_the_restore_if_it_is_too_low() {
         let mut log = Log::new();
-        let decided = |log: &Log| restore(&log.views(), &head(), &Restore::default()).unwrap();
+        let decided = |log: &Log| restore(&log.views(), &head(), Level::NEWEST, &Restore::default()).unwrap();
         let events = decided(&log);
         assert_eq!(events.first(), Some(&Event::LevelRaised { level: Level::NEWEST }));
         log.append(events.into_iter().map(Fact::Domain).collect());

@@ -74,7 +74,7 @@ impl World {
     fn restore(&mut self, operator: u8) {
         let head = Chain::from_bytes([1; 32]);
         let asked = Restore { founder: None, operator: Some(operator_id(operator)) };
-        let events = match domain::restore(&self.views, &head, &asked) {
+        let events = match domain::restore(&self.views, &head, Level::NEWEST, &asked) {
             Ok(events) => events,
             Err(rejection) => {
                 assert!(matches!(rejection, RestoreRejection::NoAdmin { .. }), "{rejection}");

@@ -13,6 +13,7 @@
 mod broken;
 mod check;
 mod errors;
+mod exported;
 mod folded;
 mod founding;
 mod freshness;

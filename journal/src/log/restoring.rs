@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use events::codec::{Chain, keys};
+use events::level::Level;
 use events::views::Views;
 use events::vocabulary::{JournalId, OverlayHash, Timestamp};
 use openraft::EntryPayload;
@@ -21,6 +22,7 @@ use rocksdb::WriteBatch;
 use super::broken::Broken;
 use super::check::check;
 use super::errors::{CreateError, OpenError, StoreError};
+use super::exported::{ExportError, Exported};
 use super::folded::Folded;
 use super::founding::{Founding, lay_down_facts};
 use super::store::continuation::{Continuation, ContinueError};
@@ -41,6 +43,9 @@ pub enum TakeOverError {
     /// One of its facts is not.
     #[error(transparent)]
     Continue(#[from] ContinueError),
+    /// It is an exported file, and none that can be read.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// The other log could not be read to its end.
     #[error("the log could not be read to its end")]
     Read(#[source] StoreError),
@@ -79,9 +84,33 @@ impl Log {
     }
 }
 
+impl Log {
+    /// [`Log::take_over`] from an exported file, with the bytes of the overlays that its facts name. It has no Raft log: what
+    /// was not exported is lost.
+    ///
+    /// # Errors
+    /// As [`Log::take_over`].
+    pub fn take_over_export(
+        from: &Path,
+        overlays: Vec<Vec<u8>>,
+        into: &Path,
+    ) -> Result<Restoration, TakeOverError> {
+        let mut export = Exported::open(from, overlays)?;
+        let founding = export.founding();
+        let (store, mark) = lay_down_facts(into, founding, Arc::new(Broken::new()))?;
+        let mut continuation = Continuation::new(&store, beginning(founding));
+        while let Some((seq, value)) = export.next()? {
+            continuation.take(&keys::fact(seq), &value, |sha256| Ok(export.overlay(sha256)))?;
+        }
+        let (tip, auditor) = continuation.finish()?;
+        Ok(Restoration { tip, views: auditor.views().clone(), store, mark, founding })
+    }
+}
+
 fn beginning(founding: Founding) -> Tip {
     let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
-    Tip { position: Position { seq: 0, chain }, ..Tip::default() }
+    let position = Position { seq: 0, chain };
+    Tip { position, recorded_at: Timestamp::default(), level: Level::FIRST }
 }
 
 /// The entries that are on disk behind the last applied one.

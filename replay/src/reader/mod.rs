@@ -23,7 +23,7 @@ use rocksdb::{ColumnFamily, DB, DBRawIterator, DBRecoveryMode, Options, ReadOpti
 pub use errors::{LogError, OpenError, ReadError, ReadFault};
 pub use facts::{Damage, Entry, Facts};
 pub use heads::{Disagreement, StreamSum};
-pub use lines::LineDamage;
+pub use events::codec::export_line::LineDamage;
 pub(crate) use lines::{STORED, in_base64};
 pub(crate) use rows::{Row, Rows};
 
