@@ -16,7 +16,16 @@ const CERTIFICATES: usize = 8;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Members {
     rows: BTreeMap<JournalId, MemberRow>,
-    restored_at: Option<Timestamp>,
+    restored: Option<LastRestore>,
+}
+
+/// When the domain was last restored (R27).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastRestore {
+    /// The fact.
+    pub seq: u64,
+    /// Its time.
+    pub at: Timestamp,
 }
 
 /// One journal as the view knows it.
@@ -90,8 +99,8 @@ impl Members {
     }
 
     /// When the domain was last restored (R27): journals that belonged to it before, known here or not, never do again.
-    pub fn restored_at(&self) -> Option<Timestamp> {
-        self.restored_at
+    pub fn restored(&self) -> Option<LastRestore> {
+        self.restored
     }
 
     /// The first fact of a log names the first member.
@@ -100,7 +109,7 @@ impl Members {
     }
 
     /// The domain was restored: one journal is left, and nobody of before comes back (R27). No stream gets a version by it.
-    pub(super) fn restore(&mut self, founder: &JournalId, raft_id: u64, at: Timestamp) {
+    pub(super) fn restore(&mut self, founder: &JournalId, raft_id: u64, at: LastRestore) {
         for row in self.rows.values_mut() {
             row.state = std::mem::take(&mut row.state).ended();
         }
@@ -109,7 +118,7 @@ impl Members {
         if matches!(row.state, State::Unknown) {
             row.state = State::founder(raft_id);
         }
-        self.restored_at = Some(at);
+        self.restored = Some(at);
     }
 
     pub(super) fn fold(&mut self, id: &JournalId, event: &Event, record: &Record) {

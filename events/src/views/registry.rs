@@ -109,6 +109,11 @@ impl Registry {
         self.nodes.get(id)
     }
 
+    /// Whether a node's enrollment is over.
+    pub(super) fn is_revoked(&self, id: &NodeId) -> bool {
+        self.node(id).is_some_and(|node| matches!(node.state, State::Revoked { .. }))
+    }
+
     /// All nodes, by name.
     pub fn nodes(&self) -> impl Iterator<Item = (&NodeId, &Node)> {
         self.nodes.iter()

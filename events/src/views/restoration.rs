@@ -9,7 +9,7 @@
 use crate::domain::Restored;
 use crate::fact::Record;
 
-use super::{Changed, Views};
+use super::{Changed, LastRestore, Views};
 
 impl Views {
     /// See the module. Join tokens are folded with all facts of the domain.
@@ -21,7 +21,8 @@ impl Views {
             self.revocations.revoke(serial, record, &self.certificates);
         }
         self.authorities.void();
-        self.members.restore(&restored.founder, restored.raft_id, record.recorded_at);
+        let last = LastRestore { seq: record.seq, at: record.recorded_at };
+        self.members.restore(&restored.founder, restored.raft_id, last);
         Changed { certificates, nodes, configurations: false, members: true }
     }
 }
@@ -34,7 +35,7 @@ mod tests {
     use crate::node::{self, State};
     use crate::operator;
     use crate::samples::{
-        DAY, Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, endpoints, enrolled,
+        Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, endpoints, enrolled,
         goodbye, hardware, issued, join_token, joined, joining, journal, key, level_raised, node, operator_created,
         operator_renewed, re_enrolled, registered, renewed, restored, revoked, serial, supersedes, token_consumed,
     };
@@ -70,11 +71,17 @@ mod tests {
     fn rule_27_no_certificate_of_before_opens_anything() {
         let (before, after) = (before().views(), after().views());
         let valid = |views: &Views, number| matches!(views.standing(&hash(number), at(0)), Standing::Valid { .. });
-        for number in [1, 2, 3, 50, 51, 52] {
+        for number in [1, 2, 3] {
+            assert!(valid(&before, number), "{number}");
+            assert_eq!(after.standing(&hash(number), at(0)), Standing::Expired, "{number}: it asks for another");
+        }
+        for number in [50, 51, 52] {
             assert!(valid(&before, number), "{number}");
             assert_eq!(after.standing(&hash(number), at(0)), Standing::Revoked, "{number}");
         }
-        assert_eq!(after.standing(&hash(2), at(3 * DAY)), Standing::Expired);
+        for views in [before, after] {
+            assert_eq!(views.standing(&hash(4), at(0)), Standing::Revoked, "its node was revoked");
+        }
     }
 
     #[test]
@@ -168,7 +175,7 @@ mod tests {
         assert!(members.is_last_voter(&journal("j1000")));
         assert_eq!(members.by_raft_id(1000).map(|(id, _)| id.clone()), Some(journal("j1000")));
         assert_eq!(members.next_raft_id(), 1001);
-        assert_eq!(members.restored_at(), Some(at(0)));
+        assert_eq!(members.restored().map(|last| last.at), Some(at(0)));
         assert_eq!(members.evicted_certificates().len(), 2, "of those who had said so");
         assert_eq!(views.version(&StreamName::Journal(journal("j1000"))), Some(0));
         let announced = member::Event::Announced { endpoints: endpoints("h"), certificate: CertificateHash::of(b"c") };

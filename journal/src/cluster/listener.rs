@@ -126,10 +126,10 @@ fn caller(
 /// in may be lost, and it never belongs to the quorum again. One that is not known yet has a newer one.
 fn is_of_before(log: &Log, journal: &JournalId, certificate: &[u8]) -> bool {
     let views = log.views();
-    let (known, restored_at) = (views.members.get(journal).is_some(), views.members.restored_at());
+    let (known, restored) = (views.members.get(journal).is_some(), views.members.restored());
     drop(views);
-    let Some(restored_at) = restored_at.filter(|_| !known) else { return false };
-    tls::signed_at(certificate).is_none_or(|signed_at| signed_at < restored_at.whole_second())
+    let Some(restored) = restored.filter(|_| !known) else { return false };
+    tls::signed_at(certificate).is_none_or(|signed_at| signed_at < restored.at.whole_second())
 }
 
 /// Who may be under way at once.

@@ -32,7 +32,8 @@ async fn rule_27_a_domain_goes_on_with_what_one_of_three_journals_has() {
     let anonymous = trio.journal(1).agent(None).await.unwrap();
     let issued = anonymous.enroll(&active.hardware, &active.csr()).await.unwrap();
     let old_certificate = credential(&issued, &active.key);
-    anonymous.enroll(&revoked.hardware, &revoked.csr()).await.unwrap();
+    let of_revoked = anonymous.enroll(&revoked.hardware, &revoked.csr()).await.unwrap();
+    let revoked_certificate = credential(&of_revoked, &revoked.key);
     operator.revoke(&revoked.node_id).await.unwrap();
     let old_operator = trio.journal(0).dir.operator();
     let [founder, lost, left] = trio.into_dirs();
@@ -50,7 +51,9 @@ async fn rule_27_a_domain_goes_on_with_what_one_of_three_journals_has() {
     let journal = Journal::serve(dir);
 
     // Nothing of before opens anything.
-    assert_eq!(refused(journal.agent(Some(&old_certificate)).await).await, Some(ConnectionRefusal::Revoked));
+    let told = async |shown| refused(journal.agent(Some(shown)).await).await;
+    assert_eq!(told(&old_certificate).await, Some(ConnectionRefusal::Expired), "its agent enrolls again");
+    assert_eq!(told(&revoked_certificate).await, Some(ConnectionRefusal::Revoked));
     let opened = journal.operator_with(Some(&old_operator)).await;
     let by_operator = turned_away(opened.as_ref().map(|operator| &operator.0).map_err(Clone::clone)).await;
     assert_eq!(by_operator, Some(ConnectionRefusal::Revoked));
