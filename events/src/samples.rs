@@ -21,9 +21,9 @@ use crate::operator;
 use crate::stream::{StreamName, StreamVersion};
 use crate::views::Views;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, CertificateHash, Der, Digest, HardwareField, HardwareIdentity, JoinTokenId,
-    JournalId, KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark, Role, SecretHash,
-    Serial, Timestamp,
+    AppendId, Assurance, AuthorityId, CertificateHash, Der, Digest, HardwareField, HardwareIdentity,
+    JoinTokenId, JournalId, KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark,
+    Role, SecretHash, Serial, Timestamp,
 };
 
 /// The day on which all sample histories begin.

@@ -22,7 +22,7 @@ use crate::hardening;
 use crate::init::{InitError, Made, init};
 use crate::join::{JoinError, join};
 use crate::journal::{Broken, Journal, StartError};
-use crate::log::{OpenError, TakeOverError};
+use crate::log::{OpenError, RestoringError};
 use crate::metrics;
 use crate::new_directory::NewDirectoryError;
 use crate::recover_operator::{self, recover_operator};
@@ -82,7 +82,7 @@ fn not_restored(error: &RestoreError) -> Failure {
     let reason = match error {
         RestoreError::Directory(NewDirectoryError::Exists { .. }) => "DATA_DIR_EXISTS",
         RestoreError::InUse { .. } => "DATA_DIR_IN_USE",
-        RestoreError::Log(TakeOverError::Create(_)) => "RESTORE_FAILED",
+        RestoreError::Log(RestoringError::Create(_)) => "RESTORE_FAILED",
         RestoreError::Log(_) => "LOG_UNUSABLE",
         RestoreError::Rejected(RestoreRejection::FounderKnown { .. }) => "JOURNAL_ALREADY_EXISTS",
         RestoreError::Rejected(RestoreRejection::NoAdmin { .. }) => "OPERATOR_NOT_FOUND",

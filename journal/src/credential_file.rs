@@ -59,7 +59,8 @@ impl CredentialFile {
         name.push(format!(".{}.new", std::process::id()));
         let draft = path.with_file_name(name);
         let failed = |source| CredentialFileError::Write { path: path.to_owned(), source };
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed)?;
         let mut kept = Self { path: path.to_owned(), draft, file, request, settled: false };
         let key = kept.request.key_pem.clone();
         kept.fill(key.as_bytes()).map_err(failed)?;
@@ -76,8 +77,7 @@ impl CredentialFile {
     /// # Errors
     /// If it cannot be written. The certificate has been given by then.
     pub fn settle(mut self, chain: &[Der]) -> Result<(), CredentialFileError> {
-        let text =
-            Zeroizing::new([certificates_pem(chain).as_str(), self.request.key_pem.as_str()].concat());
+        let text = Zeroizing::new([certificates_pem(chain).as_str(), self.request.key_pem.as_str()].concat());
         let written = self.fill(text.as_bytes()).and_then(|()| fs::rename(&self.draft, &self.path));
         self.settled = written.is_ok();
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -84,7 +84,9 @@ pub async fn recover_operator(options: &RecoverOperator) -> Result<Recovered, Fa
 
 fn not_kept(error: &CredentialFileError) -> Failure {
     match error {
-        CredentialFileError::Exists { .. } | CredentialFileError::Write { .. } => Failure::Usage(chain(error)),
+        CredentialFileError::Exists { .. } | CredentialFileError::Write { .. } => {
+            Failure::Usage(chain(error))
+        }
         CredentialFileError::Key(_) => Failure::other(chain(error)),
     }
 }
@@ -160,8 +162,7 @@ async fn append(
     csr: &[u8],
 ) -> Result<Answer, Failure> {
     let unusable = |error: &dyn std::error::Error| Failure::named("LOG_UNUSABLE", chain(error));
-    let inspected =
-        Log::inspect(locked.path(), &identity.journal_id).map_err(|error| unusable(&error))?;
+    let inspected = Log::inspect(locked.path(), &identity.journal_id).map_err(|error| unusable(&error))?;
     {
         let views = inspected.views();
         let own = views.domain.created().is_some_and(|created| created.domain_ca == *ca.certificate());
@@ -173,7 +174,8 @@ async fn append(
     }
     let log = inspected.open().await.map_err(|error| unusable(&error))?;
     let (domain_id, journal_id) = (&identity.domain_id, &identity.journal_id);
-    let certificate = OneCertificate { log: &log, domain_id, journal_id, operator: &options.name, after: None };
+    let certificate =
+        OneCertificate { log: &log, domain_id, journal_id, operator: &options.name, after: None };
     let issued = certificate.issue(csr).await;
     let seq = log.views().seq;
     log.stop().await;

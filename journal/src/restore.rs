@@ -26,8 +26,10 @@ use zeroize::Zeroizing;
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::{DataDirError, Identity, write_new};
-use crate::domain_ca::{DomainCa, MakeError, OwnRequest, ReadError, ServerCertificateError, certificates_pem};
-use crate::log::{AppendError, CreateError, Log, Restoration, TakeOverError};
+use crate::domain_ca::{
+    DomainCa, MakeError, OwnRequest, ReadError, ServerCertificateError, certificates_pem,
+};
+use crate::log::{AppendError, CreateError, Log, Restoration, RestoringError};
 use crate::new_directory::{Beside, NewDirectory, NewDirectoryError};
 use crate::one_certificate::{OneCertificate, OneCertificateError};
 use crate::own_append::{OwnAppendError, own_append};
@@ -95,7 +97,7 @@ pub enum RestoreError {
     },
     /// The log that is left cannot be gone on with.
     #[error(transparent)]
-    Log(#[from] TakeOverError),
+    Log(#[from] RestoringError),
     /// The names do not fit.
     #[error(transparent)]
     Rejected(#[from] RestoreRejection),

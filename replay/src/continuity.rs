@@ -26,7 +26,9 @@ impl Continuity {
             (self.append, self.before) = (append, self.last);
         }
         self.last = entry.chain;
-        let Fact::Domain(domain::Event::Restored(restored)) = &entry.record.as_ref()?.fact else { return None };
+        let Fact::Domain(domain::Event::Restored(restored)) = &entry.record.as_ref()?.fact else {
+            return None;
+        };
         let before = self.before?;
         if restored.restored_head == Digest::new(*before.as_bytes()) {
             return None;

@@ -36,13 +36,18 @@ pub enum RestoreRejection {
     #[error("the log has no domain")]
     NoDomain,
     /// The name belonged to a journal.
-    #[error("{founder} is a journal of the domain or was one, and a name is never used again; choose another --journal-id")]
+    #[error(
+        "{founder} is a journal of the domain or was one, and a name is never used again; choose another --journal-id"
+    )]
     FounderKnown {
         /// The name.
         founder: JournalId,
     },
     /// Nobody would command the domain.
-    #[error("{operator} is no administrator of the domain; choose with --operator one of: {}", listed(admins))]
+    #[error(
+        "{operator} is no administrator of the domain; choose with --operator one of: {}",
+        listed(admins)
+    )]
     NoAdmin {
         /// Who should go on.
         operator: String,

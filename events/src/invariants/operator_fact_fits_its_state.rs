@@ -19,9 +19,10 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
             state.usable_until(*supersedes).is_some()
         }
         (State::Active { current, .. }, Event::Revoked { serial, .. }) => current.serial == *serial,
-        (State::Kept { last, .. }, Event::Renewed { supersedes: serial, .. } | Event::Revoked { serial, .. }) => {
-            last == serial
-        }
+        (
+            State::Kept { last, .. },
+            Event::Renewed { supersedes: serial, .. } | Event::Revoked { serial, .. },
+        ) => last == serial,
         (State::Active { .. } | State::Kept { .. }, Event::Created { .. })
         | (State::Unknown, Event::Renewed { .. } | Event::Revoked { .. }) => false,
     };

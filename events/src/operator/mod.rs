@@ -212,7 +212,8 @@ pub fn decide(operator: &OperatorId, state: &State, command: Command) -> Result<
         Command::Revoke { reason, another_admin } => match state {
             State::Unknown => Err(Rejection::NotFound),
             State::Revoked { .. } => Ok(Decision::Nothing),
-            State::Active { role: Role::PlatformAdmin, .. } | State::Kept { role: Role::PlatformAdmin, .. }
+            State::Active { role: Role::PlatformAdmin, .. }
+            | State::Kept { role: Role::PlatformAdmin, .. }
                 if !another_admin =>
             {
                 Err(Rejection::LastAdmin)
@@ -275,8 +276,13 @@ impl State {
     #[must_use]
     pub fn restored(self, kept: bool) -> Self {
         match self {
-            Self::Active { role, current: Certificate { serial: last, .. }, .. } | Self::Kept { role, last } => {
-                if kept { Self::Kept { role, last } } else { Self::Revoked { role } }
+            Self::Active { role, current: Certificate { serial: last, .. }, .. }
+            | Self::Kept { role, last } => {
+                if kept {
+                    Self::Kept { role, last }
+                } else {
+                    Self::Revoked { role }
+                }
             }
             Self::Unknown | Self::Revoked { .. } => self,
         }

@@ -47,10 +47,9 @@ impl JoinTokens {
         match self.get(secret) {
             None => TokenState::Unknown,
             Some(token) if token.void => TokenState::Void,
-            Some(token) => TokenState::Created {
-                expires_at: token.expires_at,
-                consumed_by: token.consumed_by.clone(),
-            },
+            Some(token) => {
+                TokenState::Created { expires_at: token.expires_at, consumed_by: token.consumed_by.clone() }
+            }
         }
     }
 

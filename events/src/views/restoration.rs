@@ -36,8 +36,9 @@ mod tests {
     use crate::operator;
     use crate::samples::{
         Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, endpoints, enrolled,
-        goodbye, hardware, issued, join_token, joined, joining, journal, key, level_raised, node, operator_created,
-        operator_renewed, re_enrolled, registered, renewed, restored, revoked, serial, supersedes, token_consumed,
+        goodbye, hardware, issued, join_token, joined, joining, journal, key, level_raised, node,
+        operator_created, operator_renewed, re_enrolled, registered, renewed, restored, revoked, serial,
+        supersedes, token_consumed,
     };
     use crate::stream::StreamName;
     use crate::views::Views;
@@ -70,10 +71,15 @@ mod tests {
     #[test]
     fn rule_27_no_certificate_of_before_opens_anything() {
         let (before, after) = (before().views(), after().views());
-        let valid = |views: &Views, number| matches!(views.standing(&hash(number), at(0)), Standing::Valid { .. });
+        let valid =
+            |views: &Views, number| matches!(views.standing(&hash(number), at(0)), Standing::Valid { .. });
         for number in [1, 2, 3] {
             assert!(valid(&before, number), "{number}");
-            assert_eq!(after.standing(&hash(number), at(0)), Standing::Expired, "{number}: it asks for another");
+            assert_eq!(
+                after.standing(&hash(number), at(0)),
+                Standing::Expired,
+                "{number}: it asks for another"
+            );
         }
         for number in [50, 51, 52] {
             assert!(valid(&before, number), "{number}");
@@ -114,7 +120,8 @@ mod tests {
         let census = after.registry.census();
         assert_eq!((census.registered, census.active, census.inactive, census.revoked), (1, 0, 2, 1));
         for name in ["n1", "n2", "n3", "n4"] {
-            let (old, new) = (before.registry.node(&node(name)).unwrap(), after.registry.node(&node(name)).unwrap());
+            let (old, new) =
+                (before.registry.node(&node(name)).unwrap(), after.registry.node(&node(name)).unwrap());
             assert_eq!(old.version, new.version, "no fact lies in the stream of {name}");
             assert_eq!(old.state.enrollment(), new.state.enrollment());
         }
@@ -178,7 +185,8 @@ mod tests {
         assert_eq!(members.restored().map(|last| last.at), Some(at(0)));
         assert_eq!(members.evicted_certificates().len(), 2, "of those who had said so");
         assert_eq!(views.version(&StreamName::Journal(journal("j1000"))), Some(0));
-        let announced = member::Event::Announced { endpoints: endpoints("h"), certificate: CertificateHash::of(b"c") };
+        let announced =
+            member::Event::Announced { endpoints: endpoints("h"), certificate: CertificateHash::of(b"c") };
         let log = after();
         for name in ["j1", "j2", "j3"] {
             let planted = Fact::Member(journal(name), announced.clone());

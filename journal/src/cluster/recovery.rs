@@ -69,7 +69,8 @@ impl RecoveryService for Recovery {
         let wanted = Wanted { csr, lifetime: LIFETIME };
         let principal = Principal::Journal(self.journal_id.clone());
         let asker = Asker { principal, source: source_remark::of(from) };
-        let given = operators.create(&id, Role::PlatformAdmin, &wanted, &asker).await.map_err(operator_status)?;
+        let given =
+            operators.create(&id, Role::PlatformAdmin, &wanted, &asker).await.map_err(operator_status)?;
         tracing::warn!(operator = %id, %from, seq = given.seq, "an administrator was made by the domain CA key");
         Ok(Response::new(RecoverOperatorResponse {
             certificate: given.der.as_bytes().to_vec(),

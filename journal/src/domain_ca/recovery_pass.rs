@@ -57,8 +57,10 @@ impl DomainCa {
         let key = KeyPair::generate()?;
         let mut subject = DistinguishedName::new();
         subject.push(DnType::CommonName, format!("pact-recovery/{}", self.domain));
-        let validity =
-            Validity { not_before: now.minus(SLACK).whole_second(), not_after: now.plus(SLACK).whole_second() };
+        let validity = Validity {
+            not_before: now.minus(SLACK).whole_second(),
+            not_after: now.plus(SLACK).whole_second(),
+        };
         let mut params = template::end_entity(subject, serial, validity)?;
         params.subject_alt_names.push(SanType::URI(pass.uri(&self.domain).try_into()?));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

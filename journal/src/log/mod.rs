@@ -65,7 +65,7 @@ pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartEr
 pub use founding::Founding;
 pub use network::{Exchange, NoPeers, PeerError, Peers};
 pub use quorum::{Member, QuorumError, Seats};
-pub use restoring::{Restoration, TakeOverError};
+pub use restoring::{Restoration, RestoringError};
 pub use settings::{Settings, Timing};
 pub use synced::MarkError;
 pub use wire::Release;

@@ -9,14 +9,15 @@
 //!
 //! **Invariant:** nothing of the other log is changed, and it is read while nobody serves it.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use events::codec::{Chain, keys};
 use events::level::Level;
 use events::views::Views;
-use events::vocabulary::{JournalId, OverlayHash, Timestamp};
-use openraft::EntryPayload;
+use events::vocabulary::{JournalId, Timestamp};
+use openraft::{CommittedLeaderId, EntryPayload};
 use rocksdb::WriteBatch;
 
 use super::broken::Broken;
@@ -28,15 +29,15 @@ use super::founding::{Founding, lay_down_facts};
 use super::store::continuation::{Continuation, ContinueError};
 use super::store::state_machine::Tip;
 use super::store::{Store, state};
-use super::stored::{self, StoredApplied, StoredMember};
+use super::stored::{self, StoredApplied, StoredMember, StoredMembership, StoredPlace};
 use super::synced::Mark;
 use super::thread::Prepared;
-use super::types::{Place, Position};
+use super::types::{Membership, Place, Position};
 use super::{Log, Settings};
 
 /// Why a log was not gone on with. What was made lies in the new directory only.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeOverError {
+pub enum RestoringError {
     /// The other log is not sound, or cannot be read.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -68,14 +69,14 @@ impl Log {
     ///
     /// # Errors
     /// If the other log is not sound, or the new one cannot be written. Then the new directory is of no use.
-    pub fn take_over(from: &Path, into: &Path) -> Result<Restoration, TakeOverError> {
+    pub fn take_over(from: &Path, into: &Path) -> Result<Restoration, RestoringError> {
         let founding = check(from, None)?.founding;
         let path = from.join(keys::DIRECTORY);
         let source = Store::open_read_only(&path).map_err(|source| OpenError::Unreadable { path, source })?;
         let (store, mark) = lay_down_facts(into, founding, Arc::new(Broken::new()))?;
         let mut continuation = Continuation::new(&store, beginning(founding));
         for row in source.scan(keys::FACTS, &[]) {
-            let (key, value) = row.map_err(TakeOverError::Read)?;
+            let (key, value) = row.map_err(RestoringError::Read)?;
             continuation.take(&key, &value, |sha256| source.overlay(sha256))?;
         }
         apply_the_rest(&source, &mut continuation)?;
@@ -94,7 +95,7 @@ impl Log {
         from: &Path,
         overlays: Vec<Vec<u8>>,
         into: &Path,
-    ) -> Result<Restoration, TakeOverError> {
+    ) -> Result<Restoration, RestoringError> {
         let mut export = Exported::open(from, overlays)?;
         let founding = export.founding();
         let (store, mark) = lay_down_facts(into, founding, Arc::new(Broken::new()))?;
@@ -114,14 +115,14 @@ fn beginning(founding: Founding) -> Tip {
 }
 
 /// The entries that are on disk behind the last applied one.
-fn apply_the_rest(source: &Store, into: &mut Continuation<'_>) -> Result<(), TakeOverError> {
-    let applied: Option<StoredApplied> = source.state(state::APPLIED).map_err(TakeOverError::Read)?;
+fn apply_the_rest(source: &Store, into: &mut Continuation<'_>) -> Result<(), RestoringError> {
+    let applied: Option<StoredApplied> = source.state(state::APPLIED).map_err(RestoringError::Read)?;
     let applied: Option<Place> = applied.map(|applied| applied.place());
     let from = applied.map_or(0, |place| place.index + 1);
     for row in source.scan(keys::RAFT_LOG, &from.to_be_bytes()) {
-        let (_, value) = row.map_err(TakeOverError::Read)?;
+        let (_, value) = row.map_err(RestoringError::Read)?;
         let unread = |source| StoreError::Decode { what: "an entry of the Raft log", source };
-        let entry = stored::read_entry(&value).map_err(unread).map_err(TakeOverError::Read)?;
+        let entry = stored::read_entry(&value).map_err(unread).map_err(RestoringError::Read)?;
         match entry.payload {
             EntryPayload::Normal(batch) => into.apply(&batch)?,
             // Who counted then is lost.
@@ -149,19 +150,33 @@ impl Restoration {
 
     /// Makes a journal the only member, under a Raft id that nobody had, and opens the log.
     ///
+    /// All facts so far lie below the first entry of its Raft log, as if that had been purged: who joins gets them as facts, and
+    /// then the entries.
+    ///
     /// # Errors
     /// If it cannot be written, or Raft does not start.
     pub async fn found(self, journal: JournalId, raft_id: u64) -> Result<Log, CreateError> {
         let Self { mut store, mark, tip, views, founding: _ } = self;
         let prepare = move |broken: Arc<Broken>| {
             store.reports_to(broken);
-            let mut batch = WriteBatch::default();
-            let member = StoredMember { journal, raft_id };
-            let written = store.put_state(&mut batch, state::MEMBER, &member);
-            written.and_then(|()| store.write_synced(batch)).map_err(CreateError::Store)?;
+            own(&store, journal, raft_id, tip.position).map_err(CreateError::Store)?;
             let folded = Arc::new(Folded::new(views, tip.position.chain));
-            Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id, new: true })
+            Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id, new: false })
         };
         Log::start(prepare, CreateError::Start, Settings::default()).await
     }
+}
+
+/// Says whose the store is, who counts, and that its entries begin behind these facts.
+fn own(store: &Store, journal: JournalId, raft_id: u64, end: Position) -> Result<(), StoreError> {
+    // As the entry that makes a founder the only member.
+    let first = Place::new(CommittedLeaderId::new(0, 0), 0);
+    let alone = BTreeSet::from([raft_id]);
+    let membership = Membership::new(Some(first), openraft::Membership::new(vec![alone.clone()], alone));
+    let mut batch = WriteBatch::default();
+    store.put_state(&mut batch, state::MEMBER, &StoredMember { journal, raft_id })?;
+    store.put_state(&mut batch, state::MEMBERSHIP, &StoredMembership::from(&membership))?;
+    store.put_state(&mut batch, state::PURGED, &StoredPlace::from(first))?;
+    store.put_state(&mut batch, state::APPLIED, &StoredApplied::new(first, end.seq, end.chain))?;
+    store.write_synced(batch)
 }

@@ -11,8 +11,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-pub(crate) use events::codec::export_line::{STORED, in_base64};
 use events::codec::export_line::{LONGEST_LINE, take_apart, words};
+pub(crate) use events::codec::export_line::{STORED, in_base64};
 use serde_json::{Map, Value};
 
 use super::{OpenError, rows::Row};

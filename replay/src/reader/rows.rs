@@ -7,8 +7,8 @@
 use events::codec::keys;
 use rocksdb::DBRawIterator;
 
-use super::ReadFault;
 use super::LineDamage;
+use super::ReadFault;
 use super::lines::{Line, Lines};
 
 /// A row as it was found; nothing of it is believed.

@@ -15,8 +15,8 @@ use crate::node::{Cause, DeactivationCause, RefusalReason, RefusedAttempts, Revo
 use crate::operator;
 use crate::stream::StreamVersion;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, BootId, Digest, HardwareField, HardwareIdentity, JoinTokenId, KeyHash, Labels,
-    Mac, NodeId, Principal, RemarkHash, Role, SecretHash, Serial, SystemUuid, Timestamp,
+    AppendId, Assurance, AuthorityId, BootId, Digest, HardwareField, HardwareIdentity, JoinTokenId, KeyHash,
+    Labels, Mac, NodeId, Principal, RemarkHash, Role, SecretHash, Serial, SystemUuid, Timestamp,
 };
 
 fn name() -> impl Strategy<Value = String> {

@@ -132,4 +132,3 @@ impl<'a> Continuation<'a> {
 fn put_end(store: &Store, batch: &mut rocksdb::WriteBatch, end: Position) -> Result<(), StoreError> {
     store.put_state(batch, state::TAKEN, &StoredTaken::new(end.seq, end.chain))
 }
-

@@ -6,12 +6,12 @@
 //!
 //! Not here: what is right and what is not ([`mod@super::check`]).
 
+pub(super) mod continuation;
 mod draft;
 mod options;
 pub(super) mod raft_log;
 pub(super) mod state_machine;
 pub(super) mod takeover;
-pub(super) mod continuation;
 
 use std::path::Path;
 use std::sync::Arc;

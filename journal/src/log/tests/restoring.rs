@@ -9,7 +9,7 @@ use events::vocabulary::{JoinTokenId, JournalId, Overlay, SecretHash, Timestamp}
 
 use super::fixture::{Ground, append, step};
 use crate::log::store::Store;
-use crate::log::{Log, TakeOverError};
+use crate::log::{Log, RestoringError};
 
 /// The creation of the join token of this number: a sound fact that needs nothing but the domain.
 fn token(number: u64) -> Append {
@@ -107,7 +107,7 @@ async fn rule_27_a_log_that_makes_no_sense_is_not_taken_over_and_says_where() {
     log.stop().await;
     let new = Ground::new();
     let error = Log::take_over(&old.dir, &new.dir).err().unwrap();
-    assert!(matches!(error, TakeOverError::Continue(_)), "{error:?}");
+    assert!(matches!(error, RestoringError::Continue(_)), "{error:?}");
     assert!(error.to_string().contains("fact 3 breaks node_fact_fits_its_state"), "{error}");
 }
 

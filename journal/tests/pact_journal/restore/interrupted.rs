@@ -17,7 +17,14 @@ fn is_no_journal(path: &Path) {
 #[tokio::test]
 async fn rule_27_a_restore_that_is_killed_leaves_nothing_to_serve() {
     let (old, _) = lived_in().await;
-    for file in ["log", "log.synced", "identity.json", "server.pem", "bootstrap/domain-ca.pem", "bootstrap/operator.pem"] {
+    for file in [
+        "log",
+        "log.synced",
+        "identity.json",
+        "server.pem",
+        "bootstrap/domain-ca.pem",
+        "bootstrap/operator.pem",
+    ] {
         let dir = DataDirectory::to_join();
         let mut process = Process(dir.restore_command(&old.path()).spawn().unwrap());
         let deadline = Instant::now() + READY;

@@ -86,7 +86,8 @@ async fn rule_27_a_domain_goes_on_with_what_one_of_three_journals_has() {
     let five = Journal::join("j5", &door, &operator.join_token().await, vec![]);
     operator.voters(3).await;
     let members = operator.members().await.unwrap();
-    let seats = members.iter().map(|member| (member.journal_id.as_str(), member.raft_id, member.standing.as_str()));
+    let seats =
+        members.iter().map(|member| (member.journal_id.as_str(), member.raft_id, member.standing.as_str()));
     let expected = [
         ("j1", 1, "evicted"),
         ("j1000", 1000, "voter"),
@@ -111,7 +112,10 @@ async fn rule_27_a_domain_goes_on_with_what_one_of_three_journals_has() {
 async fn rule_27_a_journal_that_is_the_only_one_again_starts_again() {
     let (old, machine) = lived_in().await;
     let mut journal = Journal::serve(restored(&old.path(), None));
-    assert!(journal.dir.path().join("bootstrap/domain-ca.key").exists(), "it lay beside the log, and does again");
+    assert!(
+        journal.dir.path().join("bootstrap/domain-ca.key").exists(),
+        "it lay beside the log, and does again"
+    );
     for _ in 0..2 {
         let operator = journal.operator().await;
         operator.list().await.unwrap();
