@@ -85,9 +85,9 @@ pub fn restore(
         return Err(RestoreRejection::FounderKnown { founder });
     }
     let name = asked.operator.as_ref().map_or(FIRST_OPERATOR, OperatorId::as_str);
-    let mut admins = views.operators.iter().filter(|(_, known)| is_admin(&known.state)).map(|(id, _)| id);
-    let Some(operator) = admins.clone().find(|id| id.as_str() == name).cloned() else {
-        let admins = admins.by_ref().cloned().collect();
+    let admins = views.operators.iter().filter(|(_, known)| is_admin(&known.state));
+    let admins: Vec<OperatorId> = admins.map(|(id, _)| id.clone()).collect();
+    let Some(operator) = admins.iter().find(|id| id.as_str() == name).cloned() else {
         return Err(RestoreRejection::NoAdmin { operator: name.to_owned(), admins });
     };
     let (restored_seq, restored_head) = (views.seq, Digest::new(*head.as_bytes()));

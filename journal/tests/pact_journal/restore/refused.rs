@@ -13,7 +13,7 @@ fn refused(dir: &DataDirectory, mut command: Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(dir.snapshot_of_folder() == before, "nothing is left behind");
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let told: serde_json::Value = serde_json::from_str(&text).unwrap();
     let reason = told["error"]["reason"].as_str().unwrap().to_owned();
     assert!(said(&output).contains(&format!("error: {reason}: ")), "{}", said(&output));
