@@ -48,13 +48,18 @@ impl Operator {
 }
 
 /// A directory whose cluster listener keeps its port.
-fn founder_dir() -> DataDirectory {
+pub fn founder_dir() -> DataDirectory {
     let dir = DataDirectory::init("test");
     dir.configure("cluster_listen", format!("\"{}\"", free_port()));
     dir
 }
 
 impl Trio {
+    /// One's own turn, for a quorum that is made otherwise.
+    pub async fn turn() -> MutexGuard<'static, ()> {
+        ONE_AT_A_TIME.lock().await
+    }
+
     pub async fn start() -> Self {
         Self::start_with(vec![]).await
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Instant;
 
 use super::{beside, lived_in, restored, said};
@@ -26,7 +27,8 @@ async fn rule_27_a_restore_that_is_killed_leaves_nothing_to_serve() {
         "bootstrap/operator.pem",
     ] {
         let dir = DataDirectory::to_join();
-        let mut process = Process(dir.restore_command(&old.path()).spawn().unwrap());
+        let mut command = dir.restore_command(&old.path());
+        let mut process = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let deadline = Instant::now() + READY;
         // As soon as this much of it is there, or if it was too quick, when it is over.
         while !beside(&dir).iter().any(|draft| draft.join(file).exists()) {

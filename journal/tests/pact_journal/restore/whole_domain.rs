@@ -2,15 +2,17 @@
 
 use std::fs;
 
-use proto::channel::ConnectionRefusal;
+use proto::channel::{Connection, ConnectionRefusal, JournalAddress};
 use proto::pb;
+use proto::pb::cluster_service_client::ClusterServiceClient;
+use proto::pem_file::Credential;
 use proto::reason::Reason;
 
 use super::{lived_in, operators, restored, verified};
 use crate::boot_configuration::booted;
 use crate::calls::{Agent, Answer, credential, health, reason, turned_away};
-use crate::journal_process::{DataDirectory, Journal, free_port};
-use crate::quorum::Trio;
+use crate::journal_process::{ANSWERED, DataDirectory, Journal, free_port};
+use crate::quorum::{Trio, founder_dir};
 use crate::request::Machine;
 
 async fn refused(opened: Answer<Agent>) -> Option<ConnectionRefusal> {
@@ -146,4 +148,45 @@ async fn rule_27_a_restored_domain_is_restored_again() {
     drop(journal.agent(None).await.unwrap().enroll(&machine.hardware, &machine.csr()).await.unwrap());
     let (code, report) = verified(&journal.into_dir().path(), Some(&old.path()));
     assert_eq!((code, &report["against"]["longer"]), (Some(0), &"log".into()), "{report}");
+}
+
+/// What a journal with this certificate hears on the cluster listener.
+async fn knocks(journal: &Journal, shown: &DataDirectory) -> String {
+    let address: JournalAddress = format!("https://{}", journal.cluster_address()).parse().unwrap();
+    let credential = Credential::read(&shown.path().join("server.pem")).unwrap();
+    match Connection::open(&address, &journal.dir.trust(), Some(&credential), ANSWERED).await {
+        Ok(connection) => {
+            let request = pb::ExchangeRequest { log_id: vec![0; 16], body: vec![] };
+            let answered = ClusterServiceClient::new(connection.channel()).exchange(request).await;
+            answered.expect_err("no log has this identity").message().to_owned()
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn rule_27_a_journal_that_the_restored_log_does_not_know_of_is_refused_if_it_is_of_before() {
+    let _turn = Trio::turn().await;
+    let founder = founder_dir();
+    // A copy from before the second journal came: what tells of that is lost.
+    let mut copy = std::process::Command::new("cp");
+    let copied = copy.arg("-a").arg(founder.path()).arg(founder.folder().join("copy")).status().unwrap();
+    assert!(copied.success());
+    let founder = Journal::serve(founder);
+    let door = founder.cluster_address().to_string();
+    let token = founder.operator().await.join_token().await;
+    let lost = Journal::join("j2", &door, &token, vec![]).into_dir();
+    let founder = founder.into_dir();
+
+    let dir = restored(&founder.folder().join("copy"), None);
+    dir.configure("cluster_listen", format!("\"{}\"", free_port()));
+    let journal = Journal::serve(dir);
+
+    let let_in = "this journal is of another log";
+    for shown in [&lost, &founder] {
+        assert_ne!(knocks(&journal, shown).await, let_in);
+    }
+    let token = journal.operator().await.join_token().await;
+    let new = Journal::join("j3", &journal.cluster_address().to_string(), &token, vec![]);
+    assert_eq!(knocks(&journal, &new.dir).await, let_in, "the control");
 }
