@@ -83,6 +83,7 @@ fn not_restored(error: &RestoreError) -> Failure {
         RestoreError::Directory(NewDirectoryError::Exists { .. }) => "DATA_DIR_EXISTS",
         RestoreError::InUse { .. } => "DATA_DIR_IN_USE",
         RestoreError::Log(RestoringError::Create(_)) => "RESTORE_FAILED",
+        RestoreError::Log(error) if error.needs_upgrade() => "UPGRADE_NEEDED",
         RestoreError::Log(_) => "LOG_UNUSABLE",
         RestoreError::Rejected(RestoreRejection::FounderKnown { .. }) => "JOURNAL_ALREADY_EXISTS",
         RestoreError::Rejected(RestoreRejection::NoAdmin { .. }) => "OPERATOR_NOT_FOUND",

@@ -55,6 +55,17 @@ pub enum RestoringError {
     Create(#[from] CreateError),
 }
 
+impl RestoringError {
+    /// Whether the other log is sound, and a later release wrote to it (R26).
+    pub fn needs_upgrade(&self) -> bool {
+        match self {
+            Self::Open(OpenError::Later(_)) => true,
+            Self::Continue(ContinueError::Damaged(damage)) => damage.needs_upgrade(),
+            Self::Open(_) | Self::Continue(_) | Self::Export(_) | Self::Read(_) | Self::Create(_) => false,
+        }
+    }
+}
+
 /// A store with all facts of another log, which belongs to nobody yet.
 pub struct Restoration {
     store: Store,
