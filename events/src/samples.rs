@@ -14,7 +14,8 @@ use crate::fact::{Fact, Record};
 use crate::invariants::Auditor;
 use crate::member::{self, Endpoints};
 use crate::node::{
-    Cause, DeactivationCause, Event, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+    Cause, DeactivationCause, DistrustCause, Event, RefusalReason, RefusedAttempts, RevocationCause,
+    Supersession,
 };
 use crate::operator;
 use crate::stream::{StreamName, StreamVersion};
@@ -150,6 +151,14 @@ pub(crate) fn revoked(serials: &[u8], macs: &[u8]) -> Event {
         serials: serials.iter().copied().map(serial).collect(),
         macs: macs.iter().copied().map(mac).collect(),
         reason: Some(remark("stolen").hash()),
+    }
+}
+
+/// An evicted journal had signed one of these.
+pub(crate) fn distrusted(serials: &[u8]) -> Event {
+    Event::CertificateRevoked {
+        cause: DistrustCause::JournalEvicted,
+        serials: serials.iter().copied().map(serial).collect(),
     }
 }
 
@@ -350,7 +359,7 @@ impl Log {
         log.append(vec![Fact::Authority(authority_id(1), authority::Event::Retired {})]);
         log.append(vec![announced_at("j1", "h1")]);
         log.append(vec![token_consumed("j2"), joining("j2", 2)]).append(vec![joined("j2")]);
-        log.append(vec![evicted("j1")]);
+        log.append(vec![evicted("j1")]).of("n1", distrusted(&[6]));
         log
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::certificate::{Certificate, Subject, Terms};
 use crate::samples::{
-    DAY, at, authority_id, certificate, confirmed, contested, deactivated, der, enrolled, goodbye, hardware,
+    DAY, at, authority_id, certificate, confirmed, contested, deactivated, der, distrusted, enrolled, goodbye, hardware,
     issued, key, mac, node, put_away, re_enrolled, reactivated, refused, registered, remark, renewed,
     replaced, revoked, serial, supersedes, with_serial,
 };
@@ -13,6 +13,7 @@ use crate::vocabulary::{Assurance, HardwareIdentity, KeyHash, Labels, Timestamp}
 
 mod cells;
 mod contest;
+mod distrust;
 mod enrollment;
 mod renewal;
 mod replacement;

@@ -14,7 +14,7 @@ use crate::member;
 use crate::node::{Cause, RefusalReason};
 use crate::operator;
 use crate::samples::{
-    admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested,
+    admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested, distrusted,
     domain_created, evicted, issued, join_token, joined, joining, node, operator_created, operator_renewed,
     operator_revoked, overlay_set, put_away, reactivated, refused, replaced, revoked, supersedes,
     token_consumed, with_serial,
@@ -24,7 +24,7 @@ use crate::vcluster;
 use crate::vocabulary::{AppendId, Assurance, HardwareIdentity, Labels, Overlay, Principal};
 
 /// Every type of fact, in the order of the enums.
-const TYPES: [&str; 26] = [
+const TYPES: [&str; 27] = [
     "DomainCreated",
     "JoinTokenCreated",
     "RemarkErased",
@@ -51,6 +51,7 @@ const TYPES: [&str; 26] = [
     "EnrollmentResolved",
     "HardwareReplaced",
     "AttemptsRefused",
+    "CertificateRevoked",
 ];
 
 /// A new variant breaks the build here: it needs a name in [`TYPES`], an example and a golden file.
@@ -82,6 +83,7 @@ fn type_of(fact: &Fact) -> &'static str {
         Fact::Node(_, Event::Resolved {}) => TYPES[23],
         Fact::Node(_, Event::HardwareReplaced { .. }) => TYPES[24],
         Fact::Node(_, Event::AttemptsRefused(_)) => TYPES[25],
+        Fact::Node(_, Event::CertificateRevoked { .. }) => TYPES[26],
     }
 }
 
@@ -132,6 +134,7 @@ fn examples() -> Vec<Fact> {
         of(Event::Resolved {}),
         of(replaced),
         of(Event::AttemptsRefused(refused(RefusalReason::HardwareMismatch, 60, 300))),
+        of(distrusted(&[2, 1])),
     ]
 }
 

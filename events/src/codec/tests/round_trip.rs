@@ -10,7 +10,9 @@ use crate::certificate::Certificate;
 use crate::domain;
 use crate::fact::Fact;
 use crate::member;
-use crate::node::{Cause, DeactivationCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession};
+use crate::node::{
+    Cause, DeactivationCause, DistrustCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+};
 use crate::operator;
 use crate::stream::StreamVersion;
 use crate::vocabulary::{
@@ -127,6 +129,8 @@ fn node_event() -> impl Strategy<Value = Event> {
             Event::HardwareReplaced { hardware, released, serials }
         }),
         refused_attempts().prop_map(Event::AttemptsRefused),
+        vec(serial(), 0..3)
+            .prop_map(|serials| Event::CertificateRevoked { cause: DistrustCause::JournalEvicted, serials }),
     ]
 }
 
