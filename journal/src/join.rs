@@ -176,6 +176,7 @@ async fn ask(plan: &Plan, request: &OwnRequest) -> Result<Place, JoinError> {
         journal_id: plan.journal_id.to_string(),
         csr: request.csr.clone(),
         endpoints: Some(member::endpoints_to_wire(&endpoints)),
+        hosts: plan.config.advertise.clone(),
     };
     let mut client = JoinServiceClient::new(connection.channel());
     let answer = tokio::time::timeout(ANSWER, client.join(question)).await;

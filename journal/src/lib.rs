@@ -14,7 +14,8 @@
 //! Beside them: [`presence`] knows which nodes are here, gives up the absent, tells the others of changes and finds nodes that
 //! two machines claim to be; [`attempts`] has refusals recorded; [`overlays`]
 //! sets and shows what they are configured by; [`operators`] gives and takes the certificates of those who command;
-//! [`membership`] shows and changes the quorum; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
+//! [`membership`] shows and changes the quorum, [`distrust`] ends what an evicted journal had signed, [`renewal`] keeps the
+//! server certificate alive; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
 //! replaces authorities, [`http`] answers probes and [`metrics`] counts.
 //! [`args`] and [`commands`] are the command line, [`config`] the settings; [`dev`] serves a domain to try things on, and
 //! [`supervisor`] tells systemd how it stands.
@@ -33,7 +34,9 @@ pub mod commands;
 pub mod config;
 pub mod data_dir;
 mod dev;
+mod distrust;
 pub mod domain_ca;
+mod eviction;
 mod gate;
 pub mod grpc;
 mod hardening;
@@ -49,7 +52,9 @@ mod overlays;
 mod own_append;
 mod presence;
 mod random;
+mod renewal;
 mod server_credential;
+mod sockets;
 mod source_remark;
 mod succession;
 mod supervisor;

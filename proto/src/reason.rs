@@ -88,6 +88,10 @@ reasons! {
     JournalEvicted = "JOURNAL_EVICTED" => FailedPrecondition,
     /// Nobody could decide anything afterwards.
     LastJournal = "LAST_JOURNAL" => FailedPrecondition,
+    /// The caller's own certificate would end half way.
+    OwnCertificate = "OWN_CERTIFICATE" => FailedPrecondition,
+    /// This journal does not hold the domain CA's key, and so signs no server certificates.
+    DomainCaKeyAbsent = "DOMAIN_CA_KEY_ABSENT" => FailedPrecondition,
     /// TPM keys cannot be registered before they can be proved (R13).
     TpmNotSupported = "TPM_NOT_SUPPORTED" => FailedPrecondition,
 
@@ -174,7 +178,8 @@ mod tests {
         (
             Code::FailedPrecondition,
             "ALREADY_ACTIVE TOKEN_EXPIRED TOKEN_REVOKED TOKEN_CONSUMED ACTIVE_SESSIONS SERIAL_SUPERSEDED \
-             UNDERLAY_UNREACHABLE LAST_ADMIN JOURNAL_EVICTED LAST_JOURNAL TPM_NOT_SUPPORTED",
+             UNDERLAY_UNREACHABLE LAST_ADMIN JOURNAL_EVICTED LAST_JOURNAL OWN_CERTIFICATE DOMAIN_CA_KEY_ABSENT \
+             TPM_NOT_SUPPORTED",
         ),
         (Code::PermissionDenied, "NODE_REVOKED HARDWARE_MISMATCH TOKEN_WRONG_NODE ROLE_NOT_ALLOWED"),
         (

@@ -1,5 +1,6 @@
 //! The leader's care that Raft's members are those that the facts name (design §7): JournalJoining -> learner -> voter
-//! -> JournalJoined; evicted -> no member; joining for too long -> evicted.
+//! -> JournalJoined; evicted -> no member; joining for too long -> evicted. A leader that was evicted itself hands the lead
+//! over first.
 //!
 //! What there is to do is [`next`], which is pure; one step at a time, and none is lost when the leader changes: the next
 //! leader looks at the same facts.
@@ -36,6 +37,8 @@ enum Step {
     Promote(u64),
     /// It is no member of Raft any more.
     Remove(u64),
+    /// This journal leads and was evicted: that one leads from now on, and takes its seat away.
+    StepAside(u64),
     /// The facts say that it votes.
     Confirm(JournalId),
     /// It did not come.
@@ -48,7 +51,12 @@ fn next(facts: &Members, seats: &Seats, progress: &[Member], now: Timestamp) -> 
             State::Unknown => None,
             State::Evicted { raft_id } => {
                 let seated = seats.voters.contains(raft_id) || seats.learners.contains(raft_id);
-                seated.then_some(Step::Remove(*raft_id))
+                if *raft_id == seats.own {
+                    // Without anybody who has caught up it leads on: nobody else could.
+                    heir(facts, seats, progress).filter(|_| seated).map(Step::StepAside)
+                } else {
+                    seated.then_some(Step::Remove(*raft_id))
+                }
             }
             State::Member(member) => match member.standing {
                 Standing::Joined => None,
@@ -72,6 +80,17 @@ fn next(facts: &Members, seats: &Seats, progress: &[Member], now: Timestamp) -> 
         }
     }
     None
+}
+
+/// The voter that has caught up most.
+fn heir(facts: &Members, seats: &Seats, progress: &[Member]) -> Option<u64> {
+    let may_lead = |raft_id: u64| {
+        raft_id != seats.own
+            && seats.voters.contains(&raft_id)
+            && facts.by_raft_id(raft_id).is_some_and(|(_, member)| member.votes())
+    };
+    let close = |known: &&Member| known.matched.is_some() && known.lag <= CLOSE && may_lead(known.raft_id);
+    progress.iter().filter(close).min_by_key(|known| known.lag).map(|known| known.raft_id)
 }
 
 impl Caretaker {
@@ -103,6 +122,7 @@ impl Caretaker {
         match step {
             Step::Learn(raft_id) => self.log.add_learner(*raft_id).await.map_err(|error| error.to_string()),
             Step::Promote(raft_id) => self.log.promote(*raft_id).await.map_err(|error| error.to_string()),
+            Step::StepAside(raft_id) => self.log.transfer(*raft_id).await.map_err(|error| error.to_string()),
             Step::Remove(raft_id) => self.log.remove(*raft_id).await.map_err(|error| error.to_string()),
             Step::Confirm(id) => self.record(id, Command::Confirm).await,
             Step::GiveUp(id) => self.record(id, Command::GiveUp { now: clock::now() }).await,

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 
 use crate::clock;
 use crate::log::Log;
+use crate::renewal::Outlook;
 
 use super::access::{Access, Admitted, Call};
 use super::walk;
@@ -24,6 +25,8 @@ pub struct StatusEdge {
     pub log: Log,
     /// The domain.
     pub domain_id: DomainId,
+    /// Until when server certificates last.
+    pub outlook: Outlook,
 }
 
 #[tonic::async_trait]
@@ -61,6 +64,7 @@ impl StatusService for StatusEdge {
             warnings
                 .push(format!("the clock of this journal is {} s from the others': set it", skew_ms / 1000));
         }
+        warnings.extend(self.outlook.warnings(clock::now()));
         if leader.is_empty() {
             warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());
         }

@@ -23,6 +23,8 @@ pub enum Condition {
     AuthorityStuck,
     /// Nobody watches over its nodes any more.
     PresenceStuck,
+    /// The quorum goes on without it.
+    Evicted,
 }
 
 impl Condition {
@@ -35,13 +37,18 @@ impl Condition {
             Self::LogUnwritable => "log unwritable",
             Self::AuthorityStuck => "authority stuck",
             Self::PresenceStuck => "presence stuck",
+            Self::Evicted => "evicted",
         }
     }
 
     fn is_the_end(self) -> bool {
         match self {
             Self::Starting | Self::Ready => false,
-            Self::Stopping | Self::LogUnwritable | Self::AuthorityStuck | Self::PresenceStuck => true,
+            Self::Stopping
+            | Self::LogUnwritable
+            | Self::AuthorityStuck
+            | Self::PresenceStuck
+            | Self::Evicted => true,
         }
     }
 }

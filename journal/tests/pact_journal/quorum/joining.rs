@@ -30,6 +30,7 @@ async fn ask(door: &str, token: &JoinToken, key: &KeyPair) -> Answer<JoinRespons
         journal_id: "j2".to_owned(),
         csr: csr(key),
         endpoints: Some(endpoints),
+        hosts: vec![],
     };
     answer(&connection, JoinServiceClient::new(connection.channel()).join(request).await)
 }
