@@ -40,10 +40,14 @@ mod request;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod server_certificate;
+#[cfg(test)]
 mod stopping;
 #[cfg(test)]
 mod strange_machines;
 #[cfg(test)]
 mod supervision;
+#[cfg(test)]
+mod tls_peer;
 #[cfg(test)]
 mod who_may_call;
