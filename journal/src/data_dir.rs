@@ -187,7 +187,8 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), DataDirErr
     }
     write_new(&draft, contents, mode)?;
     std::fs::rename(&draft, path).map_err(failed)?;
-    let folder = path.parent().map_or(Ok(()), |parent| File::open(parent).and_then(|folder| folder.sync_all()));
+    let folder =
+        path.parent().map_or(Ok(()), |parent| File::open(parent).and_then(|folder| folder.sync_all()));
     folder.map_err(failed)
 }
 

@@ -254,9 +254,8 @@ impl Journal {
             outlook: proof.outlook.clone(),
         };
         let (for_agents, for_operators) = limits(hardening::raise_open_files());
-        let acceptor = |limits| {
-            Acceptor::new(Arc::clone(&proof.current), log.clone(), Arc::clone(&connections), limits)
-        };
+        let acceptor =
+            |limits| Acceptor::new(Arc::clone(&proof.current), log.clone(), Arc::clone(&connections), limits);
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
@@ -266,7 +265,8 @@ impl Journal {
             endpoints: told(config, &endpoints),
             credential: Arc::clone(&proof.current),
         };
-        let (reports, keeper) = (reports(&edge, &cluster)?, keeper(&edge, &cluster, proof, config, &data_dir));
+        let (reports, keeper) =
+            (reports(&edge, &cluster)?, keeper(&edge, &cluster, proof, config, &data_dir));
         let mut presence = watch(edge, &system, Duration::from_secs(config.grace_period_secs));
         presence.extend([tokio::spawn(announcement.run()), tokio::spawn(reports.run())]);
         presence.push(tokio::spawn(keeper.run()));

@@ -197,9 +197,9 @@ fn reactivated(state: &State, serial: Serial, now: Timestamp) -> Result<(), Stri
 mod tests {
     use super::*;
     use crate::samples::{
-        DAY, Log, certificate, confirmed, contested, deactivated, distrusted, enrolled, evicted, goodbye, hardware,
-        issued, joined, put_away, re_enrolled, reactivated, refused, registered, renewed, replaced, revoked, serial,
-        supersedes, with_serial,
+        DAY, Log, certificate, confirmed, contested, deactivated, distrusted, enrolled, evicted, goodbye,
+        hardware, issued, joined, put_away, re_enrolled, reactivated, refused, registered, renewed, replaced,
+        revoked, serial, supersedes, with_serial,
     };
 
     const UNKNOWN: &str = "n9";

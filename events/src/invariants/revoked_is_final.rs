@@ -68,8 +68,9 @@ mod tests {
     use crate::fact::Fact;
     use crate::node::{Event, RefusalReason};
     use crate::samples::{
-        DAY, Log, admin, confirmed, contested, distrusted, enrolled, evicted, goodbye, joined, operator_created, operator_renewed,
-        operator_revoked, reactivated, refused, registered, renewed, replaced, revoked, supersedes,
+        DAY, Log, admin, confirmed, contested, distrusted, enrolled, evicted, goodbye, joined,
+        operator_created, operator_renewed, operator_revoked, reactivated, refused, registered, renewed,
+        replaced, revoked, supersedes,
     };
 
     #[test]

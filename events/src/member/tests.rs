@@ -105,7 +105,11 @@ fn a_certificate_that_is_given_again_is_recorded() {
     let certificate = CertificateHash::of(b"again");
     let again = Command::Join { endpoints: endpoints.clone(), certificate, key, token, raft_id, now };
     for given in [is_joining(), has_joined()] {
-        check(&given, again.clone(), Ok(Some(Event::Announced { endpoints: endpoints.clone(), certificate })));
+        check(
+            &given,
+            again.clone(),
+            Ok(Some(Event::Announced { endpoints: endpoints.clone(), certificate })),
+        );
     }
 }
 

@@ -269,8 +269,9 @@ impl Views {
 
     fn authorities_where(&self, belongs: impl Fn(&JournalId) -> bool) -> BTreeSet<AuthorityId> {
         let known = self.authorities.iter();
-        let theirs = known
-            .filter(|(_, known)| known.state.announced().is_some_and(|announced| belongs(&announced.journal_id)));
+        let theirs = known.filter(|(_, known)| {
+            known.state.announced().is_some_and(|announced| belongs(&announced.journal_id))
+        });
         theirs.map(|(id, _)| *id).collect()
     }
 

@@ -5,9 +5,10 @@ use crate::authority;
 use crate::certificate::Certificate;
 use crate::node::{Cause, Event};
 use crate::samples::{
-    DAY, Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, distrusted, enrolled, evicted, goodbye,
-    hardware, issued, joined, journal, key, mac, node, operator_renewed, operator_revoked, put_away, reactivated, registered,
-    renewed, replaced, revoked, serial, supersedes, with_serial,
+    DAY, Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, distrusted,
+    enrolled, evicted, goodbye, hardware, issued, joined, journal, key, mac, node, operator_renewed,
+    operator_revoked, put_away, reactivated, registered, renewed, replaced, revoked, serial, supersedes,
+    with_serial,
 };
 use crate::vocabulary::{HardwareIdentity, Labels};
 

@@ -55,8 +55,10 @@ mod tests {
     #[test]
     fn a_certificate_tells_its_hosts_and_nothing_else() {
         let names = ["j2.example".to_owned(), "10.0.0.2".to_owned(), "::1".to_owned()];
-        let certificate =
-            CertificateParams::new(names.clone()).unwrap().self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let certificate = CertificateParams::new(names.clone())
+            .unwrap()
+            .self_signed(&KeyPair::generate().unwrap())
+            .unwrap();
         assert_eq!(names_of(certificate.der()), names);
         assert_eq!(names_of(b"none"), [""; 0]);
     }

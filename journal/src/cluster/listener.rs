@@ -24,8 +24,8 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
-use super::{Standpoint, tls};
 use super::service::EVICTED;
+use super::{Standpoint, tls};
 use crate::log::Log;
 
 /// Handshakes at once; who comes beyond that is sent away, to come again: nobody waits behind strangers.

@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use events::vocabulary::{JournalId, LogId};
-use proto::pb::cluster_service_server::ClusterService;
 use proto::convert::moment;
+use proto::pb::cluster_service_server::ClusterService;
 use proto::pb::{
     AskCertificateRequest, AskCertificateResponse, CertifyRequest, CertifyResponse, Connected,
     ExchangeRequest, ExchangeResponse, ReportRequest, ReportResponse,

@@ -119,14 +119,17 @@ impl Keeper {
 
     /// Serves what lies in the file, if it is fit.
     fn take_up(&self) {
-        let read =
-            server_credential::read(&self.data_dir, &self.domain_ca, &self.advertise, clock::now());
+        let read = server_credential::read(&self.data_dir, &self.domain_ca, &self.advertise, clock::now());
         match read {
             Ok(credential) if is_same(&credential, &self.current.load()) => {}
             Ok(credential) => self.serve(credential),
             Err(error) => {
                 let error = crate::commands::chain(&error);
-                tracing::error!(error, "the new {} is not served: the former goes on", server_credential::FILE);
+                tracing::error!(
+                    error,
+                    "the new {} is not served: the former goes on",
+                    server_credential::FILE
+                );
                 self.outlook.turn(Some(error));
             }
         }
@@ -136,7 +139,10 @@ impl Keeper {
         let not_after = validity(&credential).map(|validity| validity.not_after);
         self.current.store(credential.into());
         self.outlook.turn(None);
-        tracing::info!(not_after = not_after.map(tracing::field::display), "another server certificate is served");
+        tracing::info!(
+            not_after = not_after.map(tracing::field::display),
+            "another server certificate is served"
+        );
     }
 
     /// How long to wait before the next try. None: there is nothing to do.
@@ -227,7 +233,8 @@ impl Keeper {
         let others = self.others();
         let names: Vec<JournalId> = others.iter().map(|(id, _)| id.clone()).collect();
         self.outlook.forget_all_but(&names);
-        let asked = others.iter().map(async |(id, raft_id)| (id, self.dialer.ask_certificate(*raft_id).await));
+        let asked =
+            others.iter().map(async |(id, raft_id)| (id, self.dialer.ask_certificate(*raft_id).await));
         for (id, answer) in futures_util::future::join_all(asked).await {
             if let Ok(Some((not_after, in_trouble))) = answer {
                 self.outlook.heard(id, OfAnother { not_after, in_trouble });

@@ -111,7 +111,9 @@ fn sentence(
     let (call, ends) = match validity.urgency(now) {
         Urgency::None => return None,
         Urgency::Due => ("", format!("ends at {}", validity.not_after)),
-        Urgency::Alert => ("ALERT: ", format!("ends in {} h, at {}", left.as_secs() / 3600, validity.not_after)),
+        Urgency::Alert => {
+            ("ALERT: ", format!("ends in {} h, at {}", left.as_secs() / 3600, validity.not_after))
+        }
         Urgency::Over => ("ALERT: ", format!("ended at {}: nobody trusts this journal", validity.not_after)),
     };
     Some(format!(
@@ -138,7 +140,8 @@ mod tests {
     #[test]
     fn what_cannot_be_renewed_is_told_with_the_command_and_louder_10_days_before_the_end() {
         assert_eq!(said(60), None);
-        for (days, call) in [(61, "the server certificate of j2 ends at "), (80, "ALERT: "), (90, "ALERT: ")] {
+        for (days, call) in [(61, "the server certificate of j2 ends at "), (80, "ALERT: "), (90, "ALERT: ")]
+        {
             let said = said(days).unwrap();
             assert!(said.starts_with(call), "{said}");
             assert!(said.contains("nobody holds it"), "{said}");

@@ -65,7 +65,8 @@ async fn warnings(operator: &Operator) -> Vec<String> {
 
 fn not_after(journal: &Journal) -> f64 {
     let text = get(journal.probes_address(), "/metrics").unwrap().body;
-    let line = text.lines().find(|line| line.starts_with("pact_server_certificate_not_after_timestamp_seconds "));
+    let line =
+        text.lines().find(|line| line.starts_with("pact_server_certificate_not_after_timestamp_seconds "));
     line.expect("the gauge is there").rsplit(' ').next().unwrap().parse().unwrap()
 }
 
@@ -92,7 +93,8 @@ fn aged() -> (Journal, std::path::PathBuf) {
 }
 
 #[tokio::test]
-async fn a_server_certificate_is_renewed_while_streams_stay_open_and_without_the_key_an_alert_says_what_to_do() {
+async fn a_server_certificate_is_renewed_while_streams_stay_open_and_without_the_key_an_alert_says_what_to_do()
+ {
     let (journal, away) = aged();
     let operator = journal.operator().await;
     let machine = Machine::registered(&operator).await;
@@ -102,7 +104,10 @@ async fn a_server_certificate_is_renewed_while_streams_stay_open_and_without_the
     assert!(not_after(&journal) < seconds_from_now(LEFT + DAY));
 
     let alert = until("it is told", ANSWERED, async || {
-        warnings(&operator).await.into_iter().find(|warning| warning.starts_with("ALERT: the server certificate"))
+        warnings(&operator)
+            .await
+            .into_iter()
+            .find(|warning| warning.starts_with("ALERT: the server certificate"))
     })
     .await;
     let command = format!(
@@ -154,7 +159,8 @@ async fn a_certificate_renewed_by_hand_beside_a_running_journal_is_taken_up() {
 
     let renewed = renew(&dir, Some(&away));
     assert!(renewed.status.success(), "{renewed:?}");
-    until("new handshakes show another", ANSWERED, async || (shown(address).await != before).then_some(())).await;
+    until("new handshakes show another", ANSWERED, async || (shown(address).await != before).then_some(()))
+        .await;
 
     // What is no credential is not served, and the one before goes on.
     let good = shown(address).await;

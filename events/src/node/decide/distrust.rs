@@ -15,8 +15,11 @@ pub fn distrusted(state: &State, authorities: &BTreeSet<AuthorityId>, now: Times
     let signed = |held: &&Held| authorities.contains(&held.certificate.authority);
     let current = state.current().filter(lives);
     let overlap = state.overlap().filter(lives);
-    let ended: [Option<&Held>; 2] =
-        if current.as_ref().is_some_and(signed) { [current, overlap] } else { [None, overlap.filter(signed)] };
+    let ended: [Option<&Held>; 2] = if current.as_ref().is_some_and(signed) {
+        [current, overlap]
+    } else {
+        [None, overlap.filter(signed)]
+    };
     ended.into_iter().flatten().map(|held| held.certificate.serial).collect()
 }
 

@@ -65,8 +65,10 @@ async fn a_member_without_the_domain_ca_key_has_its_certificate_signed_by_the_on
 #[tokio::test]
 async fn nobody_holds_the_key_and_every_journal_says_so() {
     let mut trio = Trio::start().await;
-    let (key, away) =
-        (trio.journal(0).dir.path().join("bootstrap/domain-ca.key"), trio.journal(0).dir.folder().join("key"));
+    let (key, away) = (
+        trio.journal(0).dir.path().join("bootstrap/domain-ca.key"),
+        trio.journal(0).dir.folder().join("key"),
+    );
     fs::rename(&key, &away).unwrap();
     let dir = trio.journal(2).dir.path();
     trio.journals[2].terminate();
