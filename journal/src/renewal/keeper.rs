@@ -67,9 +67,9 @@ enum NotRenewed {
     Random(#[from] RandomError),
     #[error(transparent)]
     Sign(#[from] ServerCertificateError),
-    #[error("what was signed cannot be used: {0}")]
+    #[error("what was signed cannot be used")]
     Unfit(#[from] PemFileError),
-    #[error("what was signed would not do: {0}")]
+    #[error("what was signed would not do")]
     Refused(#[from] ServerCredentialError),
     #[error(transparent)]
     Write(#[from] DataDirError),
@@ -97,7 +97,6 @@ impl Keeper {
                 && let Some(pause) = self.renew_if_due().await
             {
                 next_try = Instant::now() + pause;
-                seen = look(&path);
             }
             if Instant::now() >= others {
                 self.ask_others().await;
