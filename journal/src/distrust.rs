@@ -16,6 +16,7 @@ use events::node::distrusted;
 use events::operator;
 use events::vocabulary::{AuthorityId, JournalId, NodeId, OperatorId, Timestamp};
 use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use crate::actors::{AskError, Nodes, Order, Request};
 use crate::clock;
@@ -87,12 +88,14 @@ impl Distrust {
                 Err(error) => failed = Some(DistrustError::from(error)),
             }
         }
-        let orders = found.nodes.iter().map(|node| self.end(node, &authorities, asker));
-        let mut answers = futures_util::stream::iter(orders).buffer_unordered(ORDERS);
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok(()) => ended += 1,
-                Err(error) => failed = Some(error.into()),
+        for some in found.nodes.chunks(ORDERS) {
+            let orders = some.iter().map(|node| self.end(node, &authorities, asker));
+            let mut answers: FuturesUnordered<_> = orders.collect();
+            while let Some(answer) = answers.next().await {
+                match answer {
+                    Ok(()) => ended += 1,
+                    Err(error) => failed = Some(error.into()),
+                }
             }
         }
         match failed {

@@ -259,17 +259,318 @@ impl Journal {
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
-        let announcement = Announcement {
-            log: log.clone(),
-            journal_id: identity.journal_id.clone(),
-            endpoints: told(config, &endpoints),
-            credential: Arc::clone(&proof.current),
-        };
-        let (reports, keeper) =
-            (reports(&edge, &cluster)?, keeper(&edge, &cluster, proof, config, &data_dir));
+        let of_itself = speak_of_itself(&edge, &cluster, proof, config, &data_dir, &endpoints)?;
         let mut presence = watch(edge, &system, Duration::from_secs(config.grace_period_secs));
-        presence.extend([tokio::spawn(announcement.run()), tokio::spawn(reports.run())]);
-        presence.push(tokio::spawn(keeper.run()));
+        presence.extend(of_itself);
+        data_dir.write_endpoints(&endpoints)?;
+        probes.readiness().turn(Condition::Ready);
+        Ok(Self {
+            data_dir,
+            log: log.clone(),
+            cluster,
+            system,
+            listeners,
+            succession,
+            presence,
+            endpoints,
+            eviction,
+            probes,
+        })
+    }
+
+    /// Where it listens.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Resolves when the journal cannot go on: the process must end (R3).
+    pub async fn broken(&mut self) -> Broken {
+        let (broken, condition) = tokio::select! {
+            message = self.log.broken() => (Broken::Log(message), Condition::LogUnwritable),
+            () = self.eviction.comes() => (Broken::Evicted, Condition::Evicted),
+            _ = &mut self.succession => (Broken::Succession, Condition::AuthorityStuck),
+            _ = futures_util::future::select_all(&mut self.presence) => {
+                (Broken::Presence, Condition::PresenceStuck)
+            }
+        };
+        self.probes.readiness().turn(condition);
+        broken
+    }
+
+    /// Stops: no new calls, those under way end, the log is closed.
+    pub async fn stop(self) {
+        self.probes.readiness().turn(Condition::Stopping);
+        self.data_dir.remove_endpoints();
+        self.listeners.stop().await;
+        self.succession.abort();
+        self.presence.iter().for_each(JoinHandle::abort);
+        self.system.stop();
+        self.cluster.stop();
+        self.log.stop().await;
+        self.probes.stop();
+    }
+}
+
+fn succession(log: &Log, config: &Config, identity: &Identity) -> Succession {
+    Succession {
+        log: log.clone(),
+        domain_id: identity.domain_id.clone(),
+        journal_id: identity.journal_id.clone(),
+        lifetime: Duration::from_secs(config.authority_ttl_secs),
+    }
+}
+
+fn executor(log: &Log, system: &ActorSystem, config: &Config, identity: &Identity) -> Executor {
+    Executor {
+        log: log.clone(),
+        pool: system.pool().clone(),
+        domain_id: identity.domain_id.clone(),
+        journal_id: identity.journal_id.clone(),
+        certificate_ttl: Duration::from_secs(config.certificate_ttl_secs),
+    }
+}
+
+/// What this journal reports to the leader.
+fn reports(edge: &Edge, cluster: &Cluster) -> Result<Reports<Dialer>, StartError> {
+    Ok(Reports {
+        log: edge.log.clone(),
+        streams: edge.streams.clone(),
+        way: cluster.dialer(),
+        incarnation: u64::from_le_bytes(random::bytes().map_err(StartError::Random)?),
+    })
+}
+
+/// Who announces where it listens, reports who is here, and keeps the server certificate alive.
+fn speak_of_itself(
+    edge: &Edge,
+    cluster: &Cluster,
+    proof: Proof,
+    config: &Config,
+    data_dir: &DataDir,
+    endpoints: &Endpoints,
+) -> Result<[JoinHandle<()>; 3], StartError> {
+    let (log, journal_id) = (edge.log.clone(), edge.journal_id.clone());
+    let Proof { current, outlook, domain_ca } = proof;
+    let (credential, endpoints) = (Arc::clone(&current), told(config, endpoints));
+    let announcement = Announcement { log: log.clone(), journal_id: journal_id.clone(), endpoints, credential };
+    let keeper = Keeper {
+        log,
+        journal_id,
+        data_dir: data_dir.path().to_owned(),
+        advertise: config.advertise.clone(),
+        domain_ca,
+        current,
+        outlook,
+        dialer: cluster.dialer(),
+    };
+    let reports = reports(edge, cluster)?;
+    Ok([tokio::spawn(announcement.run()), tokio::spawn(reports.run()), tokio::spawn(keeper.run())])
+}
+
+/// The timers of nodes, who tells them of changes, who puts their actors to sleep, and who has strange machines
+    /// recorded.
+    presence: Vec<JoinHandle<()>>,
+    endpoints: Endpoints,
+    eviction: Eviction,
+    probes: ProbeListener,
+}
+
+/// By what a journal proves who it is.
+struct Proof {
+    /// Its certificate and key, replaced in time.
+    current: Current,
+    /// What is told of it.
+    outlook: Outlook,
+    /// Whom all trust.
+    domain_ca: Der,
+}
+
+/// What is bound before anything is changed, and what listens already.
+struct Bound {
+    agents: TcpListener,
+    operators: TcpListener,
+    cluster: SocketAddr,
+    probes: (SocketAddr, ProbeListener),
+}
+
+/// Why a journal cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// The log cannot be written any more; what happened.
+    Log(String),
+    /// Nobody replaces the authority any more; certificates would get shorter and shorter.
+    Succession,
+    /// Nobody watches over the nodes any more; the silent ones would stay active.
+    Presence,
+    /// The quorum goes on without it, for good (R27).
+    Evicted,
+}
+
+/// Why a journal did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The log has no domain.
+    #[error("the log has no domain; it was not made by `pact-journal init`")]
+    NoDomain,
+    /// The clock is behind the log.
+    #[error(
+        "this machine's clock says {now}, but the log's last fact is of {last_fact}: set the clock; if the clock was \
+         ahead then, wait or go back to a copy of the data directory"
+    )]
+    Clock {
+        /// The clock.
+        now: Timestamp,
+        /// The last fact.
+        last_fact: Timestamp,
+    },
+    /// Directory and log do not belong together.
+    #[error("the data directory belongs to {expected}, but the log in it to {found}")]
+    OtherDomain {
+        /// What the directory says.
+        expected: String,
+        /// What the log says.
+        found: String,
+    },
+    /// The server certificate cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerCredentialError),
+    /// The server certificate cannot be used for TLS.
+    #[error(transparent)]
+    Tls(#[from] AcceptorError),
+    /// An address cannot be listened on.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// No actors.
+    #[error(transparent)]
+    Actors(#[from] SystemError),
+    /// No authority.
+    #[error("no authority could be announced")]
+    Authority(#[from] SuccessionError),
+    /// The quorum goes on without it, for good (R27).
+    #[error("{}", crate::eviction::EVICTED)]
+    Evicted,
+    /// The log broke while the other journals were looked for.
+    #[error("{reason}")]
+    Broken {
+        /// Why.
+        reason: String,
+    },
+    /// No random numbers.
+    #[error(transparent)]
+    Random(RandomError),
+    /// No services.
+    #[error(transparent)]
+    Edge(#[from] EdgeError),
+    /// No runtime for the other journals.
+    #[error("the other journals cannot be served")]
+    Cluster(#[source] io::Error),
+    /// No thread for probes.
+    #[error("probes and metrics cannot be served")]
+    Probes(#[source] io::Error),
+}
+
+impl Journal {
+    /// Starts a journal on an initialised data directory; returns when it is ready.
+    pub async fn start(path: &Path, config: &Config) -> Result<Self, StartError> {
+        let data_dir = DataDir::lock(path)?;
+        let identity = data_dir.identity()?;
+        // First, because to read a long log takes a while: the process lives and is not ready.
+        let probes = bind(config.http_listen)?;
+        let probes = (local(&probes)?, ProbeListener::start(probes).map_err(StartError::Probes)?);
+        let inspected = Log::inspect(path, &identity.journal_id)?;
+        let domain_ca = domain_ca(path, &identity, &inspected)?;
+        let now = clock::now();
+        if inspected.views().seq > 0 {
+            check_clock(now, inspected.views().recorded_at)?;
+        }
+        let credential = server_credential::read(path, &domain_ca, &config.advertise, now)?;
+        let (agents, operators) = (bind(config.agent_listen)?, bind(config.operator_listen)?);
+        let (others, domain_id) = (bind(config.cluster_listen)?, identity.domain_id.clone());
+        let bound = Bound { agents, operators, cluster: local(&others)?, probes };
+        let current: Current = Arc::new(ArcSwap::from_pointee(credential));
+        let outlook = Outlook::new(identity.journal_id.clone(), path.to_owned(), Arc::clone(&current));
+        let proof = Proof { current, outlook, domain_ca };
+        let (credential, domain_ca) = (Arc::clone(&proof.current), proof.domain_ca.clone());
+        let standpoint = Standpoint { credential, domain_ca, domain_id };
+        let cluster = Cluster::start(standpoint, identity.log_id).map_err(StartError::Cluster)?;
+        // From here on the directory is changed.
+        let settings = Settings { peers: Arc::new(cluster.dialer()), ..Settings::default() };
+        let log = inspected.open_with(settings).await?;
+        let (files, told) = (DomainCaFiles::of(path), proof.outlook.clone());
+        let served = cluster.serve(others, &log, &identity.journal_id, files, told);
+        let started = match served.map_err(StartError::Cluster) {
+            Ok(()) => Self::start_on(data_dir, (&log, cluster), config, &identity, proof, bound).await,
+            Err(error) => Err(error),
+        };
+        if started.is_err() {
+            log.stop().await;
+        }
+        started
+    }
+
+    async fn start_on(
+        data_dir: DataDir,
+        (log, cluster): (&Log, Cluster),
+        config: &Config,
+        identity: &Identity,
+        proof: Proof,
+        bound: Bound,
+    ) -> Result<Self, StartError> {
+        let Bound { agents, operators, cluster: others, probes: (http, probes) } = bound;
+        data_dir.sign_lock()?;
+        probes.observe(log.clone(), proof.outlook.clone());
+        let eviction = Eviction::new(log.clone(), identity.journal_id.clone(), cluster.cast_out());
+        find_the_others(log, &eviction).await?;
+        check_domain(identity, log.views().domain.created().ok_or(StartError::NoDomain)?)?;
+        let system = ActorSystem::start()?;
+        let succession = succession(log, config, identity);
+        system.pool().install(succession.announce().await?);
+        let (connections, streams) = (Arc::new(Connections::default()), Streams::new(clock::now()));
+        cluster.hear(&streams);
+        let updates = Updates::new(log.clone(), streams.clone());
+        tell_changes(log, &connections, &streams, &updates);
+        let endpoints = endpoints(&agents, &operators, others, http)?;
+        let edge = Edge {
+            log: log.clone(),
+            nodes: Nodes::new(executor(log, &system, config, identity), system.arbiters()),
+            streams: streams.clone(),
+            updates,
+            overlays: Overlays::new(log.clone(), identity.journal_id.clone()),
+            admission: Admission::new(config.unknown_per_minute),
+            attempts: Attempts::default(),
+            contests: Contests::new(log.clone(), streams),
+            operators: Operators {
+                log: log.clone(),
+                pool: system.pool().clone(),
+                domain_id: identity.domain_id.clone(),
+                journal_id: identity.journal_id.clone(),
+            },
+            domain_id: identity.domain_id.clone(),
+            journal_id: identity.journal_id.clone(),
+            endpoints: follow_members(log, config.endpoint(endpoints.agent.unwrap_or(config.agent_listen))),
+            reflection: config.reflection,
+            outlook: proof.outlook.clone(),
+        };
+        let (for_agents, for_operators) = limits(hardening::raise_open_files());
+        let acceptor =
+            |limits| Acceptor::new(Arc::clone(&proof.current), log.clone(), Arc::clone(&connections), limits);
+        let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
+        let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
+        let succession = tokio::spawn(succession.run(system.pool().clone()));
+        let of_itself = speak_of_itself(&edge, &cluster, proof, config, &data_dir, &endpoints)?;
+        let mut presence = watch(edge, &system, Duration::from_secs(config.grace_period_secs));
+        presence.extend(of_itself);
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
         Ok(Self {

@@ -126,7 +126,7 @@ async fn converse(
     let stream = stream.map_err(|_| "the handshake took too long")?.map_err(|error| told(&error))?;
     drop(handshaking);
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let shown = certificate.map(|certificate| Shown(certificate.as_ref().into()));
+    let shown = certificate.map(|certificate| Shown(Arc::from(certificate.to_vec())));
     let peer = match certificate {
         Some(certificate) => {
             let journal = tls::journal_of(certificate, &standpoint.domain_id);

@@ -97,7 +97,7 @@ impl ClusterService for ClusterEdge {
         request: Request<AskCertificateRequest>,
     ) -> Result<Response<AskCertificateResponse>, Status> {
         self.peer(&request, &request.get_ref().log_id)?;
-        let own = self.outlook.own();
+        let own = self.outlook.own(clock::now());
         Ok(Response::new(AskCertificateResponse {
             not_after: own.map(|own| moment::to_wire(own.not_after)),
             in_trouble: own.is_some_and(|own| own.in_trouble),

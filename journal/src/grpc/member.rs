@@ -58,9 +58,10 @@ impl MemberService for MemberEdge {
             self.membership.spares_the_asker(&id, &asker).map_err(status)?;
         }
         let seq = self.membership.evict(&id, reason.as_ref(), &asker).await.map_err(status)?;
-        let step = match wire.revoke_issued {
-            true => self.distrust.step(&id, &asker).await.map_err(not_ended)?,
-            false => Step { ended: 0, left: 0, seated: false },
+        let step = if wire.revoke_issued {
+            self.distrust.step(&id, &asker).await.map_err(not_ended)?
+        } else {
+            Step { ended: 0, left: 0, seated: false }
         };
         let Step { ended: revoked, left, seated } = step;
         Ok(Response::new(pb::EvictResponse { member: self.show(&id), seq, revoked, left, seated }))

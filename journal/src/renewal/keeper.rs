@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::outlook::OfAnother;
+use super::outlook::{OfAnother, Trouble};
 use super::schedule::Urgency;
 use super::{Current, Outlook, validity};
 use crate::clock;
@@ -125,11 +125,11 @@ impl Keeper {
             Err(error) => {
                 let error = crate::commands::chain(&error);
                 tracing::error!(
-                    error,
+                    error = error.as_str(),
                     "the new {} is not served: the former goes on",
                     server_credential::FILE
                 );
-                self.outlook.turn(Some(error));
+                self.outlook.turn(Some(Trouble::File(error)));
             }
         }
     }
@@ -149,7 +149,7 @@ impl Keeper {
         let present = self.outlook.validity().filter(|validity| validity.is_due(clock::now()))?;
         let Err(error) = self.renew().await else { return None };
         let (error, now) = (crate::commands::chain(&error), clock::now());
-        self.outlook.turn(Some(error.clone()));
+        self.outlook.turn(Some(Trouble::Renewal(error.clone())));
         let pause = present.pause(now);
         let told = self.outlook.warnings(now).into_iter().next().unwrap_or(error);
         if present.urgency(now) >= Urgency::Alert {
@@ -232,11 +232,13 @@ impl Keeper {
         let others = self.others();
         let names: Vec<JournalId> = others.iter().map(|(id, _)| id.clone()).collect();
         self.outlook.forget_all_but(&names);
-        let asked =
-            others.iter().map(async |(id, raft_id)| (id, self.dialer.ask_certificate(*raft_id).await));
-        for (id, answer) in futures_util::future::join_all(asked).await {
+        let ask = |(id, raft_id): (JournalId, u64)| {
+            let dialer = self.dialer.clone();
+            async move { (id, dialer.ask_certificate(raft_id).await) }
+        };
+        for (id, answer) in futures_util::future::join_all(others.into_iter().map(ask)).await {
             if let Ok(Some((not_after, in_trouble))) = answer {
-                self.outlook.heard(id, OfAnother { not_after, in_trouble });
+                self.outlook.heard(&id, OfAnother { not_after, in_trouble });
             }
         }
     }

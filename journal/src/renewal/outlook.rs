@@ -29,10 +29,19 @@ struct Shared {
 
 #[derive(Default)]
 struct Told {
-    /// Why the last try to renew came to nothing.
-    trouble: Option<String>,
+    /// What hinders a renewal.
+    trouble: Option<Trouble>,
     /// Of the others, as they said themselves.
     others: BTreeMap<JournalId, OfAnother>,
+}
+
+/// What hinders a renewal, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The last try came to nothing.
+    Renewal(String),
+    /// What was put into the data directory is not fit to be served.
+    File(String),
 }
 
 /// What another journal says of its server certificate.
@@ -64,9 +73,10 @@ impl Outlook {
     }
 
     /// What this journal says of its own certificate to the others.
-    pub fn own(&self) -> Option<OfAnother> {
-        let not_after = self.validity()?.not_after;
-        Some(OfAnother { not_after, in_trouble: self.shared.told.lock().trouble.is_some() })
+    pub fn own(&self, now: Timestamp) -> Option<OfAnother> {
+        let validity = self.validity()?;
+        let in_trouble = validity.is_due(now) && self.shared.told.lock().trouble.is_some();
+        Some(OfAnother { not_after: validity.not_after, in_trouble })
     }
 
     pub(super) fn heard(&self, of: &JournalId, says: OfAnother) {
@@ -78,7 +88,7 @@ impl Outlook {
     }
 
     /// A renewal failed, or all is well again.
-    pub(super) fn turn(&self, trouble: Option<String>) {
+    pub(super) fn turn(&self, trouble: Option<Trouble>) {
         self.shared.told.lock().trouble = trouble;
     }
 
@@ -104,9 +114,21 @@ fn sentence(
     journal: &JournalId,
     data_dir: &str,
     validity: Validity,
-    why: &str,
+    trouble: &Trouble,
     now: Timestamp,
 ) -> Option<String> {
+    let why = match trouble {
+        Trouble::Renewal(why) => why,
+        // Told at once: with this file the journal would not start.
+        Trouble::File(why) if validity.urgency(now) == Urgency::None => {
+            return Some(format!(
+                "{data_dir}/server.pem cannot be served, and {journal} would not start with it: {why}; until {} the \
+                 certificate before it is served",
+                validity.not_after
+            ));
+        }
+        Trouble::File(why) => why,
+    };
     let left = validity.not_after.since(now);
     let (call, ends) = match validity.urgency(now) {
         Urgency::None => return None,
@@ -134,7 +156,16 @@ mod tests {
 
     fn said(days: u32) -> Option<String> {
         let validity = Validity { not_before: BEGIN, not_after: BEGIN.plus(90 * DAY) };
-        sentence(&"j2".parse().unwrap(), "/d", validity, "nobody holds it", BEGIN.plus(days * DAY))
+        let trouble = Trouble::Renewal("nobody holds it".to_owned());
+        sentence(&"j2".parse().unwrap(), "/d", validity, &trouble, BEGIN.plus(days * DAY))
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_served_is_told_at_once() {
+        let validity = Validity { not_before: BEGIN, not_after: BEGIN.plus(90 * DAY) };
+        let trouble = Trouble::File("it is empty".to_owned());
+        let said = sentence(&"j2".parse().unwrap(), "/d", validity, &trouble, BEGIN).unwrap();
+        assert!(said.starts_with("/d/server.pem cannot be served") && said.contains("it is empty"), "{said}");
     }
 
     #[test]
