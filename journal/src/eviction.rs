@@ -13,6 +13,7 @@ use events::vocabulary::JournalId;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 
+use crate::cluster::{Cluster, Dialer};
 use crate::log::Log;
 
 /// What is said of it.
@@ -26,14 +27,29 @@ const TICK: Duration = Duration::from_millis(500);
 pub struct Eviction {
     log: Log,
     journal_id: JournalId,
+    dialer: Dialer,
     cast_out: Shared<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Eviction {
-    /// Of this journal; `cast_out` resolves when another one says so.
-    pub fn new(log: Log, journal_id: JournalId, cast_out: impl Future<Output = ()> + Send + 'static) -> Self {
-        let cast_out: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(cast_out);
-        Self { log, journal_id, cast_out: cast_out.shared() }
+    /// Of this journal; others tell it over the cluster.
+    pub fn new(log: Log, journal_id: JournalId, cluster: &Cluster) -> Self {
+        let cast_out: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(cluster.cast_out());
+        Self { log, journal_id, dialer: cluster.dialer(), cast_out: cast_out.shared() }
+    }
+
+    /// Asks the others for anything: whoever has no seat hears that instead. A journal that waits for its quorum may have no
+    /// other reason to speak to them.
+    pub async fn ask(&self) {
+        let others: Vec<u64> = {
+            let views = self.log.views();
+            let others = views.members.members().filter(|(id, _)| **id != self.journal_id);
+            others.map(|(_, member)| member.raft_id).collect()
+        };
+        for raft_id in others {
+            // What counts is heard by the dialler.
+            self.dialer.ask_certificate(raft_id).await.ok();
+        }
     }
 
     /// Resolves when it has come. Can be waited for again.

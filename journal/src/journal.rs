@@ -221,7 +221,7 @@ impl Journal {
         let Bound { agents, operators, cluster: others, probes: (http, probes) } = bound;
         data_dir.sign_lock()?;
         probes.observe(log.clone(), proof.outlook.clone());
-        let eviction = Eviction::new(log.clone(), identity.journal_id.clone(), cluster.cast_out());
+        let eviction = Eviction::new(log.clone(), identity.journal_id.clone(), &cluster);
         find_the_others(log, &eviction).await?;
         check_domain(identity, log.views().domain.created().ok_or(StartError::NoDomain)?)?;
         let system = ActorSystem::start()?;
@@ -428,6 +428,9 @@ async fn find_the_others(log: &Log, eviction: &Eviction) -> Result<(), StartErro
             Err(_) => {}
         }
         waited += 1;
+        if waited % TELL_EVERY == 0 {
+            eviction.ask().await;
+        }
     }
 }
 

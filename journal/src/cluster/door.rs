@@ -87,6 +87,8 @@ impl Door {
     async fn let_in(&self, asked: &Asked) -> Result<JoinResponse, Status> {
         let verified = asked.csr.verify();
         let verified = verified.map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
+        // Nothing is signed for whom the facts refuse anyway; what is signed is decided once more, with its hash.
+        self.decide(asked, CertificateHash::of(b""))?;
         let ca = self.domain_ca.read().map_err(|error| not_signed(&error))?;
         let (domain_id, domain_ca) = {
             let views = self.log.views();
@@ -97,8 +99,6 @@ impl Door {
         if *ca.certificate() != domain_ca {
             return Err(Status::internal("the domain CA beside this journal is not that of its domain"));
         }
-        // Nothing is signed for whom the facts refuse anyway; what is signed is decided once more, with its hash.
-        self.decide(asked, CertificateHash::of(b""))?;
         let now = clock::now();
         let serial: Serial = random::serial().map_err(|_| Status::internal("no random numbers"))?;
         let hosts: Vec<String> = hosts_of(&asked.endpoints).into_iter().chain(asked.hosts.clone()).collect();
