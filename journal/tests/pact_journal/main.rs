@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod authorities;
+#[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
 mod boot_configuration;
