@@ -74,6 +74,15 @@ Examples:
   pact-journal dev --data-dir ./play  keeps everything; the next one goes on with it
   pact-journal dev > dev.env &        in a script: when the file holds its line, `. ./dev.env`";
 
+const RENEW_EXAMPLES: &str = "\
+Examples:
+  pact-journal renew-certificate --data-dir /var/lib/pact
+  pact-journal renew-certificate --data-dir /var/lib/pact --domain-ca-key /media/usb/domain-ca.key
+
+Needed only if no journal of the domain holds the domain CA key: else each renews its certificate by itself when a third of its
+life is left. A new key and a certificate of 30 days for the names in `advertise` are written to DIR/server.pem; a journal that
+runs takes them up within seconds, and no connection ends. The domain CA key is read and copied nowhere.";
+
 /// What `pact-journal` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -95,6 +104,9 @@ pub enum Command {
     /// Serve a throw-away domain on loopback, and print the shell variables to use it with.
     #[command(after_help = DEV_EXAMPLES)]
     Dev(Dev),
+    /// Renew the server certificate by hand, where the domain CA key is; the journal may run meanwhile.
+    #[command(after_help = RENEW_EXAMPLES)]
+    RenewCertificate(RenewCertificate),
     /// Look at configurations.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -328,6 +340,20 @@ pub struct Serve {
     /// What counts over the configuration.
     #[command(flatten)]
     pub settings: Settings,
+}
+
+/// See [`Command::RenewCertificate`].
+#[derive(Debug, ClapArgs)]
+pub struct RenewCertificate {
+    /// The journal's data directory.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The domain CA's key [default: DIR/bootstrap/domain-ca.key].
+    #[arg(long, value_name = "FILE")]
+    pub domain_ca_key: Option<PathBuf>,
+    /// The configuration, for the names in `advertise` [default: DIR/journal.toml].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// See [`Command::Dev`].

@@ -11,13 +11,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::args::{
-    Args, Check, Command, ConfigVerb, Init, Join, Output, RecoverOperator, Restore, Serve, TokenSource,
+    Args, Check, Command, ConfigVerb, Init, Join, Output, RecoverOperator, RenewCertificate, Restore, Serve,
+    TokenSource,
 };
 use crate::config::Config;
 use crate::config::layers::Environment;
 use crate::config::settings::Settings;
 use crate::data_dir::DataDirError;
 use crate::dev;
+use crate::eviction::EVICTED;
 use crate::hardening;
 use crate::init::{InitError, Made, init};
 use crate::join::{JoinError, join};
@@ -27,6 +29,7 @@ use crate::metrics;
 use crate::new_directory::NewDirectoryError;
 use crate::recover_operator::{self, recover_operator};
 use crate::release;
+use crate::renewal::by_hand;
 use crate::restore::{self, RestoreError, restore};
 use crate::supervisor::Supervisor;
 
@@ -40,6 +43,7 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
         Command::Restore(options) => run_restore(options).await,
         Command::RecoverOperator(options) => run_recover_operator(options).await,
         Command::Dev(options) => dev::run(options, args.log_format).await,
+        Command::RenewCertificate(options) => renew_certificate(options),
         Command::Config(ConfigVerb::Check(options)) => check(options),
     }
 }
@@ -50,7 +54,11 @@ pub fn wants_json(args: &Args) -> bool {
         Command::Init(options) => options.output == Output::Json,
         Command::Restore(options) => options.output == Output::Json,
         Command::RecoverOperator(options) => options.output == Output::Json,
-        Command::Serve(_) | Command::Join(_) | Command::Dev(_) | Command::Config(_) => false,
+        Command::Serve(_)
+        | Command::Join(_)
+        | Command::Dev(_)
+        | Command::RenewCertificate(_)
+        | Command::Config(_) => false,
     }
 }
 
@@ -132,6 +140,20 @@ async fn run_join(options: &Join) -> Result<(), Failure> {
     tracing::info!(data_dir = %options.data_dir.display(), "joined; learning the log");
     let (data_dir, settings) = (options.data_dir.clone(), Settings::default());
     run_serve(&Serve { data_dir, config: None, settings }).await
+}
+
+fn renew_certificate(options: &RenewCertificate) -> Result<(), Failure> {
+    hardening::apply();
+    let file = options.config.clone().unwrap_or_else(|| options.data_dir.join("journal.toml"));
+    let config = Config::read(&file).map_err(|error| Failure::Usage(chain(&error)))?;
+    let renewed = by_hand::renew(&options.data_dir, &config.advertise, options.domain_ca_key.as_deref());
+    let renewed = renewed.map_err(|error| Failure::named(by_hand::reason(&error), chain(&error)))?;
+    let told = format!(
+        "{} is valid until {}; a journal that runs takes it up within seconds",
+        renewed.file.display(),
+        renewed.not_after
+    );
+    writeln!(std::io::stdout(), "{told}").map_err(|error| Failure::other(error.to_string()))
 }
 
 fn read_token(path: &Path) -> Result<JoinToken, Failure> {
@@ -229,6 +251,7 @@ fn told(broken: Broken) -> Failure {
             "AUTHORITY_STUCK",
             "nobody replaces the authority any more; start the journal again",
         ),
+        Broken::Evicted => Failure::named("JOURNAL_EVICTED", EVICTED),
         Broken::Presence => Failure::named(
             "PRESENCE_STUCK",
             "nobody watches over the nodes any more; start the journal again",
@@ -250,6 +273,7 @@ fn not_started(error: &StartError) -> Failure {
         StartError::Server(_) | StartError::Tls(_) => "SERVER_CERTIFICATE_INVALID",
         StartError::Listen { .. } => "LISTEN_FAILED",
         StartError::Broken { .. } => "LOG_UNWRITABLE",
+        StartError::Evicted => "JOURNAL_EVICTED",
         StartError::Cluster(_) | StartError::Random(_) => "START_FAILED",
         StartError::Actors(_) | StartError::Authority(_) | StartError::Edge(_) | StartError::Probes(_) => {
             "START_FAILED"

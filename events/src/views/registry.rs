@@ -249,7 +249,8 @@ impl Registry {
             Event::EnrollmentConfirmed { .. }
             | Event::Deactivated { .. }
             | Event::Resolved {}
-            | Event::AttemptsRefused(_) => {}
+            | Event::AttemptsRefused(_)
+            | Event::CertificateRevoked { .. } => {}
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
         ended.map(|(hash, _)| hash).collect()
@@ -312,7 +313,8 @@ fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
         | Event::Assigned { .. }
         | Event::Contested { .. }
         | Event::Resolved {}
-        | Event::AttemptsRefused(_) => None,
+        | Event::AttemptsRefused(_)
+        | Event::CertificateRevoked { .. } => None,
     }
 }
 

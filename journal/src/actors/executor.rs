@@ -218,7 +218,8 @@ fn issued(events: &[Event]) -> Option<&Certificate> {
         | Event::Contested { .. }
         | Event::Resolved {}
         | Event::HardwareReplaced { .. }
-        | Event::AttemptsRefused(_) => None,
+        | Event::AttemptsRefused(_)
+        | Event::CertificateRevoked { .. } => None,
     })
 }
 
@@ -236,7 +237,8 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
-        | Order::NoteRefused(_) => None,
+        | Order::NoteRefused(_)
+        | Order::Distrust { .. } => None,
     }
 }
 
@@ -255,7 +257,8 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
-        | Order::NoteRefused(_) => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),
+        | Order::NoteRefused(_)
+        | Order::Distrust { .. } => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),
     }
 }
 

@@ -7,6 +7,7 @@
 //! listener    accepts the others; service: hands their messages to the log
 //! door        lets a new journal in by a token; pin: how that journal knows the right door
 //! recovery    makes an administrator for whoever holds the domain CA key
+//! notary      signs the next server certificates of members; hosts: for which names
 //! caretaker   Raft's members follow the facts
 //! ```
 //!
@@ -17,7 +18,9 @@
 mod caretaker;
 mod dialer;
 mod door;
+mod hosts;
 mod listener;
+mod notary;
 pub mod pin;
 mod recovery;
 mod service;
@@ -27,12 +30,10 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use events::vocabulary::{Der, DomainId, JournalId, LogId};
 use proto::pb::cluster_service_server::ClusterServiceServer;
 use proto::pb::join_service_server::JoinServiceServer;
 use proto::pb::recovery_service_server::RecoveryServiceServer;
-use proto::pem_file::Credential;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -41,13 +42,16 @@ use tonic::service::Routes;
 use crate::log::Log;
 use crate::operators::Operators;
 use crate::presence::Streams;
+use crate::renewal::{Current, Outlook};
 use crate::server_credential::DomainCaFiles;
 use caretaker::Caretaker;
 use door::Door;
+use notary::Notary;
 use recovery::Recovery;
 use service::ClusterEdge;
 
 pub use dialer::Dialer;
+pub use hosts::{hosts_of, names_of};
 pub use tls::TlsError;
 
 /// The largest message: one of the log's, in its envelope.
@@ -61,7 +65,7 @@ const END: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Standpoint {
     /// Its certificate and key; replaced when it is renewed.
-    pub credential: Arc<ArcSwap<Credential>>,
+    pub credential: Current,
     /// Whom all trust.
     pub domain_ca: Der,
     /// The domain.
@@ -108,6 +112,17 @@ impl Cluster {
         self.operators.set(operators).ok();
     }
 
+    /// Resolves when another journal says that this one was evicted and has no seat any more.
+    pub fn cast_out(&self) -> impl Future<Output = ()> + use<> {
+        let mut evicted = self.dialer.cast_out();
+        async move {
+            // The dialler outlives whoever waits here; if not, nobody says anything any more.
+            if evicted.wait_for(|evicted| *evicted).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// The way to the other journals.
     pub fn dialer(&self) -> Dialer {
         self.dialer.clone()
@@ -123,6 +138,7 @@ impl Cluster {
         log: &Log,
         journal_id: &JournalId,
         domain_ca: DomainCaFiles,
+        outlook: Outlook,
     ) -> io::Result<()> {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         self.dialer.learn(log.clone());
@@ -131,9 +147,10 @@ impl Cluster {
         let _inside = runtime.enter();
         let listener = TcpListener::from_std(listener)?;
         let (log_id, streams) = (self.log_id, Arc::clone(&self.streams));
-        let edge = ClusterEdge { log: log.clone(), log_id, streams };
         let (operators, own) = (Arc::clone(&self.operators), journal_id.clone());
         let recovery = Recovery { operators, log_id, journal_id: own };
+        let notary = Notary { log: log.clone(), domain_ca: domain_ca.clone() };
+        let edge = ClusterEdge { log: log.clone(), log_id, streams, notary, outlook };
         let door = Door::new(log.clone(), journal_id.clone(), self.log_id, domain_ca);
         let routes = Routes::new(
             ClusterServiceServer::new(edge)

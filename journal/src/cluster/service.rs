@@ -3,15 +3,23 @@
 use std::sync::{Arc, OnceLock};
 
 use events::vocabulary::{JournalId, LogId};
+use proto::convert::moment;
 use proto::pb::cluster_service_server::ClusterService;
-use proto::pb::{Connected, ExchangeRequest, ExchangeResponse, ReportRequest, ReportResponse};
+use proto::pb::{
+    AskCertificateRequest, AskCertificateResponse, CertifyRequest, CertifyResponse, Connected,
+    ExchangeRequest, ExchangeResponse, ReportRequest, ReportResponse,
+};
+use proto::reason::Reason;
+use proto::refusal::Refusal;
 use tonic::{Request, Response, Status};
 
-use super::listener::{Peer, may_speak};
+use super::listener::{Peer, Shown, may_speak};
+use super::notary::Notary;
 use crate::clock;
 use crate::log::Log;
 use crate::presence::Streams;
 use crate::presence::elsewhere::Report;
+use crate::renewal::Outlook;
 
 /// See the module.
 pub struct ClusterEdge {
@@ -21,7 +29,14 @@ pub struct ClusterEdge {
     pub log_id: LogId,
     /// Hears who is connected elsewhere, once this journal serves nodes.
     pub streams: Arc<OnceLock<Streams>>,
+    /// Signs server certificates, if it can.
+    pub notary: Notary,
+    /// Until when this journal's own lasts.
+    pub outlook: Outlook,
 }
+
+/// What an evicted journal hears: it ends then.
+pub(super) const EVICTED: &str = "this journal was evicted from the quorum";
 
 impl ClusterEdge {
     /// Who asks, if that is a journal of this log which was not evicted. Looked up at every call: a connection may be
@@ -30,7 +45,7 @@ impl ClusterEdge {
         let peer = request.extensions().get::<Peer>().and_then(|peer| peer.0.clone());
         let peer = peer.ok_or_else(|| Status::unauthenticated("a journal's certificate is required"))?;
         if !may_speak(&self.log, &peer) {
-            return Err(Status::permission_denied("this journal was evicted"));
+            return Err(Refusal::new(Reason::JournalEvicted, EVICTED).into());
         }
         if log_id != self.log_id.as_bytes() {
             return Err(Status::failed_precondition("this journal is of another log"));
@@ -67,5 +82,25 @@ impl ClusterService for ClusterEdge {
         let streams = self.streams.get().ok_or_else(|| Status::unavailable("the journal is starting"))?;
         let taken = streams.reported(&peer, reported(request.into_inner())?, clock::now());
         Ok(Response::new(ReportResponse { taken }))
+    }
+
+    async fn certify(&self, request: Request<CertifyRequest>) -> Result<Response<CertifyResponse>, Status> {
+        let peer = self.peer(&request, &request.get_ref().log_id)?;
+        let shown = request.extensions().get::<Shown>().cloned();
+        let shown = shown.ok_or_else(|| Status::unauthenticated("a journal's certificate is required"))?;
+        let certificate = self.notary.certify(&peer, &shown.0, &request.get_ref().csr)?;
+        Ok(Response::new(CertifyResponse { certificate: certificate.as_bytes().to_vec() }))
+    }
+
+    async fn ask_certificate(
+        &self,
+        request: Request<AskCertificateRequest>,
+    ) -> Result<Response<AskCertificateResponse>, Status> {
+        self.peer(&request, &request.get_ref().log_id)?;
+        let own = self.outlook.own(clock::now());
+        Ok(Response::new(AskCertificateResponse {
+            not_after: own.map(|own| moment::to_wire(own.not_after)),
+            in_trouble: own.is_some_and(|own| own.in_trouble),
+        }))
     }
 }

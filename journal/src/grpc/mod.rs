@@ -59,11 +59,13 @@ use crate::actors::Nodes;
 use crate::admission::Admission;
 use crate::agent_endpoints::AgentEndpoints;
 use crate::attempts::Attempts;
+use crate::distrust::Distrust;
 use crate::log::Log;
 use crate::membership::Membership;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::{Streams, contests::Contests, updates::Updates};
+use crate::renewal::Outlook;
 
 pub use acceptor::{Acceptor, AcceptorError, Limits};
 pub use connections::Connections;
@@ -130,6 +132,8 @@ pub struct Edge {
     pub endpoints: Arc<AgentEndpoints>,
     /// Whether server reflection is answered.
     pub reflection: bool,
+    /// Until when server certificates last.
+    pub outlook: Outlook,
 }
 
 /// The listeners at work.
@@ -243,11 +247,21 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         access: access.clone(),
         log: edge.log.clone(),
         domain_id: edge.domain_id.clone(),
+        outlook: edge.outlook.clone(),
     });
     let members = MemberServiceServer::new(MemberEdge {
         access: access.clone(),
         log: edge.log.clone(),
-        membership: Membership { log: edge.log.clone(), journal_id: edge.journal_id.clone() },
+        membership: Membership {
+            log: edge.log.clone(),
+            journal_id: edge.journal_id.clone(),
+            outlook: edge.outlook.clone(),
+        },
+        distrust: Distrust {
+            log: edge.log.clone(),
+            nodes: edge.nodes.clone(),
+            operators: edge.operators.clone(),
+        },
     });
     let events = EventServiceServer::new(EventEdge { access, log: edge.log.clone(), stopping });
     let (health, health_service) = tonic_health::server::health_reporter();

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 use crate::clock;
 use crate::log::Log;
 use crate::release::READS;
+use crate::renewal::Outlook;
 
 use super::access::{Access, Admitted, Call};
 use super::walk;
@@ -25,6 +26,8 @@ pub struct StatusEdge {
     pub log: Log,
     /// The domain.
     pub domain_id: DomainId,
+    /// Until when server certificates last.
+    pub outlook: Outlook,
 }
 
 #[tonic::async_trait]
@@ -68,6 +71,7 @@ impl StatusService for StatusEdge {
                 views.level
             ));
         }
+        warnings.extend(self.outlook.warnings(clock::now()));
         if leader.is_empty() {
             warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());
         }

@@ -27,6 +27,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::log::Log;
 use crate::metrics::{self, Scraper};
+use crate::renewal::Outlook;
 
 use answers::{Sources, answer};
 
@@ -81,8 +82,8 @@ impl ProbeListener {
     }
 
     /// From now on `/metrics` also tells of this log. Only the first one counts.
-    pub fn observe(&self, log: Log) {
-        self.sources.scraper.get_or_init(|| Scraper::new(log));
+    pub fn observe(&self, log: Log, outlook: Outlook) {
+        self.sources.scraper.get_or_init(|| Scraper::new(log, outlook));
     }
 
     /// Stops; what is under way is cut.

@@ -25,6 +25,8 @@ pub enum Condition {
     AuthorityStuck,
     /// Nobody watches over its nodes any more.
     PresenceStuck,
+    /// The quorum goes on without it.
+    Evicted,
 }
 
 impl Condition {
@@ -38,6 +40,7 @@ impl Condition {
             Self::UpgradeNeeded => "upgrade needed",
             Self::AuthorityStuck => "authority stuck",
             Self::PresenceStuck => "presence stuck",
+            Self::Evicted => "evicted",
         }
     }
 
@@ -48,7 +51,8 @@ impl Condition {
             | Self::LogUnwritable
             | Self::UpgradeNeeded
             | Self::AuthorityStuck
-            | Self::PresenceStuck => true,
+            | Self::PresenceStuck
+            | Self::Evicted => true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The listener for probes and metrics: when the journal is ready, what it tells, and that nobody can hinder it.
 
-mod client;
+pub mod client;
 mod hostile;
 mod metrics;
 
