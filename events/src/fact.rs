@@ -65,7 +65,8 @@ impl Fact {
                 domain::Event::Created(_)
                 | domain::Event::RemarkErased { .. }
                 | domain::Event::DefaultSet { .. }
-                | domain::Event::LevelRaised { .. },
+                | domain::Event::LevelRaised { .. }
+                | domain::Event::Restored(_),
             )
             | Self::Authority(..)
             | Self::Operator(_, operator::Event::Revoked { .. })
@@ -106,7 +107,8 @@ impl Fact {
                 | domain::Event::JoinTokenCreated { .. }
                 | domain::Event::RemarkErased { .. }
                 | domain::Event::JoinTokenConsumed { .. }
-                | domain::Event::LevelRaised { .. },
+                | domain::Event::LevelRaised { .. }
+                | domain::Event::Restored(_),
             )
             | Self::Node(..)
             | Self::Authority(..)

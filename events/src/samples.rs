@@ -21,9 +21,9 @@ use crate::operator;
 use crate::stream::{StreamName, StreamVersion};
 use crate::views::Views;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareField, HardwareIdentity, JoinTokenId,
-    JournalId, KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark, Role, SecretHash,
-    Serial, Timestamp,
+    AppendId, Assurance, AuthorityId, CertificateHash, Der, Digest, HardwareField, HardwareIdentity,
+    JoinTokenId, JournalId, KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark,
+    Role, SecretHash, Serial, Timestamp,
 };
 
 /// The day on which all sample histories begin.
@@ -227,6 +227,21 @@ pub(crate) fn token_consumed(name: &str) -> Fact {
         secret_sha256: SecretHash::of(b"secret"),
         journal: journal(name),
     })
+}
+
+/// The domain goes on behind fact `after` with the journal `founder`; `admin` is kept.
+pub(crate) fn restored_by(founder: &str, raft_id: u64, after: u64) -> domain::Restored {
+    domain::Restored {
+        restored_seq: after,
+        restored_head: Digest::of(b"head"),
+        founder: journal(founder),
+        raft_id,
+        operator: admin(),
+    }
+}
+
+pub(crate) fn restored(founder: &str, raft_id: u64, after: u64) -> Fact {
+    Fact::Domain(domain::Event::Restored(restored_by(founder, raft_id, after)))
 }
 
 pub(crate) fn journal(name: &str) -> JournalId {

@@ -151,6 +151,8 @@ fn assert_everything_happened(tally: &Tally) {
         "JournalAnnounced",
         "LevelRaised",
         "DomainDefaultSet",
+        "DomainRestored",
+        "restore refused",
         "above the level",
         "the level is there",
         "committed",

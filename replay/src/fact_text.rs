@@ -30,6 +30,9 @@ fn of_domain(event: &domain::Event) -> String {
         domain::Event::LevelRaised { level } => format!("to {level}"),
         domain::Event::RemarkErased { seq, .. } => format!("of fact {seq}"),
         domain::Event::DefaultSet { overlay } => of_overlay(overlay),
+        domain::Event::Restored(restored) => {
+            format!("behind fact {}, by {}", restored.restored_seq, restored.founder)
+        }
     }
 }
 

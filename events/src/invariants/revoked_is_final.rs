@@ -16,7 +16,9 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         Fact::Node(id, event) => node(past, record, id, event),
         Fact::Operator(id, _) => match past.operator() {
             operator::State::Revoked { .. } => Err(format!("the operator {id} was revoked")),
-            operator::State::Unknown | operator::State::Active { .. } => Ok(()),
+            operator::State::Unknown | operator::State::Active { .. } | operator::State::Kept { .. } => {
+                Ok(())
+            }
         },
         Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..) | Fact::Member(..) => Ok(()),
     }

@@ -40,6 +40,7 @@ fn check_token(
 ) -> Result<(), Rejection> {
     match &token.state {
         TokenState::Unknown => Err(Rejection::TokenUnknown),
+        TokenState::Void => Err(Rejection::TokenExpired),
         TokenState::Created { expires_at, .. } if *expires_at <= now => Err(Rejection::TokenExpired),
         TokenState::Created { consumed_by: None, .. } => Ok(()),
         TokenState::Created { consumed_by: Some(by), .. } => {

@@ -122,7 +122,7 @@ fn a_name_belongs_to_one_key_and_is_never_used_again() {
     }
     check(&is_evicted(), join(2, live(None)), Err(Rejection::NameUsed));
     check(&is_evicted(), join(3, live(None)), Err(Rejection::NameUsed));
-    let founder = State::founder();
+    let founder = State::founder(FOUNDER_RAFT_ID);
     assert_eq!(decide(&journal("j1"), &founder, join(2, live(None))), Err(Rejection::AlreadyExists));
 }
 
@@ -165,7 +165,7 @@ fn a_member_announces_what_is_new() {
         check(&[given, vec![event(announced_at("j2", "h"))]].concat(), announce("h"), Ok(None));
     }
     check(&is_evicted(), announce("h"), Err(Rejection::Evicted));
-    let founder = decide(&journal("j1"), &State::founder(), announce("h"));
+    let founder = decide(&journal("j1"), &State::founder(FOUNDER_RAFT_ID), announce("h"));
     assert_eq!(founder, Ok(Some(event(announced_at("j1", "h")))));
 }
 

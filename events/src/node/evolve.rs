@@ -80,6 +80,16 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp, assurance: Op
     }
 }
 
+/// The domain was restored (R27): no certificate of before opens anything, and whoever was let in must ask again.
+pub fn restored(state: State) -> State {
+    match state {
+        State::Unknown | State::Registered { .. } | State::Revoked { .. } => state,
+        State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
+            State::Inactive { enrollment, current: None }
+        }
+    }
+}
+
 /// What was revoked is contested by nobody.
 fn contested(mut state: State, contested: bool) -> State {
     match &mut state {

@@ -24,6 +24,6 @@ pub use due::{Presence, due, next_due};
 pub use event::{
     Cause, DeactivationCause, Event, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
 };
-pub use evolve::evolve;
+pub use evolve::{evolve, restored};
 pub use rejection::Rejection;
 pub use state::{Enrollment, Held, OVERLAP, State};

@@ -12,6 +12,7 @@ mod keys;
 mod members;
 mod operators;
 mod registry;
+mod restoration;
 mod revocations;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ pub use authorities::{Authorities, Authority};
 pub use certificates::{Certificates, Holder, Known};
 pub use join_tokens::{JoinToken, JoinTokens};
 pub use keys::{Keys, RELEASED_AFTER};
-pub use members::{MemberRow, Members};
+pub use members::{LastRestore, MemberRow, Members};
 pub use operators::{Operator, Operators};
 pub use registry::{Census, Identified, Node, Registry};
 pub use revocations::{Revocation, Revocations};
@@ -111,7 +112,7 @@ pub struct BootConfig {
 pub enum Standing {
     /// No fact records it.
     Unknown,
-    /// Its validity is over.
+    /// Its validity is over, or the domain was restored since (R27). Whoever holds it may ask for another.
     Expired,
     /// It was revoked or superseded.
     Revoked,
@@ -157,12 +158,17 @@ impl Views {
                 self.domain_version = record.subject_version();
                 changed.configurations = self.vclusters.fold(record);
                 self.join_tokens.fold(event, record);
-                if let domain::Event::LevelRaised { level } = event {
-                    self.level = self.level.max(*level);
-                }
-                if let domain::Event::Created(created) = event {
-                    self.members.found(&created.founder);
-                    changed.members = true;
+                match event {
+                    domain::Event::Created(created) => {
+                        self.members.found(&created.founder);
+                        changed.members = true;
+                    }
+                    domain::Event::LevelRaised { level } => self.level = self.level.max(*level),
+                    domain::Event::Restored(restored) => changed.add(self.restore(restored, record)),
+                    domain::Event::JoinTokenCreated { .. }
+                    | domain::Event::JoinTokenConsumed { .. }
+                    | domain::Event::RemarkErased { .. }
+                    | domain::Event::DefaultSet { .. } => {}
                 }
             }
             Fact::Member(id, event) => {
@@ -216,7 +222,10 @@ impl Views {
             return Standing::Expired;
         }
         let serial = known.serial;
+        let before_restore = self.members.restored().is_some_and(|last| known.seq < last.seq);
         let (until, identity) = match &known.holder {
+            // A running machine hears that it must enroll again, as when the time of its certificate is over.
+            Holder::Node(id) if before_restore && !self.registry.is_revoked(id) => return Standing::Expired,
             Holder::Node(id) => (
                 self.registry.node(id).and_then(|node| node.state.usable_until(serial)),
                 Some(Identity::Node { node_id: id.clone(), serial }),

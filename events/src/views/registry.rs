@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 
 use crate::fact::{Fact, Record};
-use crate::node::{Event, MacClaims, State, evolve};
+use crate::node::{Event, MacClaims, State, evolve, restored};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::vocabulary::{
@@ -107,6 +107,11 @@ impl Registry {
     /// A node by its name.
     pub fn node(&self, id: &NodeId) -> Option<&Node> {
         self.nodes.get(id)
+    }
+
+    /// Whether a node's enrollment is over.
+    pub(super) fn is_revoked(&self, id: &NodeId) -> bool {
+        self.node(id).is_some_and(|node| matches!(node.state, State::Revoked { .. }))
     }
 
     /// All nodes, by name.
@@ -248,6 +253,26 @@ impl Registry {
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
         ended.map(|(hash, _)| hash).collect()
+    }
+
+    /// The domain was restored (R27): nodes keep their hardware and lose their certificates. Answers those, and whose they
+    /// were. No stream gets a version by it.
+    pub(super) fn restore(&mut self) -> (Vec<CertificateHash>, Vec<NodeId>) {
+        let (mut ended, mut changed) = (vec![], vec![]);
+        let census = &mut self.census;
+        self.nodes.change_each(|id, node| {
+            let held = usable(&node.state);
+            ended.extend(held.into_iter().flatten().map(|(hash, _)| hash));
+            let old = std::mem::take(&mut node.state);
+            census.leave(&old);
+            let next = restored(old.clone());
+            census.enter(&next);
+            if next != old {
+                changed.push(id.clone());
+            }
+            node.state = next;
+        });
+        (ended, changed)
     }
 
     fn claim(&mut self, id: &NodeId, hardware: &HardwareIdentity, record: &Record) {

@@ -69,7 +69,7 @@ impl Revocations {
         }
     }
 
-    fn revoke(&mut self, serial: Serial, record: &Record, certificates: &Certificates) {
+    pub(super) fn revoke(&mut self, serial: Serial, record: &Record, certificates: &Certificates) {
         let Some(known) = certificates.by_serial(&serial) else { return };
         let not_after = known.not_after;
         let revocation = Revocation { revoked_at: record.recorded_at, not_after, seq: record.seq };
