@@ -3,12 +3,16 @@
 use std::io::Write;
 use std::path::Path;
 
+use events::domain::RestoreRejection;
 use proto::join_token::{InvalidJoinToken, JoinToken};
 use proto::outcome::Failure;
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-use crate::args::{Args, Check, Command, ConfigVerb, Init, Join, Output, Serve, TokenSource};
+use crate::args::{
+    Args, Check, Command, ConfigVerb, Init, Join, Output, RecoverOperator, Restore, Serve, TokenSource,
+};
 use crate::config::Config;
 use crate::config::layers::Environment;
 use crate::config::settings::Settings;
@@ -18,9 +22,12 @@ use crate::hardening;
 use crate::init::{InitError, Made, init};
 use crate::join::{JoinError, join};
 use crate::journal::{Broken, Journal, StartError};
-use crate::log::OpenError;
+use crate::log::{OpenError, RestoringError};
 use crate::metrics;
+use crate::new_directory::NewDirectoryError;
+use crate::recover_operator::{self, recover_operator};
 use crate::release;
+use crate::restore::{self, RestoreError, restore};
 use crate::supervisor::Supervisor;
 
 /// Runs the command. `Ok`: done.
@@ -30,6 +37,8 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
         Command::Init(options) => run_init(options).await,
         Command::Serve(options) => run_serve(options).await,
         Command::Join(options) => run_join(options).await,
+        Command::Restore(options) => run_restore(options).await,
+        Command::RecoverOperator(options) => run_recover_operator(options).await,
         Command::Dev(options) => dev::run(options, args.log_format).await,
         Command::Config(ConfigVerb::Check(options)) => check(options),
     }
@@ -39,6 +48,8 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
 pub fn wants_json(args: &Args) -> bool {
     match &args.command {
         Command::Init(options) => options.output == Output::Json,
+        Command::Restore(options) => options.output == Output::Json,
+        Command::RecoverOperator(options) => options.output == Output::Json,
         Command::Serve(_) | Command::Join(_) | Command::Dev(_) | Command::Config(_) => false,
     }
 }
@@ -46,15 +57,57 @@ pub fn wants_json(args: &Args) -> bool {
 async fn run_init(options: &Init) -> Result<(), Failure> {
     hardening::apply();
     let made = init(options.plan()).await.map_err(|error| {
-        let exists = matches!(error, InitError::Exists { .. });
+        let exists = matches!(error, InitError::Directory(NewDirectoryError::Exists { .. }));
         let reason = if exists { "DATA_DIR_EXISTS" } else { "INIT_FAILED" };
         Failure::named(reason, chain(&error))
     })?;
-    let text = match options.output {
-        Output::Json => serde_json::to_string(&made).map_err(|error| Failure::other(error.to_string()))?,
-        Output::Table => table(&made),
+    print(options.output, &made, table)
+}
+
+fn print<T: Serialize>(output: Output, made: &T, table: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+    let text = match output {
+        Output::Json => serde_json::to_string(made).map_err(|error| Failure::other(error.to_string()))?,
+        Output::Table => table(made),
     };
     writeln!(std::io::stdout(), "{text}").map_err(|error| Failure::other(error.to_string()))
+}
+
+async fn run_restore(options: &Restore) -> Result<(), Failure> {
+    hardening::apply();
+    let made = restore(options.plan()).await.map_err(|error| not_restored(&error))?;
+    print(options.output, &made, restore::table)
+}
+
+fn not_restored(error: &RestoreError) -> Failure {
+    let reason = match error {
+        RestoreError::Directory(NewDirectoryError::Exists { .. }) => "DATA_DIR_EXISTS",
+        RestoreError::InUse { .. } => "DATA_DIR_IN_USE",
+        RestoreError::Log(RestoringError::Create(_)) => "RESTORE_FAILED",
+        RestoreError::Log(error) if error.needs_upgrade() => "UPGRADE_NEEDED",
+        RestoreError::Log(_) => "LOG_UNUSABLE",
+        RestoreError::Rejected(RestoreRejection::FounderKnown { .. }) => "JOURNAL_ALREADY_EXISTS",
+        RestoreError::Rejected(RestoreRejection::NoAdmin { .. }) => "OPERATOR_NOT_FOUND",
+        RestoreError::Rejected(RestoreRejection::NoDomain) => "LOG_UNUSABLE",
+        RestoreError::KeyFile { .. } | RestoreError::Key { .. } => "DOMAIN_CA_KEY_INVALID",
+        RestoreError::Clock { .. } => "CLOCK_SKEW",
+        RestoreError::Overlay { .. }
+        | RestoreError::Directory(_)
+        | RestoreError::File(_)
+        | RestoreError::Server(_)
+        | RestoreError::Make(_)
+        | RestoreError::Create(_)
+        | RestoreError::Prepare(_)
+        | RestoreError::Append(_)
+        | RestoreError::Operator(_)
+        | RestoreError::Random(_) => "RESTORE_FAILED",
+    };
+    Failure::named(reason, chain(error))
+}
+
+async fn run_recover_operator(options: &RecoverOperator) -> Result<(), Failure> {
+    hardening::apply();
+    let recovered = recover_operator(options).await?;
+    print(options.output, &recovered, recover_operator::table)
 }
 
 async fn run_join(options: &Join) -> Result<(), Failure> {

@@ -135,11 +135,7 @@ impl DataDir {
 
     /// Which journal it belongs to.
     pub fn identity(&self) -> Result<Identity, DataDirError> {
-        let path = self.path.join("identity.json");
-        let text =
-            std::fs::read(&path).map_err(|source| DataDirError::Read { path: path.clone(), source })?;
-        serde_json::from_slice(&text)
-            .map_err(|error| DataDirError::Damaged { path, message: error.to_string() })
+        identity(&self.path)
     }
 
     /// Tells where the journal listens, in one step, so that no reader sees half of it.
@@ -157,6 +153,16 @@ impl DataDir {
         // A file that is already gone is what was wanted; any other failure leaves a pid that no longer lives.
         std::fs::remove_file(self.path.join("endpoints.json")).ok();
     }
+}
+
+/// Which journal a directory belongs to, whoever uses it.
+///
+/// # Errors
+/// If it does not say so.
+pub fn identity(dir: &Path) -> Result<Identity, DataDirError> {
+    let path = dir.join("identity.json");
+    let text = std::fs::read(&path).map_err(|source| DataDirError::Read { path: path.clone(), source })?;
+    serde_json::from_slice(&text).map_err(|error| DataDirError::Damaged { path, message: error.to_string() })
 }
 
 /// Makes a file that did not exist, durably, with these permissions.

@@ -241,6 +241,7 @@ impl Journal {
             endpoints: follow_members(log, config.endpoint(endpoints.agent.unwrap_or(config.agent_listen))),
             reflection: config.reflection,
         };
+        cluster.recover(edge.operators.clone());
         let (for_agents, for_operators) = limits(hardening::raise_open_files());
         let acceptor = |limits| Acceptor::new(credential, log.clone(), Arc::clone(&connections), limits);
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);

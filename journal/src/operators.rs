@@ -284,6 +284,7 @@ fn other_admins(views: &Views, id: &OperatorId, now: Timestamp) -> Vec<OperatorI
         State::Active { role: Role::PlatformAdmin, current, .. } => current.not_after > now,
         State::Active { role: Role::Ops(_) | Role::Viewer(_), .. }
         | State::Unknown
+        | State::Kept { .. }
         | State::Revoked { .. } => false,
     };
     let others = views.operators.iter().filter(|(other, operator)| *other != id && could(&operator.state));

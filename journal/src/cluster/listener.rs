@@ -6,6 +6,7 @@
 //! Raft still counts it.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
+use super::recovery::{Rescuer, WAY_BACK};
 use super::{Standpoint, tls};
 use crate::log::Log;
 
@@ -88,7 +90,7 @@ pub async fn serve(
         tokio::spawn(async move {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => {}
-                served = converse(stream, (handshaking, visitors), &standpoint, &log, routes) => {
+                served = converse((stream, address.ip()), (handshaking, visitors), &standpoint, &log, routes) => {
                     if let Err(reason) = served {
                         tracing::debug!(%address, reason, "a connection of the cluster ended");
                     }
@@ -98,6 +100,38 @@ pub async fn serve(
     }
 }
 
+/// Who showed a certificate that the domain CA signed: a journal that may speak here, or somebody with a pass.
+fn caller(
+    certificate: &[u8],
+    standpoint: &Standpoint,
+    log: &Log,
+    from: IpAddr,
+) -> Result<(Peer, Option<Rescuer>), String> {
+    let domain = &standpoint.domain_id;
+    if let Some(pass) = tls::pass_of(certificate, domain) {
+        return Ok((Peer(None), Some(Rescuer { pass, from })));
+    }
+    let journal = tls::journal_of(certificate, domain);
+    let journal = journal.ok_or("the certificate names no journal of this domain")?;
+    if !may_speak(log, &journal) {
+        return Err(format!("{journal} was evicted"));
+    }
+    if is_of_before(log, &journal, certificate) {
+        return Err(format!("{journal} is of before the domain was restored"));
+    }
+    Ok((Peer(Some(journal)), None))
+}
+
+/// Whether a journal that is not known here got its certificate before the domain was restored (R27): the facts that let it
+/// in may be lost, and it never belongs to the quorum again. One that is not known yet has a newer one.
+fn is_of_before(log: &Log, journal: &JournalId, certificate: &[u8]) -> bool {
+    let views = log.views();
+    let (known, restored) = (views.members.get(journal).is_some(), views.members.restored());
+    drop(views);
+    let Some(restored) = restored.filter(|_| !known) else { return false };
+    tls::signed_at(certificate).is_none_or(|signed_at| signed_at < restored.at.whole_second())
+}
+
 /// Who may be under way at once.
 struct Places {
     handshakes: Arc<Semaphore>,
@@ -105,7 +139,7 @@ struct Places {
 }
 
 async fn converse(
-    stream: TcpStream,
+    (stream, from): (TcpStream, IpAddr),
     (handshaking, visitors): (OwnedSemaphorePermit, Arc<Semaphore>),
     standpoint: &Standpoint,
     log: &Log,
@@ -119,16 +153,9 @@ async fn converse(
     let stream = stream.map_err(|_| "the handshake took too long")?.map_err(|error| told(&error))?;
     drop(handshaking);
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let peer = match certificate {
-        Some(certificate) => {
-            let journal = tls::journal_of(certificate, &standpoint.domain_id);
-            let journal = journal.ok_or("the certificate names no journal of this domain")?;
-            if !may_speak(log, &journal) {
-                return Err(format!("{journal} was evicted"));
-            }
-            Peer(Some(journal))
-        }
-        None => Peer(None),
+    let (peer, rescuer) = match certificate {
+        Some(certificate) => caller(certificate, standpoint, log, from)?,
+        None => (Peer(None), None),
     };
     let visitor = peer.0.is_none();
     let place = visitor.then(|| visitors.try_acquire_owned()).transpose();
@@ -136,9 +163,11 @@ async fn converse(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut routes = routes.clone();
         // Before a body is read, which may have megabytes here: strangers have no use for it.
-        let stranger = peer.0.is_none() && !request.uri().path().starts_with(WAY_IN);
+        let way = if rescuer.is_some() { WAY_BACK } else { WAY_IN };
+        let stranger = peer.0.is_none() && !request.uri().path().starts_with(way);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
+        rescuer.clone().map(|rescuer| request.extensions_mut().insert(rescuer));
         async move {
             if stranger {
                 return Ok(Status::unauthenticated("a journal's certificate is required").into_http());

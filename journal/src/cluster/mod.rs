@@ -6,6 +6,7 @@
 //! dialer      connections to the others; the log sends through it
 //! listener    accepts the others; service: hands their messages to the log
 //! door        lets a new journal in by a token; pin: how that journal knows the right door
+//! recovery    makes an administrator for whoever holds the domain CA key
 //! caretaker   Raft's members follow the facts
 //! ```
 //!
@@ -18,6 +19,7 @@ mod dialer;
 mod door;
 mod listener;
 pub mod pin;
+mod recovery;
 mod service;
 pub mod tls;
 
@@ -29,6 +31,7 @@ use arc_swap::ArcSwap;
 use events::vocabulary::{Der, DomainId, JournalId, LogId};
 use proto::pb::cluster_service_server::ClusterServiceServer;
 use proto::pb::join_service_server::JoinServiceServer;
+use proto::pb::recovery_service_server::RecoveryServiceServer;
 use proto::pem_file::Credential;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -36,10 +39,12 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 use crate::log::Log;
+use crate::operators::Operators;
 use crate::presence::Streams;
 use crate::server_credential::DomainCaFiles;
 use caretaker::Caretaker;
 use door::Door;
+use recovery::Recovery;
 use service::ClusterEdge;
 
 pub use dialer::Dialer;
@@ -70,6 +75,7 @@ pub struct Cluster {
     log_id: LogId,
     dialer: Dialer,
     streams: Arc<OnceLock<Streams>>,
+    operators: Arc<OnceLock<Operators>>,
     stop: watch::Sender<bool>,
 }
 
@@ -86,14 +92,20 @@ impl Cluster {
             .build()?;
         let dialer = Dialer::new(runtime.handle().clone(), standpoint.clone(), log_id);
         let (stop, _) = watch::channel(false);
-        let streams = Arc::default();
-        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, streams, stop })
+        let (streams, operators) = (Arc::default(), Arc::default());
+        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, streams, operators, stop })
     }
 
     /// From now on reports of other journals are taken in.
     pub fn hear(&self, streams: &Streams) {
         // Set once, by whoever started the journal.
         self.streams.set(streams.clone()).ok();
+    }
+
+    /// From now on whoever holds the domain CA key may make an administrator.
+    pub fn recover(&self, operators: Operators) {
+        // Set once, by whoever started the journal.
+        self.operators.set(operators).ok();
     }
 
     /// The way to the other journals.
@@ -120,6 +132,8 @@ impl Cluster {
         let listener = TcpListener::from_std(listener)?;
         let (log_id, streams) = (self.log_id, Arc::clone(&self.streams));
         let edge = ClusterEdge { log: log.clone(), log_id, streams };
+        let (operators, own) = (Arc::clone(&self.operators), journal_id.clone());
+        let recovery = Recovery { operators, log_id, journal_id: own };
         let door = Door::new(log.clone(), journal_id.clone(), self.log_id, domain_ca);
         let routes = Routes::new(
             ClusterServiceServer::new(edge)
@@ -127,6 +141,7 @@ impl Cluster {
                 .max_encoding_message_size(LARGEST_MESSAGE),
         )
         .add_service(JoinServiceServer::new(door).max_decoding_message_size(LARGEST_JOIN))
+        .add_service(RecoveryServiceServer::new(recovery).max_decoding_message_size(LARGEST_JOIN))
         .prepare();
         let stopping = self.stop.subscribe();
         runtime.spawn(listener::serve(

@@ -67,6 +67,7 @@ use crate::presence::{Streams, contests::Contests, updates::Updates};
 
 pub use acceptor::{Acceptor, AcceptorError, Limits};
 pub use connections::Connections;
+pub(crate) use operator::status as operator_status;
 
 use access::Access;
 use boot_config::BootConfigEdge;

@@ -126,7 +126,8 @@ fn wanted(csr: &[u8], lifetime_secs: Option<u64>) -> Result<Wanted, Refusal> {
     Ok(Wanted { csr, lifetime })
 }
 
-fn status(error: OperatorError) -> Status {
+/// How a refusal about an operator is told, on whichever listener.
+pub fn status(error: OperatorError) -> Status {
     let told = error.to_string();
     match error {
         OperatorError::Rejected(rejection) => Refusal::new(reason(&rejection), told).into(),

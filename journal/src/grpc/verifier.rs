@@ -52,8 +52,7 @@ impl Verifier {
         let mut roots = RootCertStore::empty();
         {
             let views = self.log.views();
-            let announced = views.authorities.iter().filter_map(|(_, known)| known.state.announced());
-            for announced in announced {
+            for announced in views.authorities.announced() {
                 roots.add(CertificateDer::from(announced.der.as_bytes().to_vec())).ok();
             }
         }

@@ -13,12 +13,14 @@
 mod broken;
 mod check;
 mod errors;
+mod exported;
 mod folded;
 mod founding;
 mod freshness;
 mod inbox;
 mod network;
 mod quorum;
+mod restoring;
 mod settings;
 mod store;
 mod stored;
@@ -63,6 +65,7 @@ pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartEr
 pub use founding::Founding;
 pub use network::{Exchange, NoPeers, PeerError, Peers};
 pub use quorum::{Member, QuorumError, Seats};
+pub use restoring::{Restoration, RestoringError};
 pub use settings::{Settings, Timing};
 pub use synced::MarkError;
 pub use wire::Release;
@@ -182,7 +185,7 @@ impl Log {
     /// The first half of [`Log::open`]: checks all of it and changes nothing. Whoever has more to check, such as what
     /// lies beside the log, does it between the halves. Blocks while it reads.
     pub fn inspect(data_dir: &Path, journal: &JournalId) -> Result<Inspected, OpenError> {
-        let checked = check(data_dir, journal)?;
+        let checked = check(data_dir, Some(journal))?;
         if checked.views.seq == 0 && checked.raft_id == FOUNDER {
             return Err(OpenError::NoDomain);
         }

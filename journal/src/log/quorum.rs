@@ -13,7 +13,7 @@ use openraft::{ChangeMembers, EmptyNode, ServerState};
 use super::Log;
 use super::broken::in_one_line;
 use super::network::ask;
-use super::types::{FOUNDER, Raft};
+use super::types::Raft;
 use super::wire::{Ask, Release, Told};
 
 /// A journal that has heard of no quorum for so long does not know who was revoked meanwhile (R17).
@@ -76,9 +76,9 @@ impl Log {
     /// Whether this member has no other beside it.
     pub fn is_alone(&self) -> bool {
         let raft = self.shared.raft.borrow();
-        let mut members = raft.membership_config.membership().nodes().map(|(id, _)| *id);
         // Before its first step Raft knows of no member at all: then nothing is known.
-        raft.id == FOUNDER && members.next() == Some(raft.id) && members.next().is_none()
+        let mut members = raft.membership_config.membership().nodes().map(|(id, _)| *id);
+        members.next() == Some(raft.id) && members.next().is_none()
     }
 
     /// Whether this member leads.

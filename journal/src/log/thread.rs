@@ -147,6 +147,8 @@ async fn start(
     let machine = machine.map_err(|error| told(in_one_line(&error)))?;
     // Of what is stored: Raft itself tells nothing before its first step.
     let others = machine.names_others(raft_id);
+    // A founder's first entry may be lost with a power cut; nobody else's is.
+    let leads = new || raft_id == FOUNDER || machine.names(raft_id);
     let machine = Arc::new(Mutex::new(machine));
     let (clock, peers) = (Arc::clone(&settings.clock), Arc::clone(&settings.peers));
     let network = Network {
@@ -170,7 +172,7 @@ async fn start(
     }
     let inbox = Inbox { raft, appends, folded, freshness, machine, clock, broken: Arc::clone(broken) };
     // Another member is asked to lead, or a new one waits to be called.
-    if others || (raft_id != FOUNDER) {
+    if others || !leads {
         return Ok(inbox);
     }
     leads_alone(&inbox.raft, broken).await.map(|()| inbox)

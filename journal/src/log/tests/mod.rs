@@ -7,3 +7,4 @@ mod levels;
 mod opening;
 mod quorum;
 mod raft;
+mod restoring;
