@@ -38,6 +38,8 @@ mod quorum;
 #[cfg(test)]
 mod request;
 #[cfg(test)]
+mod restore;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod stopping;
