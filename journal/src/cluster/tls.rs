@@ -143,14 +143,14 @@ pub fn signed_at(certificate: &[u8]) -> Option<Timestamp> {
 fn host_of(certificate: &[u8]) -> Option<ServerName<'static>> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let names = certificate.subject_alternative_name().ok()??;
-    names.value.general_names.iter().find_map(|name| match name {
-        GeneralName::DNSName(host) => ServerName::try_from((*host).to_owned()).ok(),
-        GeneralName::IPAddress(bytes) => {
-            let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
-            let address = v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from)).ok()?;
-            Some(ServerName::from(address))
+    names.value.general_names.iter().find_map(|name| {
+        if let GeneralName::DNSName(host) = name {
+            return ServerName::try_from((*host).to_owned()).ok();
         }
-        _ => None,
+        let GeneralName::IPAddress(bytes) = name else { return None };
+        let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+        let address = v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from)).ok()?;
+        Some(ServerName::from(address))
     })
 }
 
