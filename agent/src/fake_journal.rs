@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::vocabulary::{Serial, Timestamp};
+use events::vocabulary::{CertificateHash, Serial, Timestamp};
 use proto::{
     channel::JournalAddress,
     convert::moment,
@@ -123,10 +123,11 @@ impl FakeAuthority {
         }
     }
 
-    fn server_config(&self, judge: Judge) -> ServerConfig {
+    fn server_config(&self, judge: Judge) -> (CertificateHash, ServerConfig) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         let chain = vec![params.signed_by(&key, &self.issuer).unwrap().der().clone()];
+        let shown = CertificateHash::of(&chain[0]);
         let mut config = ServerConfig::builder_with_provider(tls::provider())
             .with_protocol_versions(tls::VERSIONS)
             .unwrap()
@@ -134,7 +135,7 @@ impl FakeAuthority {
             .with_single_cert(chain, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
             .unwrap();
         config.alpn_protocols = vec![tls::ALPN_H2.to_vec()];
-        config
+        (shown, config)
     }
 }
 
@@ -157,6 +158,8 @@ struct Stage {
     renew_requests: Mutex<Vec<RenewCertRequest>>,
     subscriptions: Mutex<Vec<mpsc::Sender<Result<JournalMessage, Status>>>>,
     issued: Mutex<Vec<Vec<u8>>>,
+    server: CertificateHash,
+    evicted: Mutex<Vec<Vec<u8>>>,
     verdicts: Verdicts,
     away_until: Mutex<Option<Instant>>,
     hellos: Mutex<Vec<Hello>>,
@@ -198,7 +201,7 @@ impl FakeJournal {
     async fn of(authority: Arc<FakeAuthority>, script: Vec<Scripted>) -> Self {
         let (listener, address) = listen().await;
         let verdicts = Verdicts::default();
-        let config = authority.server_config(Judge { verdicts: Arc::clone(&verdicts) });
+        let (server, config) = authority.server_config(Judge { verdicts: Arc::clone(&verdicts) });
         let stage = Arc::new(Stage {
             authority,
             script: Mutex::new(script.into()),
@@ -206,6 +209,8 @@ impl FakeJournal {
             renew_requests: Mutex::default(),
             subscriptions: Mutex::default(),
             issued: Mutex::default(),
+            server,
+            evicted: Mutex::default(),
             verdicts,
             away_until: Mutex::default(),
             hellos: Mutex::default(),
@@ -273,6 +278,16 @@ impl FakeJournal {
     pub(crate) fn leave_for(&self, span: Duration) {
         *locked(&self.stage.away_until) = Some(Instant::now() + span);
         self.cut();
+    }
+
+    /// SHA-256 of the certificate that it shows.
+    pub(crate) fn server(&self) -> Vec<u8> {
+        self.stage.server.as_bytes().to_vec()
+    }
+
+    /// From now on, answers tell that journals with these certificates were evicted.
+    pub(crate) fn tell_evicted(&self, certificates: &[Vec<u8>]) {
+        *locked(&self.stage.evicted) = certificates.to_vec();
     }
 
     /// From now on, no new subscription gets an answer.
@@ -357,7 +372,8 @@ impl FakeJournal {
     }
 
     fn issue(&self, csr: &[u8]) -> Response<EnrollResponse> {
-        let answer = self.stage.authority.answer(csr);
+        let mut answer = self.stage.authority.answer(csr);
+        answer.evicted_journals = locked(&self.stage.evicted).clone();
         locked(&self.stage.issued).push(answer.certificate.clone());
         Response::new(answer)
     }

@@ -9,6 +9,7 @@
 //! | [`machine`] | knows which of its boots this is |
 //! | [`key`] | makes a key pair in RAM and the certificate request for it |
 //! | [`journals`] | knows whom to ask and whom to trust |
+//! | `round` | connects to one journal after another, and beside one that stalls to the next |
 //! | [`enroll`] | asks until a journal answers, as [`retry`] allows |
 //! | [`answer`] | checks the answer before anything is done with it |
 //! | [`subscription`] | connects with the certificate, stays connected, says goodbye |
@@ -35,6 +36,7 @@ pub mod probe;
 pub mod renew;
 pub mod report;
 pub mod retry;
+mod round;
 pub mod run;
 pub mod subscription;
 

@@ -27,6 +27,7 @@ pub mod corked;
 mod frugal_codec;
 pub mod hardening;
 pub mod join_token;
+mod evicted_servers;
 mod known_server;
 pub mod logging;
 pub mod node_json;

@@ -162,6 +162,7 @@ fn remarked(failure: Failure, report: &Report) -> Failure {
         }
         Failure::Unreachable(told) => Failure::Unreachable(told + &remark),
         Failure::NotTrusted(told) => Failure::NotTrusted(told + &remark),
+        Failure::Evicted(told) => Failure::Evicted(told + &remark),
         Failure::Deadline(told) => Failure::Deadline(told + &remark),
         Failure::Usage(told) => Failure::Usage(told + &remark),
         Failure::Violation(told) => Failure::Violation(told + &remark),

@@ -36,13 +36,13 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 
 use crate::log::Log;
-use crate::presence::Streams;
 use crate::server_credential::DomainCaFiles;
 use caretaker::Caretaker;
 use door::Door;
 use service::ClusterEdge;
 
 pub use dialer::Dialer;
+pub use service::Hearers;
 pub use tls::TlsError;
 
 /// The largest message: one of the log's, in its envelope.
@@ -69,7 +69,7 @@ pub struct Cluster {
     standpoint: Standpoint,
     log_id: LogId,
     dialer: Dialer,
-    streams: Arc<OnceLock<Streams>>,
+    hearers: Arc<OnceLock<Hearers>>,
     stop: watch::Sender<bool>,
 }
 
@@ -86,14 +86,14 @@ impl Cluster {
             .build()?;
         let dialer = Dialer::new(runtime.handle().clone(), standpoint.clone(), log_id);
         let (stop, _) = watch::channel(false);
-        let streams = Arc::default();
-        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, streams, stop })
+        let hearers = Arc::default();
+        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, hearers, stop })
     }
 
-    /// From now on reports of other journals are taken in.
-    pub fn hear(&self, streams: &Streams) {
+    /// From now on what other journals tell of their nodes is taken in.
+    pub fn hear(&self, hearers: Hearers) {
         // Set once, by whoever started the journal.
-        self.streams.set(streams.clone()).ok();
+        self.hearers.set(hearers).ok();
     }
 
     /// The way to the other journals.
@@ -118,8 +118,8 @@ impl Cluster {
         let listener = listener.into_std()?;
         let _inside = runtime.enter();
         let listener = TcpListener::from_std(listener)?;
-        let (log_id, streams) = (self.log_id, Arc::clone(&self.streams));
-        let edge = ClusterEdge { log: log.clone(), log_id, streams };
+        let (log_id, hearers) = (self.log_id, Arc::clone(&self.hearers));
+        let edge = ClusterEdge { log: log.clone(), log_id, hearers };
         let door = Door::new(log.clone(), journal_id.clone(), self.log_id, domain_ca);
         let routes = Routes::new(
             ClusterServiceServer::new(edge)

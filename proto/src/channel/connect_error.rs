@@ -38,6 +38,12 @@ pub enum ConnectError {
         /// What is wrong with its certificate, and where to look.
         why: String,
     },
+    /// The server's certificate is that of a journal that is known to be evicted (design §7).
+    #[error("the journal at {address} was evicted from the quorum")]
+    Evicted {
+        /// Where.
+        address: JournalAddress,
+    },
     /// The server speaks no TLS 1.3 with HTTP/2.
     #[error("the server at {address} does not speak as a journal does: {why}")]
     Incompatible {
@@ -60,6 +66,7 @@ impl ConnectError {
         let address = address.clone();
         let tls = causes(&error).find_map(|error| error.downcast_ref::<rustls::Error>()).cloned();
         match tls {
+            Some(rustls::Error::InvalidCertificate(CertificateError::Revoked)) => Self::Evicted { address },
             Some(rustls::Error::InvalidCertificate(certificate)) => {
                 Self::NotTrusted { why: distrust(&address, &certificate), address }
             }
