@@ -30,7 +30,7 @@ use proto::{
 };
 use tokio::{sync::mpsc, task};
 
-pub use self::report::Report;
+pub use self::report::{Report, Warning};
 #[cfg(test)]
 pub use self::report::{Fault, Row};
 use self::{

@@ -1,6 +1,7 @@
 //! Several journals that act as one (design §7): how a journal joins, what each member knows of the others' nodes, and who
 //! is kept out.
 
+mod contests;
 mod imposters;
 mod joining;
 mod listener;
