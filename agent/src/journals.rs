@@ -121,7 +121,10 @@ impl Journals {
             }
         }
         if evicted.len() > self.trust.evicted().len() {
-            tracing::warn!(certificates = evicted.len(), "journals were evicted: they are not trusted any more");
+            tracing::warn!(
+                certificates = evicted.len(),
+                "journals were evicted: they are not trusted any more"
+            );
             evicted.drain(..evicted.len().saturating_sub(EVICTED));
             self.trust = self.trust.without(evicted);
         }

@@ -26,7 +26,11 @@ use crate::{
 ///
 /// # Errors
 /// With the journal's refusal, what happened to the connection, or what is wrong with the answer.
-pub async fn renew(connection: &Connection, current: &Identity, next: &NodeKey) -> Result<(Identity, Told), Failure> {
+pub async fn renew(
+    connection: &Connection,
+    current: &Identity,
+    next: &NodeKey,
+) -> Result<(Identity, Told), Failure> {
     let request = RenewCertRequest { current_serial: current.serial.to_string(), csr: next.csr().to_vec() };
     let mut client = EnrollmentServiceClient::new(connection.channel());
     let mut answer = match time::timeout(ANSWER_WITHIN, client.renew_cert(request)).await {

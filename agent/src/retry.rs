@@ -6,8 +6,8 @@
 //! Not here, on purpose: a clock in the rules. All but the waiting of [`Tries`] is arithmetic, and tested as such.
 //!
 //! **Invariant:** a wait that a journal asked for is never cut short, and no wait is without a bound. One exception: a
-//! journal that says `ALREADY_ACTIVE` tells the end of a certificate, days away, and an operator may let the node in
-//! sooner.
+//! journal that says `ALREADY_ACTIVE` tells the end of the grace period, or of a certificate, days away; an operator, or a
+//! goodbye, may let the node in sooner.
 
 use std::time::Duration;
 

@@ -301,8 +301,14 @@ mod tests {
 
     #[test]
     fn rule_02_warnings_stand_on_stderr_and_in_the_document_only_if_there_are_any() {
-        let node = pb::Node { node_id: "n1".to_owned(), domain_id: "alps".to_owned(), state: 1, ..pb::Node::default() };
-        let node = pb::Node { registered_at: Some(Default::default()), hardware: Some(Default::default()), ..node };
+        let node = pb::Node {
+            node_id: "n1".to_owned(),
+            domain_id: "alps".to_owned(),
+            state: 1,
+            ..pb::Node::default()
+        };
+        let node =
+            pb::Node { registered_at: Some(Default::default()), hardware: Some(Default::default()), ..node };
         let document = |answer: &Answer| {
             let mut printed = Vec::new();
             answer.write(Output::Json, &mut printed).unwrap();

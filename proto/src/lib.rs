@@ -24,10 +24,10 @@
 pub mod channel;
 pub mod convert;
 pub mod corked;
+mod evicted_servers;
 mod frugal_codec;
 pub mod hardening;
 pub mod join_token;
-mod evicted_servers;
 mod known_server;
 pub mod logging;
 pub mod node_json;

@@ -30,9 +30,9 @@ use proto::{
 };
 use tokio::{sync::mpsc, task};
 
-pub use self::report::{Report, Warning};
 #[cfg(test)]
 pub use self::report::{Fault, Row};
+pub use self::report::{Report, Warning};
 use self::{
     progress::Progress,
     rows::{Part, ReadError, Rows},

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::{LARGEST_MESSAGE, Standpoint, tls};
 use crate::log::{Exchange, Log, PeerError, Peers};
-use crate::presence::contests::{Heard, Rival, Told, ToMembers};
+use crate::presence::contests::{Heard, Rival, ToMembers, Told};
 use crate::presence::elsewhere::Report;
 use crate::presence::reports::ToLeader;
 

@@ -7,13 +7,14 @@ use events::vocabulary::{JournalId, LogId};
 use proto::convert::{field, hardware};
 use proto::pb::cluster_service_server::ClusterService;
 use proto::pb::{
-    Connected, ExchangeRequest, ExchangeResponse, ReportRequest, ReportResponse, SuspectRequest, SuspectResponse,
+    Connected, ExchangeRequest, ExchangeResponse, ReportRequest, ReportResponse, SuspectRequest,
+    SuspectResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::listener::{Peer, may_speak};
-use crate::clock;
 use crate::authority::MAX_CSR_BYTES;
+use crate::clock;
 use crate::log::Log;
 use crate::presence::Streams;
 use crate::presence::contests::{Contests, Rival, Told};

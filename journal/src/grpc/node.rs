@@ -2,9 +2,7 @@
 
 use events::node::{Rejection, RevocationCause, State};
 use events::views::Views;
-use events::vocabulary::{
-    DomainId, HardwareField, HardwareIdentity, NodeId, Remark, VClusterId, Verb,
-};
+use events::vocabulary::{DomainId, HardwareField, HardwareIdentity, NodeId, Remark, VClusterId, Verb};
 use futures_util::future::join_all;
 use proto::convert::{batch::RowOutcome, field, hardware, node};
 use proto::pb;

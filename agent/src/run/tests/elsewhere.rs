@@ -91,7 +91,8 @@ async fn what_an_enrollment_tells_of_evicted_journals_holds_for_the_first_subscr
 async fn a_node_that_knows_only_an_evicted_journal_says_so() {
     let journal = FakeJournal::start(Vec::new()).await;
     journal.tell_evicted(&[journal.server()]);
-    let failure = once(&agent_of(&journal), Duration::from_millis(500), &Report::to_test().0).await.unwrap_err();
+    let failure =
+        once(&agent_of(&journal), Duration::from_millis(500), &Report::to_test().0).await.unwrap_err();
     assert_eq!((failure.reason_text(), failure.exit() as u8), ("JOURNAL_EVICTED", 3));
 }
 

@@ -120,7 +120,10 @@ fn a_file_without_a_sound_row_asks_nothing() {
 fn an_answer_with_too_few_or_too_many_rows_is_invalid() {
     for more in [-1, 1] {
         let wrong = move |request: &BatchRegisterNodesRequest| {
-            Ok(vec![RowOutcome::Registered { warnings: vec![] }; request.rows.len().saturating_add_signed(more)])
+            Ok(vec![
+                RowOutcome::Registered { warnings: vec![] };
+                request.rows.len().saturating_add_signed(more)
+            ])
         };
         let (result, report, _) = decided(file(3), |_| 0, &wrong);
         let Err(Stop::Journal(failure)) = result else { panic!("{result:?}") };
