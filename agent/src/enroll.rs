@@ -91,6 +91,7 @@ async fn round(
             Ok(mut answer) => {
                 let told = Told::of(&mut answer);
                 let (identity, journal) = (answer::check(answer, key)?, connection.address().clone());
+                journals.hear_time(identity.journal_time);
                 return Ok(Enrolled { identity, journal, told });
             }
             Err(failure) => round.keep(failure)?,

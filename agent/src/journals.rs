@@ -11,7 +11,7 @@
 
 use std::{collections::VecDeque, error::Error, sync::Arc};
 
-use events::vocabulary::CertificateHash;
+use events::vocabulary::{CertificateHash, Timestamp};
 use proto::{
     channel::{Connection, JournalAddress},
     outcome::Failure,
@@ -20,7 +20,7 @@ use proto::{
 };
 use tonic::Status;
 
-use crate::retry;
+use crate::{retry, waking::Waking};
 
 /// So many addresses are learned: a quorum has 3 to 5 journals.
 pub const LEARNED: usize = 64;
@@ -69,6 +69,7 @@ pub struct Journals {
     pub trust: Trust,
     given: Arc<[JournalAddress]>,
     learned: Vec<JournalAddress>,
+    waking: Option<Waking>,
 }
 
 impl Journals {
@@ -81,7 +82,29 @@ impl Journals {
             let told = "no journal is given; use --journal or PACT_JOURNALS";
             return Err(Failure::Usage(told.to_owned()));
         }
-        Ok(Self { trust, given: addresses.into(), learned: Vec::new() })
+        Ok(Self { trust, given: addresses.into(), learned: Vec::new(), waking: None })
+    }
+
+    /// The same, of a machine whose clock may be wrong: one that says a time before its image was built keeps it from no
+    /// journal, and is set by the first that gives it a certificate (R25).
+    #[must_use]
+    pub fn waking_after(self, image_built_at: Timestamp) -> Self {
+        let waking = Some(Waking::of_this_machine(image_built_at, &self.trust));
+        Self { trust: self.trust.waking_after(image_built_at), waking, ..self }
+    }
+
+    /// The same with a clock of a test.
+    #[cfg(test)]
+    pub(crate) fn waking_with(self, image_built_at: Timestamp, clock: Arc<dyn crate::waking::Clock>) -> Self {
+        let waking = Some(Waking::with(image_built_at, &self.trust, clock));
+        Self { trust: self.trust.waking_after(image_built_at), waking, ..self }
+    }
+
+    /// A journal that gave a certificate says what time it is.
+    pub(crate) fn hear_time(&self, told: Timestamp) {
+        if let Some(waking) = &self.waking {
+            waking.hear(told);
+        }
     }
 
     /// Takes the addresses that a journal told, in the place of those that were told before, and adds who was evicted.

@@ -12,6 +12,7 @@
 //! | `round` | connects to one journal after another, and beside one that stalls to the next |
 //! | [`enroll`] | asks until a journal answers, as [`retry`] allows |
 //! | [`answer`] | checks the answer before anything is done with it |
+//! | `waking` | sets a clock that woke up wrong |
 //! | [`subscription`] | connects with the certificate, stays connected, says goodbye |
 //! | [`boot_config`] | fetches and checks what the node is configured by, and the next when that changes |
 //! | [`renew`] | asks for the next certificate |
@@ -39,6 +40,7 @@ pub mod retry;
 mod round;
 pub mod run;
 pub mod subscription;
+mod waking;
 
 #[cfg(test)]
 mod fake_journal;

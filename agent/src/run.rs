@@ -55,7 +55,10 @@ impl Agent {
             Some(file) => hardware::read(file).map_err(|error| Failure::Usage(error.to_string()))?,
             None => probe::this_machine()?.hardware,
         };
-        let journals = Journals::new(trust, arguments.journals.clone())?;
+        let mut journals = Journals::new(trust, arguments.journals.clone())?;
+        if let Some(image_built_at) = arguments.image_built_at {
+            journals = journals.waking_after(image_built_at);
+        }
         Ok(Self { journals, machine: Machine::here(hardware) })
     }
 

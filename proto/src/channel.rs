@@ -7,7 +7,7 @@
 //! resumption (R10), and no silent reconnecting: a connection that is lost stays lost, and its owner decides where to
 //! go next.
 //!
-//! Not here, on purpose: the choice among several journals, retries, and clocks that wake up wrong (R25).
+//! Not here, on purpose: the choice among several journals, retries, and setting clocks that wake up wrong (R25).
 //!
 //! **Invariant:** whatever hyper and tonic make of it, a TLS alert reaches the caller as a [`ConnectionRefusal`].
 

@@ -3,7 +3,7 @@
 //!
 //! [`crate::pem_file::Trust::without`] makes one; who was evicted, journals say.
 //!
-//! **Invariant:** all that [`KnownServer`] refuses is refused here too.
+//! **Invariant:** all that the verifier of the others refuses is refused here too.
 
 use std::sync::Arc;
 
@@ -14,12 +14,10 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-use crate::known_server::KnownServer;
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct EvictedServers {
-    pub(crate) others: Arc<KnownServer>,
+    pub(crate) others: Arc<dyn ServerCertVerifier>,
     pub(crate) evicted: Arc<[CertificateHash]>,
 }
 

@@ -38,6 +38,7 @@ pub mod refusal;
 pub mod throughput;
 pub mod tls;
 pub mod vcluster_json;
+mod waking_clock;
 
 /// The generated messages, clients and servers of the package `pact.v1`.
 ///

@@ -7,20 +7,20 @@
 //!
 //! **Invariant:** the private key shows in no error and no `Debug`, and belongs to the certificate beside it.
 
-use std::{fmt, fs, io, path::Path, sync::Arc};
+use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
 
-use events::vocabulary::CertificateHash;
+use events::vocabulary::{CertificateHash, Timestamp};
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     pki_types::{
-        CertificateDer, PrivateKeyDer,
+        CertificateDer, PrivateKeyDer, UnixTime,
         pem::{self, PemObject},
     },
     sign::CertifiedKey,
 };
 
-use crate::{evicted_servers::EvictedServers, known_server::KnownServer, tls};
+use crate::{evicted_servers::EvictedServers, known_server::KnownServer, tls, waking_clock::WakingClock};
 
 /// Why a trust or credential file cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +75,7 @@ pub struct Trust {
     certificates: Arc<[CertificateDer<'static>]>,
     verifier: Arc<KnownServer>,
     evicted: Arc<[CertificateHash]>,
+    image_built_at: Option<UnixTime>,
 }
 
 impl Trust {
@@ -109,7 +110,12 @@ impl Trust {
             .build()
             .map_err(|error| error.to_string())?;
         let verifier = Arc::new(KnownServer::new(verifier));
-        Ok(Self { certificates: certificates.into(), verifier, evicted: Arc::default() })
+        Ok(Self {
+            certificates: certificates.into(),
+            verifier,
+            evicted: Arc::default(),
+            image_built_at: None,
+        })
     }
 
     /// The domain CA certificates (DER), in the order of the file.
@@ -124,6 +130,14 @@ impl Trust {
         Self { evicted: evicted.into(), ..self.clone() }
     }
 
+    /// The same trust, of a machine whose clock may be wrong: if it says a time before its image was built, and the dates
+    /// are all that is wrong with a server's certificate, that is checked at the image's time (R25).
+    #[must_use]
+    pub fn waking_after(&self, image_built_at: Timestamp) -> Self {
+        let since = Duration::from_millis(image_built_at.as_millis());
+        Self { image_built_at: Some(UnixTime::since_unix_epoch(since)), ..self.clone() }
+    }
+
     /// The certificates of evicted journals.
     pub fn evicted(&self) -> &[CertificateHash] {
         &self.evicted
@@ -131,7 +145,11 @@ impl Trust {
 
     /// Checks chain, name and validity of a server's certificate, and that its journal was not evicted.
     pub(crate) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
-        let others = Arc::clone(&self.verifier);
+        let known = Arc::clone(&self.verifier);
+        let others: Arc<dyn ServerCertVerifier> = match self.image_built_at {
+            Some(image_built_at) => Arc::new(WakingClock { others: known, image_built_at }),
+            None => known,
+        };
         if self.evicted.is_empty() {
             return others;
         }

@@ -3,6 +3,7 @@
 mod configured;
 mod elsewhere;
 mod leaving;
+mod waking;
 
 use events::vocabulary::HardwareIdentity;
 use proto::{

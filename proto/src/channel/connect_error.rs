@@ -4,7 +4,8 @@
 
 use std::{io, time::Duration};
 
-use rustls::CertificateError;
+use events::vocabulary::Timestamp;
+use rustls::{CertificateError, pki_types::UnixTime};
 
 use super::{
     address::JournalAddress,
@@ -76,6 +77,10 @@ impl ConnectError {
     }
 }
 
+fn moment(time: UnixTime) -> Timestamp {
+    Timestamp::from_millis(time.as_secs().saturating_mul(1000))
+}
+
 /// What is wrong with a server's certificate, in words that say where to look.
 fn distrust(address: &JournalAddress, error: &CertificateError) -> String {
     if *error == CertificateError::UnknownIssuer || *error == CertificateError::BadSignature {
@@ -86,10 +91,18 @@ fn distrust(address: &JournalAddress, error: &CertificateError) -> String {
     ) {
         let host = address.host();
         format!("its certificate does not carry the name `{host}`; use a name given to `--advertise`")
-    } else if matches!(error, CertificateError::Expired | CertificateError::ExpiredContext { .. }) {
-        "its certificate has expired, or this machine's clock is wrong".to_owned()
-    } else if matches!(error, CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) {
-        "its certificate is not valid yet, or this machine's clock is wrong".to_owned()
+    } else if let CertificateError::ExpiredContext { time, not_after } = error {
+        let (time, until) = (moment(*time), moment(*not_after));
+        format!(
+            "its certificate has expired, or this machine's clock is wrong: it ended at {until}, and here it is {time}"
+        )
+    } else if let CertificateError::NotValidYetContext { time, not_before } = error {
+        let (time, from) = (moment(*time), moment(*not_before));
+        format!(
+            "its certificate is not valid yet, or this machine's clock is wrong: it begins at {from}, and here it is {time}"
+        )
+    } else if matches!(error, CertificateError::Expired | CertificateError::NotValidYet) {
+        "its certificate is not valid now, or this machine's clock is wrong".to_owned()
     } else {
         format!("its certificate is wrong ({error})")
     }
