@@ -61,7 +61,8 @@ impl<'a> Round<'a> {
         let Self { journals, credential, patience, .. } = *self;
         let open = |address: JournalAddress| async move {
             let within = patience.within(CONNECT_WITHIN);
-            Ok(Connection::open(&address, &journals.trust, credential, within).await?)
+            let opened = Connection::open(&address, &journals.trust, credential, within).await;
+            opened.map_err(Failure::from)
         };
         first_to_stand(&mut self.waiting, &mut self.kept, open).await
     }

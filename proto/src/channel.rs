@@ -88,7 +88,7 @@ impl Connection {
             .await
             .map_err(|_| ConnectError::Deadline { address: address.clone(), within })??;
         let server = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let server = CertificateHash::of(server.map(AsRef::as_ref).unwrap_or_default());
+        let server = CertificateHash::of(server.map_or(&[][..], |shown| shown.as_ref()));
         let trouble = Trouble::default();
         let stream = Watched::new(stream, trouble.clone());
         let channel =

@@ -2,6 +2,7 @@
 //! is kept out.
 
 mod contests;
+mod directions;
 mod imposters;
 mod joining;
 mod listener;
