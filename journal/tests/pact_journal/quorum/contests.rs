@@ -47,12 +47,8 @@ async fn rule_14_two_machines_at_different_journals_make_their_node_contested() 
         assert!(contested.confirmed, "the certificate that stands stands");
         assert_eq!(operator.contested().await, [machine.node_id.as_str()]);
         let facts = operator.facts(&machine.node_id, "EnrollmentContested").await;
-        let holder = format!("journal:j{}", stream_at + 1);
-        assert_eq!(
-            (facts.len(), &facts[0]["principal"]),
-            (1, &holder.into()),
-            "stream at {stream_at}: {facts:?}"
-        );
+        let holder = serde_json::Value::from(format!("journal:j{}", stream_at + 1));
+        assert_eq!((facts.len(), &facts[0]["principal"]), (1, &holder), "stream at {stream_at}: {facts:?}");
         assert!(facts[0]["source"].to_string().contains("127.0.0.1"), "{facts:?}");
         operator.resolve(&machine.node_id).await.unwrap();
     }
