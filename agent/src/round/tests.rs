@@ -184,11 +184,11 @@ async fn a_connection_that_lost_the_race_is_closed() {
     let mut round = Round::new(&journals, Preference::First(&stalled), None, Patience::ENDLESS);
     let connection = round.connect().await.unwrap().unwrap();
 
-    let (lost, _) = listener.accept().await.unwrap();
+    let (mut lost, _) = listener.accept().await.unwrap();
 
     // What it said lies there, and then its end.
     let mut said = Vec::new();
-    let end = tokio::io::AsyncReadExt::read_to_end(&mut { lost }, &mut said);
+    let end = tokio::io::AsyncReadExt::read_to_end(&mut lost, &mut said);
     time::timeout(Duration::from_secs(60), end).await.unwrap().unwrap();
     assert!(!said.is_empty());
     drop(connection);

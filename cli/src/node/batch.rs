@@ -171,7 +171,7 @@ fn remarked(failure: Failure, report: &Report) -> Failure {
 }
 
 fn remark(report: &Report) -> String {
-    let Report { registered, unchanged, failed, rows, is_dry_run } = report;
+    let Report { registered, unchanged, failed, rows, is_dry_run, warnings: _, warned: _ } = report;
     let line = rows.last().map_or(1, |row| row.line);
     let done = format!(
         "; answered up to line {line}: {registered} registered, {unchanged} unchanged, {failed} failed"
