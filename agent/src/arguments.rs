@@ -8,6 +8,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Command as Usage, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use events::vocabulary::Timestamp;
 use proto::{channel::JournalAddress, logging::LogFormat};
 
 use crate::kernel_command_line::KernelCommandLine;
@@ -47,6 +48,7 @@ impl Arguments {
                 if run.ca.is_none() {
                     run.ca.clone_from(&kernel.ca);
                 }
+                run.image_built_at = run.image_built_at.or(kernel.image_built_at);
             }
             Command::Hardware(_) => {}
         }
@@ -101,6 +103,10 @@ pub struct RunArguments {
     /// Presents this in place of the machine's own hardware: {"macs":["aa:bb:cc:dd:ee:01"],"bmc_serial":"SN1","uuid":null}.
     #[arg(long, value_name = "FILE.json")]
     pub hardware: Option<PathBuf>,
+    /// When this machine's image was built, as 2026-01-31T12:00:00Z. A clock that says an earlier time is wrong: it keeps the
+    /// machine from no journal, and is set by the first that enrolls it. Needs CAP_SYS_TIME. [kernel: pact.image_built_at=].
+    #[arg(long, value_name = "TIME", env = "PACT_IMAGE_BUILT_AT")]
+    pub image_built_at: Option<Timestamp>,
     /// Ends after the enrollment, a first authenticated call and a goodbye.
     #[arg(long)]
     pub once: bool,
@@ -145,7 +151,8 @@ const EXAMPLES: &str = "Examples:
 const RUN_EXAMPLES: &str = "Examples:
   pact-agent run --journal https://127.0.0.1:9443 --ca domain-ca.pem --once -o json
   PACT_JOURNALS=https://j1:9443,https://j2:9443 PACT_CA=domain-ca.pem pact-agent run
-  pact-agent run --journal https://j1:9443 --ca domain-ca.pem --hardware node.json";
+  pact-agent run --journal https://j1:9443 --ca domain-ca.pem --hardware node.json
+  pact-agent run --journal https://j1:9443 --ca domain-ca.pem --image-built-at 2026-01-31T12:00:00Z";
 
 const HARDWARE_EXAMPLES: &str = "Examples:
   pact-agent hardware                        as root: the serial and the UUID are not for others

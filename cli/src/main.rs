@@ -54,6 +54,7 @@ fn run(args: Args, config: &UserConfig) -> Result<Option<Failure>, Failure> {
     logging::init(args.global.log_format)?;
     let output = args.global.output(config);
     let answer = args.command.run(&args.global, config)?;
+    answer.warn();
     answer.print(output)?;
     Ok(answer.failure())
 }

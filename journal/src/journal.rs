@@ -22,7 +22,7 @@ use crate::agent_endpoints::AgentEndpoints;
 use crate::announcement::Announcement;
 use crate::attempts::Attempts;
 use crate::clock;
-use crate::cluster::{Cluster, Dialer, Standpoint};
+use crate::cluster::{Cluster, Dialer, Hearers, Standpoint};
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
 use crate::eviction::Eviction;
@@ -232,19 +232,21 @@ impl Journal {
         let succession = succession(log, config, identity);
         system.pool().install(succession.announce().await?);
         let (connections, streams) = (Arc::new(Connections::default()), Streams::new(clock::now()));
-        cluster.hear(&streams);
-        let updates = Updates::new(log.clone(), streams.clone());
-        tell_changes(log, &connections, &streams, &updates);
+        let grace = Duration::from_secs(config.grace_period_secs);
+        let contests = Contests::new(log.clone(), streams.clone(), grace, Arc::new(cluster.dialer()));
+        cluster.hear(Hearers { streams: streams.clone(), contests: contests.clone() });
         let endpoints = endpoints(&agents, &operators, others, http)?;
+        let own = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
+        let (journals, updates) = tell_changes(log, &connections, &streams, own);
         let edge = Edge {
             log: log.clone(),
             nodes: Nodes::new(executor(log, &system, config, identity), system.arbiters()),
-            streams: streams.clone(),
+            streams,
             updates,
             overlays: Overlays::new(log.clone(), identity.journal_id.clone()),
             admission: Admission::new(config.unknown_per_minute),
             attempts: Attempts::default(),
-            contests: Contests::new(log.clone(), streams),
+            contests,
             operators: Operators {
                 log: log.clone(),
                 pool: system.pool().clone(),
@@ -253,7 +255,7 @@ impl Journal {
             },
             domain_id: identity.domain_id.clone(),
             journal_id: identity.journal_id.clone(),
-            endpoints: follow_members(log, config.endpoint(endpoints.agent.unwrap_or(config.agent_listen))),
+            endpoints: journals,
             reflection: config.reflection,
             outlook: proof.outlook.clone(),
         };
@@ -265,7 +267,7 @@ impl Journal {
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
         let of_itself = speak_of_itself(&edge, &cluster, proof, config, &data_dir, &endpoints)?;
-        let mut presence = watch(edge, &system, Duration::from_secs(config.grace_period_secs));
+        let mut presence = watch(edge, &system, grace);
         presence.extend(of_itself);
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
@@ -389,31 +391,31 @@ fn watch(edge: Edge, system: &ActorSystem, grace: Duration) -> Vec<JoinHandle<()
     ]
 }
 
-/// Where agents are told to go: wherever the facts say that journals are.
-fn follow_members(log: &Log, own: String) -> Arc<AgentEndpoints> {
-    let endpoints = Arc::new(AgentEndpoints::new(own, &log.views()));
-    let (followed, views_of) = (Arc::clone(&endpoints), log.clone());
-    log.on_change(move |changed| {
-        if changed.members {
-            followed.follow(&views_of.views());
-        }
-    });
-    endpoints
-}
-
-/// Whom the log tells of what a fold changed. All of it is quick: it runs on the log's thread.
-fn tell_changes(log: &Log, connections: &Arc<Connections>, streams: &Streams, updates: &Updates) {
-    let (connections, streams, updates) = (Arc::clone(connections), streams.clone(), updates.clone());
-    let views_of = log.clone();
+/// Whom the log tells of what a fold changed. All of it is quick: it runs on the log's thread. Answers where agents are told
+/// to go, wherever the facts say that journals are, and who tells them of changes.
+fn tell_changes(
+    log: &Log,
+    connections: &Arc<Connections>,
+    streams: &Streams,
+    own: String,
+) -> (Arc<AgentEndpoints>, Updates) {
+    let journals = Arc::new(AgentEndpoints::new(own, &log.views()));
+    let updates = Updates::new(log.clone(), streams.clone(), Arc::clone(&journals));
+    let told = (Arc::clone(&journals), updates.clone());
+    let (connections, streams, views_of) = (Arc::clone(connections), streams.clone(), log.clone());
     log.on_change(move |changed| {
         if !changed.certificates.is_empty() {
             connections.review(&views_of.views(), &changed.certificates, clock::now());
         }
         streams.look_at(&changed.nodes);
-        if changed.configurations {
+        let moved = changed.members && journals.follow(&views_of.views());
+        if changed.configurations || moved {
             updates.wake();
         }
     });
+    // What was folded before that.
+    told.0.follow(&log.views());
+    told
 }
 
 /// A member of several waits until a leader told it all that is recorded; until then it is not ready. For as long as it

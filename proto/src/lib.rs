@@ -24,6 +24,7 @@
 pub mod channel;
 pub mod convert;
 pub mod corked;
+mod evicted_servers;
 mod frugal_codec;
 pub mod hardening;
 pub mod join_token;
@@ -37,6 +38,7 @@ pub mod refusal;
 pub mod throughput;
 pub mod tls;
 pub mod vcluster_json;
+mod waking_clock;
 
 /// The generated messages, clients and servers of the package `pact.v1`.
 ///

@@ -115,7 +115,7 @@ async fn end_all(
 /// Whether another try may find a journal that answers: the evicted one does not any more, and a leader may be elected.
 fn passes(failure: &Failure) -> bool {
     match failure {
-        Failure::Unreachable(_) | Failure::Deadline(_) => true,
+        Failure::Unreachable(_) | Failure::Deadline(_) | Failure::Evicted(_) => true,
         Failure::Refused(refusal) => refusal.reason.code() == tonic::Code::Unavailable,
         Failure::ConnectionRefused(_)
         | Failure::NotTrusted(_)

@@ -101,6 +101,24 @@ pub enum Order {
 }
 
 impl Order {
+    /// The hardware that it registers.
+    pub fn hardware(&self) -> Option<&HardwareIdentity> {
+        match self {
+            Self::Register { hardware, .. } | Self::ReplaceHardware { hardware } => Some(hardware),
+            Self::Enroll { .. }
+            | Self::Renew { .. }
+            | Self::Confirm { .. }
+            | Self::Goodbye { .. }
+            | Self::Due { .. }
+            | Self::Deactivate
+            | Self::Revoke { .. }
+            | Self::Contest(_)
+            | Self::Resolve
+            | Self::NoteRefused(_)
+            | Self::Distrust { .. } => None,
+        }
+    }
+
     /// Whether it is one of those that metrics tell of.
     pub fn is_enrollment(&self) -> bool {
         matches!(self, Self::Enroll { .. })

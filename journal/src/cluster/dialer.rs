@@ -14,7 +14,9 @@ use proto::channel::{Connection, JournalAddress};
 use proto::convert::moment;
 use proto::outcome::Failure;
 use proto::pb::cluster_service_client::ClusterServiceClient;
-use proto::pb::{AskCertificateRequest, CertifyRequest, Connected, ExchangeRequest, ReportRequest};
+use proto::pb::{
+    AskCertificateRequest, CertifyRequest, Connected, ExchangeRequest, ReportRequest, SuspectRequest,
+};
 use proto::reason::Reason;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -22,6 +24,7 @@ use tonic::Status;
 
 use super::{LARGEST_MESSAGE, Standpoint, tls};
 use crate::log::{Exchange, Log, PeerError, Peers};
+use crate::presence::contests::{Heard, Rival, ToMembers, Told};
 use crate::presence::elsewhere::Report;
 use crate::presence::reports::ToLeader;
 
@@ -29,6 +32,8 @@ use crate::presence::reports::ToLeader;
 const CONNECT: Duration = Duration::from_secs(1);
 /// A report that takes longer is late: the next one tells everything.
 const REPORTED: Duration = Duration::from_secs(3);
+/// A machine waits for its refusal meanwhile, and is told the end of the certificate then.
+const SUSPECTED: Duration = Duration::from_secs(1);
 /// A message that has no answer by then never gets one: the connection is given up.
 const ANSWER: Duration = Duration::from_secs(15);
 
@@ -126,7 +131,38 @@ impl ToLeader for Dialer {
     }
 }
 
+impl ToMembers for Dialer {
+    fn suspect(&self, member: u64, told: Told) -> Heard {
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.runtime.spawn(async move {
+            match tokio::time::timeout(SUSPECTED, shared.suspect(member, told)).await {
+                Ok(answered) => answered,
+                Err(_) => Err(format!("no answer within {} s", SUSPECTED.as_secs())),
+            }
+        });
+        Box::pin(async move { task.await.map_err(|error| error.to_string())? })
+    }
+}
+
 impl Shared {
+    async fn suspect(&self, member: u64, told: Told) -> Result<Option<Duration>, String> {
+        let connection = self.connection(member).await.map_err(|error| error.to_string())?;
+        let Told { node, rival: Rival { request, presented, boot_id, from }, passed_on } = told;
+        let request = SuspectRequest {
+            log_id: self.log_id.as_bytes().to_vec(),
+            node_id: node.to_string(),
+            hardware_identity: Some((&presented).into()),
+            csr: request,
+            boot_id: boot_id.map(|boot_id| boot_id.to_string()).unwrap_or_default(),
+            source: from.map(|from| from.to_string()).unwrap_or_default(),
+            passed_on,
+        };
+        match ClusterServiceClient::new(connection.channel()).suspect(request).await {
+            Ok(answer) => Ok(answer.into_inner().wait_ms.map(Duration::from_millis)),
+            Err(status) => Err(connection.failure(&status).to_string()),
+        }
+    }
+
     async fn report(&self, leader: u64, report: Report) -> Result<bool, String> {
         let connection = self.connection(leader).await.map_err(|error| error.to_string())?;
         let mut client =

@@ -41,7 +41,6 @@ use tonic::service::Routes;
 
 use crate::log::Log;
 use crate::operators::Operators;
-use crate::presence::Streams;
 use crate::renewal::{Current, Outlook};
 use crate::server_credential::DomainCaFiles;
 use caretaker::Caretaker;
@@ -52,6 +51,7 @@ use service::ClusterEdge;
 
 pub use dialer::Dialer;
 pub use hosts::{hosts_of, names_of};
+pub use service::Hearers;
 pub use tls::TlsError;
 
 /// The largest message: one of the log's, in its envelope.
@@ -78,7 +78,7 @@ pub struct Cluster {
     standpoint: Standpoint,
     log_id: LogId,
     dialer: Dialer,
-    streams: Arc<OnceLock<Streams>>,
+    hearers: Arc<OnceLock<Hearers>>,
     operators: Arc<OnceLock<Operators>>,
     stop: watch::Sender<bool>,
 }
@@ -96,14 +96,14 @@ impl Cluster {
             .build()?;
         let dialer = Dialer::new(runtime.handle().clone(), standpoint.clone(), log_id);
         let (stop, _) = watch::channel(false);
-        let (streams, operators) = (Arc::default(), Arc::default());
-        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, streams, operators, stop })
+        let (hearers, operators) = (Arc::default(), Arc::default());
+        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, hearers, operators, stop })
     }
 
-    /// From now on reports of other journals are taken in.
-    pub fn hear(&self, streams: &Streams) {
+    /// From now on what other journals tell of their nodes is taken in.
+    pub fn hear(&self, hearers: Hearers) {
         // Set once, by whoever started the journal.
-        self.streams.set(streams.clone()).ok();
+        self.hearers.set(hearers).ok();
     }
 
     /// From now on whoever holds the domain CA key may make an administrator.
@@ -146,11 +146,11 @@ impl Cluster {
         let listener = listener.into_std()?;
         let _inside = runtime.enter();
         let listener = TcpListener::from_std(listener)?;
-        let (log_id, streams) = (self.log_id, Arc::clone(&self.streams));
+        let (log_id, hearers) = (self.log_id, Arc::clone(&self.hearers));
         let (operators, own) = (Arc::clone(&self.operators), journal_id.clone());
         let recovery = Recovery { operators, log_id, journal_id: own };
         let notary = Notary { log: log.clone(), domain_ca: domain_ca.clone() };
-        let edge = ClusterEdge { log: log.clone(), log_id, streams, notary, outlook };
+        let edge = ClusterEdge { log: log.clone(), log_id, hearers, notary, outlook };
         let door = Door::new(log.clone(), journal_id.clone(), self.log_id, domain_ca);
         let routes = Routes::new(
             ClusterServiceServer::new(edge)

@@ -93,9 +93,9 @@ impl EnrollmentService for EnrollmentEdge {
             answer = self.nodes.ask(&node, ask).await;
         }
         place.served();
-        if let Err(error) = &answer {
+        if let Err(error) = &mut answer {
             let from = peer.map(|peer| peer.address.ip());
-            self.note(&node, error, &admitted.caller, &Asked { wire: &wire, csr: &csr, from });
+            self.note(&node, error, &admitted.caller, &Asked { wire: &wire, csr: &csr, from }).await;
         }
         self.respond(answer.map_err(status)?)
     }
@@ -157,9 +157,10 @@ impl EnrollmentEdge {
         drawn.err().unwrap_or_else(|| proto::convert::rejection::refusal(&rejection, clock::now()))
     }
 
-    /// What is noted of a machine that was refused (R5), and whether it may be a second one (R14).
-    fn note(&self, node: &NodeId, error: &AskError, caller: &Caller, asked: &Asked<'_>) {
-        let AskError::Rejected { rejection, .. } = error else {
+    /// What is noted of a machine that was refused (R5), and whether it may be a second one (R14): then it is told to come
+    /// back when the node is given up, if that is known to come before the end of its certificate.
+    async fn note(&self, node: &NodeId, error: &mut AskError, caller: &Caller, asked: &Asked<'_>) {
+        let AskError::Rejected { rejection, .. } = &*error else {
             return self.attempts.refused(node, error, vec![], asked.from);
         };
         let differing = match (rejection, hardware::presented(asked.wire.hardware_identity.as_ref())) {
@@ -171,8 +172,11 @@ impl EnrollmentEdge {
         self.attempts.refused(node, error, differing, asked.from);
         // Who proved the node's own key, by its connection, is no second machine.
         let own = matches!(caller, Caller::Node(id, _) if id == node);
-        if !own && matches!(rejection, Rejection::AlreadyActive { .. }) {
-            self.contests.suspect(node, || asked.rival());
+        if let AskError::Rejected { rejection: Rejection::AlreadyActive { until }, at } = error
+            && !own
+            && let Some(left) = self.contests.suspect(node, || asked.rival()).await
+        {
+            *until = at.plus(left).min(*until);
         }
     }
 
@@ -185,7 +189,7 @@ impl EnrollmentEdge {
 
     fn to_wire(&self, issued: IssuedCertificate) -> pb::EnrollResponse {
         let certificate = &issued.certificate;
-        let Told { endpoints, evicted } = self.endpoints.told();
+        let Told { endpoints, evicted, edition: _ } = self.endpoints.told();
         pb::EnrollResponse {
             node_id: issued.node_id.to_string(),
             domain_id: self.domain_id.to_string(),
@@ -214,8 +218,9 @@ impl Asked<'_> {
     /// Who sent it, read once more: the order took the first reading with it. None: it cannot be read.
     fn rival(&self) -> Option<Rival> {
         let presented = hardware::presented(self.wire.hardware_identity.as_ref()).ok()?;
-        let (csr, boot_id) = (self.csr.as_ref().ok()?.clone(), self.wire.boot_id.parse().ok());
-        Some(Rival { csr, presented, boot_id, from: self.from })
+        self.csr.as_ref().ok()?;
+        let (request, boot_id) = (self.wire.csr.clone(), self.wire.boot_id.parse().ok());
+        Some(Rival { request, presented, boot_id, from: self.from })
     }
 }
 

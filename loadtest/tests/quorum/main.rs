@@ -7,6 +7,8 @@
 //! looked for in `PACT_BIN_DIR`, or beside the folder of this test.
 
 #[cfg(test)]
+mod elsewhere;
+#[cfg(test)]
 mod evict;
 #[cfg(test)]
 mod kill;

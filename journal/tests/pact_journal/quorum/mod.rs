@@ -2,6 +2,8 @@
 //! is kept out.
 
 mod certificates;
+mod contests;
+mod directions;
 mod eviction;
 mod imposters;
 mod joining;
