@@ -19,7 +19,7 @@ use proto::join_token::{self, JoinSecret};
 use zeroize::Zeroizing;
 
 use crate::clock;
-use crate::log::{AppendError, Committed, Log};
+use crate::log::{AppendError, Committed, KNOWN, Log};
 use crate::operators::Asker;
 use crate::random::{self, RandomError};
 
@@ -154,6 +154,7 @@ impl Membership {
         reason: Option<&Remark>,
         asker: &Asker,
     ) -> Result<u64, MembershipError> {
+        self.look_for(id).await;
         for _ in 0..ATTEMPTS {
             let decided = {
                 let views = self.log.views();
@@ -179,6 +180,7 @@ impl Membership {
     /// # Errors
     /// If it is no voter, or the leader cannot be moved there.
     pub async fn transfer_leader(&self, id: &JournalId) -> Result<u64, MembershipError> {
+        self.look_for(id).await;
         {
             let views = self.log.views();
             let state = views.members.get(id).map_or(&State::Unknown, |row| &row.state);
@@ -195,6 +197,15 @@ impl Membership {
         }
         self.log.transfer(raft_id).await.map_err(|_| not())?;
         Ok(self.log.views().seq)
+    }
+
+    /// A journal that is not known here may have joined elsewhere (R22).
+    async fn look_for(&self, id: &JournalId) {
+        let known = self.log.views().members.get(id).is_some();
+        if !known {
+            // Without a leader it is refused as it is known.
+            self.log.read_index(KNOWN).await.ok();
+        }
     }
 
     /// All journals that are or were members, by name, and the last fact that this shows.
@@ -220,7 +231,17 @@ impl Membership {
         let learns = seats.learners.contains(&member.raft_id);
         if *id != self.journal_id {
             let known = self.log.members().into_iter().find(|known| known.raft_id == member.raft_id);
-            return Live { leads, learns, lag: known.map(|known| known.lag), ..Live::default() };
+            // What it heard when it led is no news.
+            let word = self.log.heard(member.raft_id).filter(|_| self.log.leads());
+            return Live {
+                leads,
+                learns,
+                lag: known.map(|known| known.lag),
+                applied_seq: word.as_ref().map(|word| word.applied_seq),
+                last_heard: word.as_ref().map(|word| word.ago),
+                version: word.map(|word| word.version),
+                ..Live::default()
+            };
         }
         Live {
             leads,

@@ -6,7 +6,7 @@
 //! dialer      connections to the others; the log sends through it
 //! listener    accepts the others; service: hands their messages to the log
 //! door        lets a new journal in by a token; pin: how that journal knows the right door
-//! caretaker   Raft's members follow the facts
+//! caretaker   Raft's members follow the facts; timekeeper: no leader has a wrong clock
 //! ```
 //!
 //! It has a runtime of its own, so that heartbeats and votes do not wait behind a storm of nodes.
@@ -19,6 +19,7 @@ mod door;
 mod listener;
 pub mod pin;
 mod service;
+mod timekeeper;
 pub mod tls;
 
 use std::io;
@@ -41,6 +42,7 @@ use crate::server_credential::DomainCaFiles;
 use caretaker::Caretaker;
 use door::Door;
 use service::ClusterEdge;
+use timekeeper::Timekeeper;
 
 pub use dialer::Dialer;
 pub use tls::TlsError;
@@ -137,7 +139,8 @@ impl Cluster {
             stopping.clone(),
         ));
         let caretaker = Caretaker { log: log.clone(), journal_id: journal_id.clone() };
-        runtime.spawn(caretaker.run(stopping));
+        runtime.spawn(caretaker.run(stopping.clone()));
+        runtime.spawn(Timekeeper { log: log.clone() }.run(stopping));
         Ok(())
     }
 

@@ -4,5 +4,6 @@ mod committing;
 mod failing;
 mod fixture;
 mod opening;
+mod proof;
 mod quorum;
 mod raft;

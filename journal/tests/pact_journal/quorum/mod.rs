@@ -1,11 +1,15 @@
 //! Several journals that act as one (design §7): how a journal joins, what each member knows of the others' nodes, and who
 //! is kept out.
 
+mod clocks;
 mod imposters;
 mod joining;
 mod listener;
 mod presence;
+mod reads;
+mod reserve;
 mod revocation;
+mod staleness;
 
 use proto::pb;
 use proto::pb::member_service_client::MemberServiceClient;
