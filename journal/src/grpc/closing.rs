@@ -97,7 +97,7 @@ mod tests {
     fn rule_17_a_journal_that_is_fresh_again_cuts_no_more_and_begins_anew() {
         let mut closing = Closing::default();
         closing.due(false, at(0));
-        assert_eq!(cut(closing.due(false, at(5_000))) / 100, 50);
+        assert!((4_900..=5_100).contains(&cut(closing.due(false, at(5_000)))), "half of them");
         assert_eq!(closing.due(true, at(5_250)), 0);
         assert_eq!(closing.due(false, at(60_000)), 0, "it does not count from the first time");
         assert_eq!(closing.due(false, at(69_999)), GROUPS - 1);
