@@ -60,7 +60,7 @@ impl Timekeeper {
             };
             match handed {
                 Ok(()) => {
-                    tracing::warn!(successor, "the lead was handed over: this machine's clock is wrong")
+                    tracing::warn!(successor, "the lead was handed over: this machine's clock is wrong");
                 }
                 Err(error) => tracing::warn!(successor, %error, "the lead could not be handed over"),
             }
