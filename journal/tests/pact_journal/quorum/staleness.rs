@@ -48,7 +48,6 @@ async fn rule_17_a_journal_without_its_quorum_closes_its_door_and_cuts_its_strea
     let (alone, others) = (2, [0, 1]);
     let operator = trio.operator(alone).await;
     let (mut streams, mut agents) = (Vec::new(), Vec::new());
-    let anonymous = trio.journal(alone).agent(None).await.unwrap();
     for _ in 0..STREAMS {
         let machine = Machine::registered(&operator).await;
         let agent = booted(trio.journal(alone), &machine).await;
@@ -73,6 +72,7 @@ async fn rule_17_a_journal_without_its_quorum_closes_its_door_and_cuts_its_strea
     };
     assert!(matches!(refused, Err(Failure::Unreachable(_))), "{refused:?}");
     // Whoever shows none is told why.
+    let anonymous = trio.journal(alone).agent(None).await.unwrap();
     let machine = Machine::new();
     let told = refusal(anonymous.enroll(&machine.hardware, &machine.csr()).await);
     assert!(told.reason == Reason::StaleJournal && told.retry_after.is_some(), "{told:?}");
@@ -102,6 +102,7 @@ async fn rule_17_a_journal_that_stood_still_is_stale_whatever_lies_in_its_socket
         trio.becomes_ready(still).await;
         let machine = Machine::registered(&trio.operator(others[0]).await).await;
         let agent = booted(trio.journal(still), &machine).await;
+        agent.boot_config(0).await.unwrap();
 
         trio.signal(&[still], Signal::STOP);
         // The pause is what is tested; nothing is waited for.
@@ -112,6 +113,12 @@ async fn rule_17_a_journal_that_stood_still_is_stale_whatever_lies_in_its_socket
         trio.signal(&others, Signal::STOP);
         trio.signal(&[still], Signal::CONT);
 
+        // At once: in some seconds its connection is cut.
+        assert_eq!(
+            reason(agent.boot_config(0).await),
+            Reason::StaleJournal,
+            "its node was revoked meanwhile"
+        );
         let until = Instant::now() + Duration::from_secs(2);
         while Instant::now() < until {
             let (status, said) = trio.readiness(still);
