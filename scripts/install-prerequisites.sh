@@ -29,6 +29,7 @@ needs ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
 needs curl command -v curl                                # README
 needs openssl command -v openssl                          # README, and a judge of the certificates
 needs python3 command -v python3                          # the judges that come from PyPI
+needs faketime command -v faketime                        # tests of wrong clocks
 needs python3-venv python3 -c 'import ensurepip, venv'
 
 if [ ${#missing[@]} -gt 0 ]; then

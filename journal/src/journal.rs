@@ -30,6 +30,7 @@ use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits,
 use crate::hardening;
 use crate::http::{self, Condition, ProbeListener};
 use crate::log::{Inspected, Log, OpenError, Settings};
+use crate::muster::muster;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::reports::Reports;
@@ -42,10 +43,6 @@ use crate::succession::{Succession, SuccessionError};
 
 /// A clock so far ahead of the last fact is wrong, or the domain was asleep: certificates of nodes have ended.
 const LONG_SILENCE: Duration = Duration::from_secs(4 * 24 * 3600);
-/// A leader is asked for so long before it is told that there is none.
-const FOUND: Duration = Duration::from_secs(2);
-/// And told again after so many times.
-const TELL_EVERY: u32 = 15;
 
 /// Files that are not connections of agents or operators: the database keeps at most 256 open.
 const OWN_FILES: usize = 400 + http::CONNECTIONS;
@@ -200,7 +197,12 @@ impl Journal {
         let standpoint = Standpoint { credential, domain_ca, domain_id };
         let cluster = Cluster::start(standpoint, identity.log_id).map_err(StartError::Cluster)?;
         // From here on the directory is changed.
-        let settings = Settings { peers: Arc::new(cluster.dialer()), ..Settings::default() };
+        let settings = Settings {
+            peers: Arc::new(cluster.dialer()),
+            stale_after: Duration::from_secs(config.stale_after_secs),
+            disk_reserve: config.disk_reserve_bytes,
+            ..Settings::default()
+        };
         let log = inspected.open_with(settings).await?;
         let (files, told) = (DomainCaFiles::of(path), proof.outlook.clone());
         let served = cluster.serve(others, &log, &identity.journal_id, files, told);
@@ -226,7 +228,7 @@ impl Journal {
         data_dir.sign_lock()?;
         probes.observe(log.clone(), proof.outlook.clone());
         let eviction = Eviction::new(log.clone(), identity.journal_id.clone(), &cluster);
-        find_the_others(log, &eviction).await?;
+        muster(log, &eviction).await?;
         check_domain(identity, log.views().domain.created().ok_or(StartError::NoDomain)?)?;
         let system = ActorSystem::start()?;
         let succession = succession(log, config, identity);
@@ -416,34 +418,6 @@ fn tell_changes(
     // What was folded before that.
     told.0.follow(&log.views());
     told
-}
-
-/// A member of several waits until a leader told it all that is recorded; until then it is not ready. For as long as it
-/// takes: without a quorum there is nothing that it could do instead.
-async fn find_the_others(log: &Log, eviction: &Eviction) -> Result<(), StartError> {
-    let mut waited = 0;
-    loop {
-        let broken = log.broken();
-        let found = tokio::select! {
-            reason = broken => {
-                return Err(StartError::Broken { reason, needs_upgrade: log.needs_upgrade() });
-            }
-            () = eviction.comes() => return Err(StartError::Evicted),
-            found = log.read_index(FOUND) => found,
-        };
-        match found {
-            Ok(seq) if seq > 0 => return Ok(()),
-            Ok(_) => {}
-            Err(error) if waited % TELL_EVERY == 0 => {
-                tracing::warn!(%error, seats = ?log.seats(), "waiting for a quorum of journals");
-            }
-            Err(_) => {}
-        }
-        waited += 1;
-        if waited % TELL_EVERY == 0 {
-            eviction.ask().await;
-        }
-    }
 }
 
 /// Where others reach this journal, with the ports that the system chose.

@@ -22,7 +22,7 @@ use proto::join_token::{self, JoinSecret};
 use zeroize::Zeroizing;
 
 use crate::clock;
-use crate::log::{AppendError, Committed, Log};
+use crate::log::{AppendError, Committed, KNOWN, Log};
 use crate::operators::Asker;
 use crate::random::{self, RandomError};
 use crate::renewal::Outlook;
@@ -166,6 +166,7 @@ impl Membership {
         reason: Option<&Remark>,
         asker: &Asker,
     ) -> Result<u64, MembershipError> {
+        self.look_for(id).await;
         for _ in 0..ATTEMPTS {
             let decided = {
                 let views = self.log.views();
@@ -206,6 +207,7 @@ impl Membership {
     /// # Errors
     /// If it is no voter, or the leader cannot be moved there.
     pub async fn transfer_leader(&self, id: &JournalId) -> Result<u64, MembershipError> {
+        self.look_for(id).await;
         {
             let views = self.log.views();
             let state = views.members.get(id).map_or(&State::Unknown, |row| &row.state);
@@ -222,6 +224,15 @@ impl Membership {
         }
         self.log.transfer(raft_id).await.map_err(|_| not())?;
         Ok(self.log.views().seq)
+    }
+
+    /// A journal that is not known here may have joined elsewhere (R22).
+    async fn look_for(&self, id: &JournalId) {
+        let known = self.log.views().members.get(id).is_some();
+        if !known {
+            // Without a leader it is refused as it is known.
+            self.log.read_index(KNOWN).await.ok();
+        }
     }
 
     /// All journals that are or were members, by name, and the last fact that this shows. The others are asked which release

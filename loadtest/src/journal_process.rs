@@ -45,6 +45,8 @@ pub struct JournalProcess {
     child: Reaped,
     data_dir: PathBuf,
     log: PathBuf,
+    /// Flags of `serve` beside the data directory.
+    flags: Vec<String>,
     /// Its listener for agents.
     pub agents: JournalAddress,
     /// Its listener for operators.
@@ -83,26 +85,27 @@ impl JournalProcess {
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
     pub async fn start(below: &Path) -> Result<Self, Failure> {
-        Self::start_at(&below.join("j1"), &below.join("j1.log")).await
+        Self::start_at(&below.join("j1"), &below.join("j1.log"), &[]).await
     }
 
-    /// The same, with a data directory and a file for what it says that may lie apart.
+    /// The same, with a data directory and a file for what it says that may lie apart, and flags of `serve`.
     ///
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
-    pub async fn start_at(data_dir: &Path, log: &Path) -> Result<Self, Failure> {
+    pub async fn start_at(data_dir: &Path, log: &Path, flags: &[&str]) -> Result<Self, Failure> {
         init(&siblings::find("pact-journal")?, data_dir).await?;
-        Self::serve(data_dir, log).await
+        Self::serve(data_dir, log, flags.iter().map(ToString::to_string).collect()).await
     }
 
     /// Starts the journal of a data directory; what it says is added to a file.
     ///
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
-    pub async fn serve(data_dir: &Path, log: &Path) -> Result<Self, Failure> {
+    pub async fn serve(data_dir: &Path, log: &Path, flags: Vec<String>) -> Result<Self, Failure> {
         let mut command = Command::new(siblings::find("pact-journal")?);
-        command.args(["serve", "--data-dir"]).arg(data_dir);
-        Self::spawn(command, data_dir, log).await
+        command.args(["serve", "--data-dir"]).arg(data_dir).args(&flags);
+        let served = Self::spawn(command, data_dir, log).await?;
+        Ok(Self { flags, ..served })
     }
 
     /// Starts a journal that joins this one's quorum by a token, and waits until it serves.
@@ -144,6 +147,7 @@ impl JournalProcess {
                 child,
                 data_dir: data_dir.to_owned(),
                 log: log.to_owned(),
+                flags: vec![],
                 agents: address(endpoints.agent)?,
                 operators: address(endpoints.operator)?,
                 http: endpoints.http,
@@ -161,9 +165,9 @@ impl JournalProcess {
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
     pub async fn serve_again(self) -> Result<Self, Failure> {
-        let Self { child, data_dir, log, .. } = self;
+        let Self { child, data_dir, log, flags, .. } = self;
         drop(child);
-        Self::serve(&data_dir, &log).await
+        Self::serve(&data_dir, &log, flags).await
     }
 
     /// Its process id.

@@ -8,7 +8,7 @@
 //! door        lets a new journal in by a token; pin: how that journal knows the right door
 //! recovery    makes an administrator for whoever holds the domain CA key
 //! notary      signs the next server certificates of members; hosts: for which names
-//! caretaker   Raft's members follow the facts
+//! caretaker   Raft's members follow the facts; timekeeper: no leader has a wrong clock
 //! ```
 //!
 //! It has a runtime of its own, so that heartbeats and votes do not wait behind a storm of nodes.
@@ -24,6 +24,7 @@ mod notary;
 pub mod pin;
 mod recovery;
 mod service;
+mod timekeeper;
 pub mod tls;
 
 use std::io;
@@ -48,6 +49,7 @@ use door::Door;
 use notary::Notary;
 use recovery::Recovery;
 use service::ClusterEdge;
+use timekeeper::Timekeeper;
 
 pub use dialer::Dialer;
 pub use hosts::{hosts_of, names_of};
@@ -169,7 +171,8 @@ impl Cluster {
             stopping.clone(),
         ));
         let caretaker = Caretaker { log: log.clone(), journal_id: journal_id.clone() };
-        runtime.spawn(caretaker.run(stopping));
+        runtime.spawn(caretaker.run(stopping.clone()));
+        runtime.spawn(Timekeeper { log: log.clone() }.run(stopping));
         Ok(())
     }
 

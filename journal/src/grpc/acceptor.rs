@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::admission::{Doorstep, Lobby, Sources};
 use crate::clock;
-use crate::log::Log;
+use crate::log::{KNOWN, Log};
 use crate::metrics::{Handshake, handshake};
 use crate::renewal::Current;
 
@@ -47,9 +47,8 @@ const ANONYMOUS_LIFE: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(1);
 /// Reads of what it still sends, 4 KB each.
 const LINGER_READS: usize = 64;
-/// Certificates whose facts are waited for at once, and how long (R10).
+/// Certificates whose facts are waited for at once (R10).
 const UNKNOWN: usize = 256;
-const KNOWN: Duration = Duration::from_secs(2);
 /// Accepted connections that tonic has not taken yet.
 const READY: usize = 64;
 
@@ -196,6 +195,11 @@ impl Acceptor {
             Some(certificate) => Some(self.standing(&certificate, now).await),
             None => None,
         };
+        // Since the verifier looked.
+        if standing.is_some() && !self.log.is_fresh() {
+            handshake(Handshake::Stale);
+            return None;
+        }
         match standing {
             Some(Standing::Valid { identity, until }) => {
                 handshake(let_in(&identity));

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use events::node::Rejection;
 use events::vocabulary::{DomainId, NodeId};
@@ -20,7 +19,7 @@ use crate::attempts::Attempts;
 use crate::authority::{Csr, CsrError};
 use crate::clock;
 use crate::gate::{self, Stranger};
-use crate::log::Log;
+use crate::log::{KNOWN, Log};
 use crate::presence::contests::{Contests, Rival};
 
 use super::access::{Access, Call, Caller};
@@ -33,9 +32,6 @@ use super::refusal::status;
 const PROTOCOL: u32 = 1;
 /// So many older ones are taken too: images of nodes are older than journals.
 const OLDER_PROTOCOLS: u32 = 2;
-
-/// What was recorded elsewhere is known here within this, or the refusal stands as it is.
-const KNOWN: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub struct EnrollmentEdge {

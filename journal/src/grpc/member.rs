@@ -17,9 +17,10 @@ use crate::membership::{Live, Membership, MembershipError, Seen};
 use crate::operators::Asker;
 
 use super::access::{Access, Admitted, Call};
+use super::current;
+use super::deadline::patience;
 use super::node::remark;
 use super::refusal::{append_failed, broken};
-use super::walk;
 
 /// The life of a join token: whoever has it gets into the quorum, so at most a day.
 const LIFETIMES: std::ops::RangeInclusive<Duration> =
@@ -45,7 +46,8 @@ type Answered<T> = Result<Response<T>, Status>;
 impl MemberService for MemberEdge {
     async fn members(&self, request: Request<pb::MembersRequest>) -> Answered<pb::MembersResponse> {
         self.access.admit(&request, Call::Operate(Verb::Administer))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let (seen, seq) = self.membership.members().await;
         Ok(Response::new(pb::MembersResponse { members: seen.iter().map(to_wire).collect(), seq }))
     }

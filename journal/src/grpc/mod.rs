@@ -5,6 +5,7 @@
 //! verifier     looks client certificates up                R10
 //! serve        HTTP/2 on accepted connections
 //! connection   a stream on a leash; connections: all of them, to be cut   R17
+//! closing      of a stale journal's connections
 //! access       who may call what                           design §7
 //! enrollment   Enroll, RenewCert; measured: what becomes of each Enroll
 //! boot_config  StreamBootConfig, SubscribeConfigUpdates; subscription: one open stream
@@ -12,6 +13,7 @@
 //! vcluster     what nodes are configured by
 //! operator, member, status, event: those who command, the quorum, how the domain is, what happened
 //! refusal      an order without answer -> gRPC status
+//! current      waits for what was recorded elsewhere   R22
 //! deadline     how long a caller waits
 //! ```
 //!
@@ -20,9 +22,11 @@
 mod acceptor;
 mod access;
 mod boot_config;
+mod closing;
 mod confirmation;
 mod connection;
 mod connections;
+mod current;
 mod deadline;
 mod enrollment;
 mod event;
@@ -166,7 +170,8 @@ impl Listeners {
         let (agents, operators) = (acceptor.0.accept(agents), acceptor.1.accept(operators));
         let servers = vec![
             tokio::spawn(serve(agents, for_agents, OF_AGENTS, stopping.clone())),
-            tokio::spawn(serve(operators, for_operators, OF_OPERATORS, stopping)),
+            tokio::spawn(serve(operators, for_operators, OF_OPERATORS, stopping.clone())),
+            tokio::spawn(closing::run(edge.log.clone(), Arc::clone(&connections), stopping)),
         ];
         Ok(Self { stop, connections, servers })
     }
@@ -248,6 +253,7 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         log: edge.log.clone(),
         domain_id: edge.domain_id.clone(),
         outlook: edge.outlook.clone(),
+        journal_id: edge.journal_id.clone(),
     });
     let members = MemberServiceServer::new(MemberEdge {
         access: access.clone(),

@@ -18,6 +18,8 @@ use crate::presence::Streams;
 use crate::random;
 
 use super::access::{Access, Admitted, Call};
+use super::current;
+use super::deadline::patience;
 use super::refusal::status;
 use super::walk;
 
@@ -74,9 +76,10 @@ impl NodeService for NodeEdge {
 
     async fn list_nodes(&self, request: Request<pb::ListNodesRequest>) -> Answered<pb::ListNodesResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
+        let patience = patience(request.metadata());
         let wire = request.into_inner();
         let filter = pb::NodeState::try_from(wire.state).map_err(|error| field::invalid("state", error))?;
-        walk::check_seq(&self.log, wire.min_seq)?;
+        current::reach(&self.log, wire.min_seq, patience).await?;
         let group = Some(wire.vcluster_id.as_str()).filter(|id| !id.is_empty());
         let group: Option<VClusterId> = group.map(|id| field::parsed("vcluster_id", id)).transpose()?;
         if group.is_some() && wire.unassigned {
@@ -111,12 +114,17 @@ impl NodeService for NodeEdge {
         request: Request<pb::InspectNodeRequest>,
     ) -> Answered<pb::InspectNodeResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
+        let patience = patience(request.metadata());
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
-        walk::check_seq(&self.log, wire.min_seq)?;
+        current::reach(&self.log, wire.min_seq, patience).await?;
         let seen =
             |views: &Views| views.registry.node(&id).is_some_and(|node| admitted.sees(node.state.vcluster()));
-        let visible = seen(&self.log.views());
+        let mut visible = seen(&self.log.views());
+        if !visible {
+            current::catch_up(&self.log).await;
+            visible = seen(&self.log.views());
+        }
         let node = self.show(&id).filter(|_| visible);
         let seq = self.log.views().seq;
         match node {

@@ -1,7 +1,7 @@
 //! StatusService: how the domain is (contract: `pact status`, `pact authority list`).
 
 use events::node::State;
-use events::vocabulary::{DomainId, Timestamp, Verb};
+use events::vocabulary::{DomainId, JournalId, Timestamp, Verb};
 use proto::convert::operator;
 use proto::pb;
 use proto::pb::status_service_server::StatusService;
@@ -13,10 +13,9 @@ use crate::release::READS;
 use crate::renewal::Outlook;
 
 use super::access::{Access, Admitted, Call};
+use super::current;
+use super::deadline::patience;
 use super::walk;
-
-/// Clocks of members that are further apart need a look (R24).
-const MAX_SKEW_MS: u64 = 10_000;
 
 /// See the module.
 pub struct StatusEdge {
@@ -28,6 +27,8 @@ pub struct StatusEdge {
     pub domain_id: DomainId,
     /// Until when server certificates last.
     pub outlook: Outlook,
+    /// This journal.
+    pub journal_id: JournalId,
 }
 
 #[tonic::async_trait]
@@ -37,7 +38,8 @@ impl StatusService for StatusEdge {
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, Status> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let last_seq = self.log.views().seq;
         let counted = self.count(&admitted, clock::now()).await;
         let seats = self.log.seats();
@@ -60,11 +62,6 @@ impl StatusService for StatusEdge {
                 counted.contested
             ));
         }
-        let skew_ms = self.log.skew_ms();
-        if skew_ms > MAX_SKEW_MS {
-            warnings
-                .push(format!("the clock of this journal is {} s from the others': set it", skew_ms / 1000));
-        }
         if views.level < READS {
             warnings.push(format!(
                 "the log is at format level {} of {READS}, because a journal reads no more or does not answer: pact journal members",
@@ -72,6 +69,7 @@ impl StatusService for StatusEdge {
             ));
         }
         warnings.extend(self.outlook.warnings(clock::now()));
+        warnings.extend(self.short_of_disk());
         if leader.is_empty() {
             warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());
         }
@@ -91,7 +89,8 @@ impl StatusService for StatusEdge {
         request: Request<pb::ListAuthoritiesRequest>,
     ) -> Result<Response<pb::ListAuthoritiesResponse>, Status> {
         self.access.admit(&request, Call::Operate(Verb::Read))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let views = self.log.views();
         let told = views.authorities.iter().filter_map(|(id, known)| {
             let announced = known.state.announced()?;
@@ -111,6 +110,25 @@ struct Counted {
 }
 
 impl StatusEdge {
+    /// Where so little disk is left that only revocations and evictions are recorded (R3): here, and as far as this
+    /// journal leads, elsewhere.
+    fn short_of_disk(&self) -> Vec<String> {
+        let told = |journal: &str, left: String| {
+            format!(
+                "the disk of journal {journal} is nearly full{left}: it records only revocations and evictions"
+            )
+        };
+        let here = self
+            .log
+            .little_disk()
+            .map(|left| told(self.journal_id.as_str(), format!(" ({} MiB are left)", left >> 20)));
+        let low =
+            |raft_id: u64| self.log.leads() && self.log.heard(raft_id).is_some_and(|word| word.disk_low);
+        let views = self.log.views();
+        let elsewhere = views.members.members().filter(|(_, member)| low(member.raft_id));
+        here.into_iter().chain(elsewhere.map(|(id, _)| told(id.as_str(), String::new()))).collect()
+    }
+
     async fn count(&self, admitted: &Admitted, now: Timestamp) -> Counted {
         let mut counted = Counted::default();
         walk::all_nodes(&self.log, |_, node| {

@@ -81,8 +81,9 @@ impl ProbeListener {
         &self.sources.readiness
     }
 
-    /// From now on `/metrics` also tells of this log. Only the first one counts.
+    /// From now on `/metrics` also tells of this log, and `/readyz` whether it is fresh. Only the first one counts.
     pub fn observe(&self, log: Log, outlook: Outlook) {
+        self.sources.log.get_or_init(|| log.clone());
         self.sources.scraper.get_or_init(|| Scraper::new(log, outlook));
     }
 

@@ -2,6 +2,7 @@
 //! is kept out.
 
 mod certificates;
+mod clocks;
 mod contests;
 mod directions;
 mod eviction;
@@ -10,7 +11,10 @@ mod joining;
 mod levels;
 mod listener;
 mod presence;
+mod reads;
+mod reserve;
 mod revocation;
+mod staleness;
 
 use proto::pb;
 use proto::pb::member_service_client::MemberServiceClient;
