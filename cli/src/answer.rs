@@ -21,6 +21,7 @@ use crate::{
     journal::{JoinTokenJson, MemberJson},
     node::batch::Report,
     operator::OperatorJson,
+    spread::Spread,
     status::{AuthorityJson, StatusJson},
     table,
 };
@@ -41,6 +42,14 @@ pub enum Output {
 pub enum Answer {
     /// The node that was looked at or changed.
     Node(Box<NodeJson>),
+    /// A node that was revoked, and which journals have applied that.
+    SpreadNode {
+        /// The node.
+        #[serde(flatten)]
+        node: Box<NodeJson>,
+        /// The journals.
+        wait: Spread,
+    },
     /// Nodes in the order of their names.
     Nodes {
         /// The nodes.
@@ -108,6 +117,15 @@ impl Answer {
         Ok(Self::Node(Box::new(readable(node)?)))
     }
 
+    /// Reads the node of a journal's answer, and says who has applied that.
+    ///
+    /// # Errors
+    /// As [`Answer::of_node`].
+    pub fn of_spread_node(node: Option<pb::Node>, wait: Spread) -> Result<Self, Failure> {
+        let node = node.ok_or_else(|| Failure::other("the journal's answer holds no node"))?;
+        Ok(Self::SpreadNode { node: Box::new(readable(node)?), wait })
+    }
+
     /// Reads the nodes of a journal's answer.
     ///
     /// # Errors
@@ -142,6 +160,7 @@ impl Answer {
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::Batch(report) => report.failure(),
+            Self::SpreadNode { wait, .. } => wait.failure("the revocation"),
             Self::Node(_)
             | Self::Nodes { .. }
             | Self::VCluster(_)
@@ -190,6 +209,7 @@ impl Answer {
     fn table(&self) -> String {
         match self {
             Self::Node(node) => table::of_node(node),
+            Self::SpreadNode { node, wait } => table::of_spread(&table::of_node(node), wait),
             Self::Nodes { nodes, .. } => table::of_nodes(nodes),
             Self::Batch(report) => table::of_batch(report),
             Self::VCluster(vcluster) => table::of_vcluster(vcluster),

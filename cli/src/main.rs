@@ -17,6 +17,7 @@ mod events;
 mod journal;
 mod node;
 mod operator;
+mod spread;
 mod status;
 mod table;
 mod usage;

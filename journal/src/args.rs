@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use events::vocabulary::{DomainId, JournalId};
 use proto::join_token::{InvalidJoinToken, JoinToken};
@@ -52,6 +53,7 @@ The journal at --join-addr must hold the domain CA key. Afterwards start it with
 const DEV_EXAMPLES: &str = "\
 Examples:
   pact-journal dev                    then paste the line that it prints into another shell
+  pact-journal dev --journals 3       a quorum: any of them may be asked, one may be lost
   pact-journal dev --data-dir ./play  keeps everything; the next one goes on with it
   pact-journal dev > dev.env &        in a script: when the file holds its line, `. ./dev.env`";
 
@@ -220,11 +222,17 @@ pub struct Serve {
     /// What counts over the configuration.
     #[command(flatten)]
     pub settings: Settings,
+    /// Stop also when stdin ends, a pipe whose other end the starter holds; for programs that start journals.
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
 }
 
 /// See [`Command::Dev`].
 #[derive(Debug, ClapArgs)]
 pub struct Dev {
+    /// How many journals serve it, as one quorum [default: 1, or as many as there are in --data-dir].
+    #[arg(long, value_name = "NUMBER", value_parser = PossibleValuesParser::new(["1", "3", "5"]).try_map(|text| text.parse::<u8>()))]
+    pub journals: Option<u8>,
     /// Where the domain lies and stays; without it, in a temporary directory that goes with the process.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use proto::join_token::{InvalidJoinToken, JoinToken};
 use proto::outcome::Failure;
-use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::args::{Args, Check, Command, ConfigVerb, Init, Join, Output, Serve, TokenSource};
@@ -20,6 +19,7 @@ use crate::join::{JoinError, join};
 use crate::journal::{Broken, Journal, StartError};
 use crate::log::OpenError;
 use crate::metrics;
+use crate::stop::Stop;
 use crate::supervisor::Supervisor;
 
 /// Runs the command. `Ok`: done.
@@ -61,7 +61,14 @@ async fn run_join(options: &Join) -> Result<(), Failure> {
         TokenSource::Text(token) => token.clone(),
         TokenSource::File(path) => read_token(path)?,
     };
-    join(&options.plan(token)).await.map_err(|error| match error {
+    join(&options.plan(token)).await.map_err(not_joined)?;
+    tracing::info!(data_dir = %options.data_dir.display(), "joined; learning the log");
+    let (data_dir, settings) = (options.data_dir.clone(), Settings::default());
+    run_serve(&Serve { data_dir, config: None, settings, until_stdin_ends: false }).await
+}
+
+pub(crate) fn not_joined(error: JoinError) -> Failure {
+    match error {
         JoinError::Exists { .. } => Failure::named("DATA_DIR_EXISTS", chain(&error)),
         JoinError::AnyPort | JoinError::Address { .. } => Failure::Usage(chain(&error)),
         JoinError::Asked(failure) => failure,
@@ -73,10 +80,7 @@ async fn run_join(options: &Join) -> Result<(), Failure> {
         | JoinError::Config(_)
         | JoinError::Identity(_)
         | JoinError::Log(_) => Failure::named("JOIN_FAILED", chain(&error)),
-    })?;
-    tracing::info!(data_dir = %options.data_dir.display(), "joined; learning the log");
-    let (data_dir, settings) = (options.data_dir.clone(), Settings::default());
-    run_serve(&Serve { data_dir, config: None, settings }).await
+    }
 }
 
 fn read_token(path: &Path) -> Result<JoinToken, Failure> {
@@ -139,15 +143,11 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     let supervisor = Supervisor::of_process();
     supervisor.tell("STATUS=reading the log");
     // Before the journal is ready: whoever waits for it may stop it at once.
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        return Err(Failure::other("the system gives no signals"));
-    };
+    let mut stop = who_stops(options)?;
     let started = tokio::select! {
         started = Journal::start(&options.data_dir, &config) => started,
         // Nothing was answered yet; what is half open is left as by a crash, from which a journal starts.
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = stop.asked() => return Ok(()),
     };
     let mut journal =
         started.map_err(|error| not_started(&error)).inspect_err(|failure| supervisor.tell_end(failure))?;
@@ -155,8 +155,7 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, http = ?endpoints.http, "ready");
     supervisor.tell_ready(endpoints);
     let broken = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = stop.asked() => None,
         message = journal.broken() => Some(message),
     };
     tracing::info!("stopping");
@@ -164,6 +163,14 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     journal.stop().await;
     let ended = broken.map_or(Ok(()), |broken| Err(told(broken)));
     ended.inspect_err(|failure| supervisor.tell_end(failure))
+}
+
+fn who_stops(options: &Serve) -> Result<Stop, Failure> {
+    let stop = Stop::of_service().map_err(|error| Failure::other(format!("no signals: {error}")))?;
+    if !options.until_stdin_ends {
+        return Ok(stop);
+    }
+    stop.or_end_of_stdin().map_err(|error| Failure::Usage(format!("--until-stdin-ends: {error}")))
 }
 
 fn told(broken: Broken) -> Failure {

@@ -16,7 +16,7 @@
 //! sets and shows what they are configured by; [`operators`] gives and takes the certificates of those who command;
 //! [`membership`] shows and changes the quorum; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
 //! replaces authorities, [`http`] answers probes and [`metrics`] counts.
-//! [`args`] and [`commands`] are the command line, [`config`] the settings; [`dev`] serves a domain to try things on, and
+//! [`args`] and [`commands`] are the command line, [`stop`] hears when to end, [`config`] the settings; [`dev`] serves a domain to try things on, and
 //! [`supervisor`] tells systemd how it stands.
 //! Not here: any rule. Rules are in `events`.
 
@@ -51,5 +51,6 @@ mod presence;
 mod random;
 mod server_credential;
 mod source_remark;
+mod stop;
 mod succession;
 mod supervisor;

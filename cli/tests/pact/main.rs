@@ -26,6 +26,8 @@ mod quorum;
 mod user_config;
 #[cfg(test)]
 mod vcluster;
+#[cfg(test)]
+mod waiting;
 
 use std::{collections::BTreeSet, process::Output};
 
