@@ -8,7 +8,11 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Command as Usage, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use proto::{channel::JournalAddress, logging::LogFormat};
+use proto::{
+    channel::JournalAddress,
+    logging::LogFormat,
+    manual::{self, Completion},
+};
 
 use crate::kernel_command_line::KernelCommandLine;
 
@@ -48,7 +52,7 @@ impl Arguments {
                     run.ca.clone_from(&kernel.ca);
                 }
             }
-            Command::Hardware(_) => {}
+            Command::Hardware(_) | Command::Completion(_) | Command::Man {} => {}
         }
     }
 }
@@ -70,6 +74,12 @@ pub enum Command {
     Run(RunArguments),
     /// Shows what this machine would present, and why each network interface does or does not count.
     Hardware(HardwareArguments),
+    /// Prints a script with which your shell completes commands and flags.
+    #[command(after_help = "Examples:\n  pact-agent completion bash > /etc/bash_completion.d/pact-agent")]
+    Completion(Completion),
+    /// Prints the manual page.
+    #[command(after_help = "Examples:\n  pact-agent man | man -l -")]
+    Man {},
 }
 
 impl Command {
@@ -78,6 +88,18 @@ impl Command {
         match self {
             Self::Run(run) => run.output,
             Self::Hardware(hardware) => hardware.output,
+            Self::Completion(_) | Self::Man {} => Output::Text,
+        }
+    }
+}
+
+impl Command {
+    /// What the commands for packages print; of the others nothing.
+    pub fn page(&self) -> Vec<u8> {
+        match self {
+            Self::Completion(completion) => completion.script(Arguments::command()),
+            Self::Man {} => manual::page(Arguments::command()),
+            Self::Run(_) | Self::Hardware(_) => vec![],
         }
     }
 }

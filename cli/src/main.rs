@@ -9,7 +9,6 @@
 
 mod answer;
 mod args;
-mod completion;
 mod config;
 mod connection;
 mod duration;

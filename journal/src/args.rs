@@ -9,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use events::vocabulary::{DomainId, JournalId};
 use proto::join_token::{InvalidJoinToken, JoinToken};
 use proto::logging::LogFormat;
+use proto::manual::Completion;
 
 use crate::config::Config;
 use crate::config::settings::Settings;
@@ -75,6 +76,12 @@ pub enum Command {
     /// Look at configurations.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Print a script with which your shell completes commands and flags.
+    #[command(after_help = "Examples:\n  pact-journal completion bash > /etc/bash_completion.d/pact-journal")]
+    Completion(Completion),
+    /// Print the manual page.
+    #[command(after_help = "Examples:\n  pact-journal man | man -l -")]
+    Man {},
 }
 
 /// What can be done with a configuration.

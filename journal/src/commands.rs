@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
+use clap::CommandFactory;
 use proto::join_token::{InvalidJoinToken, JoinToken};
+use proto::manual;
 use proto::outcome::Failure;
 use zeroize::Zeroizing;
 
@@ -30,6 +32,8 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
         Command::Join(options) => run_join(options).await,
         Command::Dev(options) => dev::run(options, args.log_format).await,
         Command::Config(ConfigVerb::Check(options)) => check(options),
+        Command::Completion(completion) => print(&completion.script(Args::command())),
+        Command::Man {} => print(&manual::page(Args::command())),
     }
 }
 
@@ -37,7 +41,12 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
 pub fn wants_json(args: &Args) -> bool {
     match &args.command {
         Command::Init(options) => options.output == Output::Json,
-        Command::Serve(_) | Command::Join(_) | Command::Dev(_) | Command::Config(_) => false,
+        Command::Serve(_)
+        | Command::Join(_)
+        | Command::Dev(_)
+        | Command::Config(_)
+        | Command::Completion(_)
+        | Command::Man {} => false,
     }
 }
 
@@ -92,6 +101,10 @@ fn read_token(path: &Path) -> Result<JoinToken, Failure> {
 fn check(options: &Check) -> Result<(), Failure> {
     Config::read(&options.config).map_err(|error| Failure::Usage(chain(&error)))?;
     writeln!(std::io::stdout(), "ok").map_err(|error| Failure::other(error.to_string()))
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    std::io::stdout().write_all(bytes).map_err(|error| Failure::other(error.to_string()))
 }
 
 /// What the command line, the environment and the file say together.
