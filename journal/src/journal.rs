@@ -236,6 +236,7 @@ impl Journal {
             journal_id: identity.journal_id.clone(),
             endpoints: follow_members(log, config.endpoint(endpoints.agent.unwrap_or(config.agent_listen))),
             reflection: config.reflection,
+            unconfirmed_alert: Duration::from_secs(config.unconfirmed_alert_secs),
         };
         let (for_agents, for_operators) = limits(hardening::raise_open_files());
         let acceptor = |limits| Acceptor::new(credential, log.clone(), Arc::clone(&connections), limits);

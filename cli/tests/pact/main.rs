@@ -5,6 +5,8 @@
 //! Not here, on purpose: what agents see of it.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod batch;
 #[cfg(test)]
 mod completion;

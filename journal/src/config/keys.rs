@@ -49,7 +49,7 @@ pub enum Kind {
 }
 
 /// All keys.
-pub const KEYS: [Key; 10] = [
+pub const KEYS: [Key; 11] = [
     key("agent_listen", Kind::Address),
     key("operator_listen", Kind::Address),
     key("cluster_listen", Kind::Address),
@@ -62,6 +62,7 @@ pub const KEYS: [Key; 10] = [
         besides: ", and at least three times certificate_ttl_secs",
     },
     key("grace_period_secs", Kind::Seconds { min: 1, max: 86_400 }),
+    key("unconfirmed_alert_secs", Kind::Seconds { min: 1, max: 86_400 }),
     key("unknown_per_minute", Kind::Count { min: 1, max: 100_000 }),
     key("reflection", Kind::Switch),
 ];

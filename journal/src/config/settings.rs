@@ -39,6 +39,9 @@ pub struct Settings {
     /// How long a node may be away before it is believed gone, up to a day
     #[arg(long, value_name = "SECONDS")]
     pub grace_period_secs: Option<u32>,
+    /// After how long a node that has not used its certificate is told as stuck, up to a day
+    #[arg(long, value_name = "SECONDS")]
+    pub unconfirmed_alert_secs: Option<u32>,
     /// How many callers that nobody registered are answered a minute
     #[arg(long, value_name = "NUMBER")]
     pub unknown_per_minute: Option<u32>,

@@ -129,6 +129,8 @@ pub struct Edge {
     pub endpoints: Arc<AgentEndpoints>,
     /// Whether server reflection is answered.
     pub reflection: bool,
+    /// Who has not used a certificate for longer needs a look.
+    pub unconfirmed_alert: Duration,
 }
 
 /// The listeners at work.
@@ -226,6 +228,7 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         nodes: edge.nodes.clone(),
         streams: edge.streams.clone(),
         domain_id: edge.domain_id.clone(),
+        unconfirmed_alert: edge.unconfirmed_alert,
     });
     let vclusters = VClusterServiceServer::new(VClusterEdge {
         access: Access::new(edge.log.clone()),
@@ -242,6 +245,7 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         access: access.clone(),
         log: edge.log.clone(),
         domain_id: edge.domain_id.clone(),
+        unconfirmed_alert: edge.unconfirmed_alert,
     });
     let members = MemberServiceServer::new(MemberEdge {
         access: access.clone(),
