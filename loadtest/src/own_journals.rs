@@ -26,7 +26,7 @@ use tokio::time::{self, Instant};
 
 use crate::{
     journal_process::{Endpoints, JournalProcess},
-    progress::say,
+    progress::{Progress, say},
     quorum::Quorum,
     target::Watched,
 };
@@ -84,7 +84,9 @@ impl OwnJournals {
             .prefix("pact-storm-")
             .tempdir()
             .map_err(|error| Failure::other(format!("there is no temporary directory: {error}")))?;
+        let progress = Progress::begin("starting", u64::from(journals));
         let founder = JournalProcess::start(place.path()).await?;
+        progress.counter().add(1);
         if founder.http.is_none() {
             return Err(Failure::other("pact-journal is too old: it has no metrics to measure a storm by"));
         }
@@ -98,9 +100,14 @@ impl OwnJournals {
                 let joined = own[0].join(&data_dir, &log, &name, &token).await?;
                 own.push(joined);
                 quorum.votes(usize::from(number)).await?;
+                progress.counter().add(1);
             }
-            say(&format!("{journals} journals form a quorum"));
         }
+        drop(progress);
+        say(&match journals {
+            1 => "a journal serves".to_owned(),
+            _ => format!("{journals} journals form a quorum"),
+        });
         let kept = own.into_iter().map(Kept::of).collect();
         Ok(Self { trust, operator, kept, _place: place })
     }

@@ -22,6 +22,11 @@ const BAR_EVERY: Duration = Duration::from_millis(100);
 /// How often there is a line.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
+/// Fewer parts than this are no crowd.
+const FEW: u64 = 100;
+/// How a bar of many parts looks.
+const MANY_LOOK: &str = "{msg:11} {wide_bar} {pos:>6}/{len} {per_sec:>11} {elapsed:>4}";
+
 /// The progress of one step. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Progress {
@@ -54,8 +59,9 @@ impl Progress {
             let shown = tokio::spawn(lines(step, parts, counted.clone()));
             return Self { counted, shown, bar: None };
         }
-        let style =
-            ProgressStyle::with_template("{msg:11} {wide_bar} {pos:>6}/{len} {per_sec:>11} {elapsed:>4}");
+        // Of a few parts nobody wants to know how many there are a second.
+        let look = if parts < FEW { "{msg:11} {wide_bar} {pos:>6}/{len} {elapsed:>16}" } else { MANY_LOOK };
+        let style = ProgressStyle::with_template(look);
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(parts).with_style(style).with_message(step);
         let shown = tokio::spawn(moves(bar.clone(), counted.clone()));

@@ -121,11 +121,14 @@ impl Storm<'_> {
         let used = Reading::second(&self.target.watched().await?).await?.since(&before);
         drop(progress);
         fleet.subscribe_again(self.clients, concurrency).await;
+        let (up, seconds) = (fleet.subscriptions(), used.time.as_secs_f64());
+        say(&format!("{up} of {nodes} nodes are up after {seconds:.1} s"));
         tell_example(&fleet);
 
-        let up = fleet.subscriptions();
-        let progress = Progress::begin("leaving", up);
+        let (began, progress) = (Instant::now(), Progress::begin("leaving", up));
         fleet.leave(self.clients, concurrency, progress.counter()).await;
+        drop(progress);
+        say(&format!("the nodes have left within {:.1} s", began.elapsed().as_secs_f64()));
         Ok(showing(nodes, up, &fleet, &used))
     }
 }

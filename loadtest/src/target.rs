@@ -17,10 +17,15 @@ use proto::{
     outcome::Failure,
     pem_file::{Credential, Trust},
 };
+use tokio::time::Instant;
 
 use crate::{
-    arguments::StormArguments, journal_process::Endpoints, log_check, own_journals::OwnJournals,
+    arguments::StormArguments,
+    journal_process::Endpoints,
+    log_check,
+    own_journals::OwnJournals,
     preparation::Operator,
+    progress::{Progress, say},
 };
 
 /// The agents' listener if nobody says otherwise.
@@ -189,10 +194,20 @@ impl Target {
             Loaded::Foreign(watched) => watched.iter().map(|watched| watched.data_dir.as_path()).collect(),
         };
         let Some((first, others)) = logs.split_first() else { return Ok(None) };
+        let began = Instant::now();
+        let progress = Progress::begin("verifying", logs.len() as u64);
         let verified = log_check::verify(first).await?;
+        progress.counter().add(1);
         for other in others {
             log_check::verify_against(other, first).await?;
+            progress.counter().add(1);
         }
+        drop(progress);
+        let (facts, seconds) = (verified.facts, began.elapsed().as_secs_f64());
+        say(&match others.len() {
+            0 => format!("verified the log of {facts} facts in {seconds:.1} s"),
+            others => format!("verified {} logs of {facts} facts, all alike, in {seconds:.1} s", others + 1),
+        });
         Ok(Some(verified))
     }
 

@@ -135,7 +135,7 @@ fn lower(part: &[u8], keep_headings: bool, page: &mut Vec<u8>) {
     for line in part.split_inclusive(|byte| *byte == b'\n') {
         match line.strip_prefix(b".SH ") {
             None => page.extend_from_slice(line),
-            Some(heading) if keep_headings => page.extend([b".SS ", heading].concat()),
+            Some(heading) if keep_headings => page.extend(b".SS ".iter().chain(heading)),
             Some(_) => {}
         }
     }

@@ -6,7 +6,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
-use proto::channel::Connection;
+use events::vocabulary::InvalidName;
+use proto::channel::{Connection, JournalAddress};
+use proto::join_token::InvalidJoinToken;
 use proto::outcome::Failure;
 use proto::pb::member_service_client::MemberServiceClient;
 use proto::pb::{CreateJoinTokenRequest, MembersRequest};
@@ -33,8 +35,8 @@ impl Founder {
     /// Connects.
     pub(super) async fn connect(data_dir: &Path, endpoints: &Endpoints) -> Result<Self, Failure> {
         let operators = endpoints.operator.unwrap_or_else(any_port);
-        let address = format!("https://{operators}").parse();
-        let address = address.map_err(|error: proto::channel::InvalidAddress| Failure::other(error.to_string()))?;
+        let address = format!("https://{operators}").parse::<JournalAddress>();
+        let address = address.map_err(|error| Failure::other(error.to_string()))?;
         let trust = Trust::read(&data_dir.join("bootstrap/domain-ca.pem"))?;
         let operator = Credential::read(&data_dir.join("bootstrap/operator.pem"))?;
         Ok(Self(Connection::open(&address, &trust, Some(&operator), CONNECT_WITHIN).await?))
@@ -54,8 +56,8 @@ impl Founder {
         let plan = Plan {
             data_dir: data_dir.to_owned(),
             join_addr: founder.cluster.unwrap_or_else(any_port).to_string(),
-            token: token.parse().map_err(|error: proto::join_token::InvalidJoinToken| Failure::other(error.to_string()))?,
-            journal_id: name.parse().map_err(|error: events::vocabulary::InvalidName| Failure::other(error.to_string()))?,
+            token: token.parse().map_err(|error: InvalidJoinToken| Failure::other(error.to_string()))?,
+            journal_id: name.parse().map_err(|error: InvalidName| Failure::other(error.to_string()))?,
             config: config.clone(),
         };
         join(&plan).await.map_err(not_joined)
