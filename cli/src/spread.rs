@@ -59,7 +59,8 @@ impl Spread {
         if self.lagging.is_empty() {
             return None;
         }
-        let lagging = self.lagging.iter().map(|journal| format!("{} ({})", journal.journal_id, journal.message));
+        let lagging =
+            self.lagging.iter().map(|journal| format!("{} ({})", journal.journal_id, journal.message));
         let lagging = lagging.collect::<Vec<_>>().join(", ");
         Some(Failure::Deadline(format!("{what} stands, but was not seen to be applied by {lagging}")))
     }
@@ -151,7 +152,8 @@ mod tests {
             let message = format!("{journal_id} is silent");
             spread.lagging.push(Lagging { journal_id: journal_id.to_owned(), message });
         }
-        let told = "the revocation stands, but was not seen to be applied by j2 (j2 is silent), j3 (j3 is silent)";
+        let told =
+            "the revocation stands, but was not seen to be applied by j2 (j2 is silent), j3 (j3 is silent)";
         assert_eq!(spread.failure("the revocation"), Some(Failure::Deadline(told.to_owned())));
         let json = serde_json::to_value(&spread).unwrap();
         assert_eq!(json["lagging"][0]["journal_id"], "j2");

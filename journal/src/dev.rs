@@ -73,9 +73,16 @@ async fn live(place: &Place, wanted: u8, log_format: LogFormat, children: &mut V
 }
 
 /// Starts what is there already, all at once, for a quorum is ready only together; then lets others in, one by one.
-async fn up(place: &Place, wanted: u8, log_format: LogFormat, children: &mut Vec<Child>) -> Result<(), Failure> {
+async fn up(
+    place: &Place,
+    wanted: u8,
+    log_format: LogFormat,
+    children: &mut Vec<Child>,
+) -> Result<(), Failure> {
     if place.present() == 0 {
-        init(plan(&place.data_dir(1))?).await.map_err(|error| Failure::named("INIT_FAILED", chain(&error)))?;
+        init(plan(&place.data_dir(1))?)
+            .await
+            .map_err(|error| Failure::named("INIT_FAILED", chain(&error)))?;
     }
     let alone = wanted == 1;
     for number in 1..=place.present() {
@@ -89,7 +96,9 @@ async fn up(place: &Place, wanted: u8, log_format: LogFormat, children: &mut Vec
         founder.votes(place.present()).await?;
         for number in place.present() + 1..=wanted {
             let (name, data_dir) = (name_of(number), place.data_dir(number));
-            founder.let_in(&name, &data_dir, &config(cluster_port()?, &NAMES_OF_JOINED), &endpoints[0]).await?;
+            founder
+                .let_in(&name, &data_dir, &config(cluster_port()?, &NAMES_OF_JOINED), &endpoints[0])
+                .await?;
             let config = served(&data_dir, alone)?;
             // Where it is stopped in good order, also while it starts.
             children.push(Child::serve(name, data_dir, &config, log_format)?);
@@ -119,7 +128,8 @@ fn served(data_dir: &Path, alone: bool) -> Result<Config, Failure> {
         return Ok(Config { cluster_listen: any_port(), ..kept });
     }
     if kept.cluster_listen.port() == 0 {
-        let told = format!("{} was made without a cluster port: choose another --data-dir", data_dir.display());
+        let told =
+            format!("{} was made without a cluster port: choose another --data-dir", data_dir.display());
         return Err(Failure::Usage(told));
     }
     Ok(kept)

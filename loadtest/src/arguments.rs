@@ -34,7 +34,9 @@ pub enum Command {
     /// journal, to the end of the stream, at any. At last `pact-replay verify` checks and compares the logs.
     Revoke(RevokeArguments),
     /// Prints a script with which your shell completes commands and flags.
-    #[command(after_help = "Examples:\n  pact-loadtest completion bash > /etc/bash_completion.d/pact-loadtest")]
+    #[command(
+        after_help = "Examples:\n  pact-loadtest completion bash > /etc/bash_completion.d/pact-loadtest"
+    )]
     Completion(Completion),
     /// Prints the manual page.
     #[command(after_help = "Examples:\n  pact-loadtest man | man -l -")]

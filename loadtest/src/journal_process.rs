@@ -287,7 +287,8 @@ fn free_port() -> io::Result<SocketAddr> {
     let first = std::process::id().wrapping_mul(PORTS_OF_A_PROCESS);
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..PORTS_TRIED {
-        let nth = first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % u32::from(PORTS.end - PORTS.start);
+        let nth =
+            first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % u32::from(PORTS.end - PORTS.start);
         let port = PORTS.start + u16::try_from(nth).unwrap_or_default();
         match std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Ok(listener) => return listener.local_addr(),

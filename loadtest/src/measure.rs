@@ -184,7 +184,10 @@ mod tests {
             journals: vec![JournalReading { pid, cpu: Duration::from_secs(1), resident_bytes: 1, log: None }],
         };
         let before = reading(1);
-        assert_eq!((reading(1).since(&before).journals.len(), reading(2).since(&before).journals.len()), (1, 0));
+        assert_eq!(
+            (reading(1).since(&before).journals.len(), reading(2).since(&before).journals.len()),
+            (1, 0)
+        );
     }
 
     const STAT: &str = "4711 (a) b (c) S 1 4711 4711 0 -1 4194560 900 0 1 0 123 45 7 8 20 0 9 0 100 200 300";

@@ -181,7 +181,11 @@ impl Kept {
         let deadline = Instant::now() + BACK_WITHIN;
         while Instant::now() < deadline {
             if let Life::Serves(process) = &*self.life.borrow() {
-                return Ok(Watched { pid: process.pid(), http: process.http, data_dir: self.data_dir.clone() });
+                return Ok(Watched {
+                    pid: process.pid(),
+                    http: process.http,
+                    data_dir: self.data_dir.clone(),
+                });
             }
             if let Life::Elsewhere(_) = &*self.life.borrow()
                 && let Some(there) = endpoints(&self.data_dir)
@@ -190,7 +194,11 @@ impl Kept {
             }
             time::sleep(LOOK_EVERY).await;
         }
-        Err(Failure::Deadline(format!("journal {} was not back within {} s", self.name(), BACK_WITHIN.as_secs())))
+        Err(Failure::Deadline(format!(
+            "journal {} was not back within {} s",
+            self.name(),
+            BACK_WITHIN.as_secs()
+        )))
     }
 
     async fn keep(&self) -> Failure {

@@ -161,8 +161,7 @@ async fn order(
 
 async fn revoke(operator: &Operator, number: u32) -> Result<Instant, Failure> {
     let mut client = NodeServiceClient::new(operator.connection().channel());
-    let request =
-        RevokeNodeRequest { node_id: fleet::node_id(number), reason: "a measurement".to_owned() };
+    let request = RevokeNodeRequest { node_id: fleet::node_id(number), reason: "a measurement".to_owned() };
     let answer = time::timeout(ANSWERED_WITHIN, client.revoke_node(request)).await;
     let at = Instant::now();
     match answer {

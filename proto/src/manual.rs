@@ -111,7 +111,9 @@ fn has_options(command: &Command) -> bool {
 
 /// Examples and exit codes, line by line as they are.
 fn write_after(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let Some(text) = command.get_after_long_help().or_else(|| command.get_after_help()) else { return Ok(()) };
+    let Some(text) = command.get_after_long_help().or_else(|| command.get_after_help()) else {
+        return Ok(());
+    };
     writeln!(page, ".PP\n.nf")?;
     for line in text.to_string().lines() {
         writeln!(page, "{}", escaped(line))?;
@@ -149,7 +151,11 @@ mod tests {
 
     /// Does things.
     #[derive(Debug, Parser)]
-    #[command(name = "thing", version = "1.2.3", after_help = "Examples:\n  thing go --far\n.not a macro \\ it's")]
+    #[command(
+        name = "thing",
+        version = "1.2.3",
+        after_help = "Examples:\n  thing go --far\n.not a macro \\ it's"
+    )]
     struct Thing {
         /// For all
         #[arg(long, global = true)]
@@ -180,7 +186,9 @@ mod tests {
     #[test]
     fn a_page_has_a_section_a_verb_with_its_own_options_only() {
         let lines = lines();
-        let at = |wanted: &str| lines.iter().position(|line| line == wanted).unwrap_or_else(|| panic!("{lines:#?}"));
+        let at = |wanted: &str| {
+            lines.iter().position(|line| line == wanted).unwrap_or_else(|| panic!("{lines:#?}"))
+        };
         let verb = at(".SH \"THING GO\"");
         assert!(at(".SH OPTIONS") < verb && verb < at(".SS OPTIONS"), "{lines:#?}");
         assert_eq!(lines.iter().filter(|line| line.contains("everywhere")).count(), 2, "{lines:#?}");

@@ -154,7 +154,10 @@ fn a_million_rows_are_one_batch() {
     let told: Vec<Vec<&str>> =
         text(&output.stdout).lines().map(|line| line.split_whitespace().collect()).collect();
     assert!(told.contains(&vec!["REGISTERED", "1000000"]) && told.contains(&vec!["FAILED", "1"]), "{told:?}");
-    assert!(told.iter().any(|line| line.starts_with(&["1000002", "n0", "NODE_ALREADY_ENROLLED"])), "{told:?}");
+    assert!(
+        told.iter().any(|line| line.starts_with(&["1000002", "n0", "NODE_ALREADY_ENROLLED"])),
+        "{told:?}"
+    );
 }
 
 /// A listener that treats whoever connects so, one after another.

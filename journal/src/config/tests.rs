@@ -180,9 +180,10 @@ fn every_key_can_be_set_by_its_variable_and_by_its_flag() {
                 ("127.0.0.1:7", Value::from("127.0.0.1:7"))
             }
             "advertise" => ("a.example,::1", Value::from(vec!["a.example", "::1"])),
-            "certificate_ttl_secs" | "grace_period_secs" | "unconfirmed_alert_secs" | "unknown_per_minute" => {
-                ("77", Value::from(77))
-            }
+            "certificate_ttl_secs"
+            | "grace_period_secs"
+            | "unconfirmed_alert_secs"
+            | "unknown_per_minute" => ("77", Value::from(77)),
             "authority_ttl_secs" => ("7777777", Value::from(7_777_777)),
             "reflection" => ("true", Value::from(true)),
             other => panic!("a value for {other} is missing here"),

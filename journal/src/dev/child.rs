@@ -47,13 +47,16 @@ impl Child {
         config: &Config,
         log_format: LogFormat,
     ) -> Result<Self, Failure> {
-        let cannot =
-            |error: std::io::Error| Failure::other(format!("the journal {name} could not be started: {error}"));
+        let cannot = |error: std::io::Error| {
+            Failure::other(format!("the journal {name} could not be started: {error}"))
+        };
         let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
         if let Some(format) = log_format.to_possible_value() {
             command.args(["--log-format", format.get_name()]);
         }
-        command.args([OsStr::new("serve"), "--until-stdin-ends".as_ref(), "--data-dir".as_ref()]).arg(&data_dir);
+        command
+            .args([OsStr::new("serve"), "--until-stdin-ends".as_ref(), "--data-dir".as_ref()])
+            .arg(&data_dir);
         for (flag, address) in [
             ("--agent-listen", config.agent_listen),
             ("--operator-listen", config.operator_listen),
@@ -69,7 +72,11 @@ impl Child {
             }
         }
         // Its stdout is ours, which holds one line.
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).env_remove(supervisor::VARIABLE).kill_on_drop(true);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .env_remove(supervisor::VARIABLE)
+            .kill_on_drop(true);
         let mut process = command.spawn().map_err(cannot)?;
         let alive = process.stdin.take();
         Ok(Self { name, data_dir, process, _alive: alive })

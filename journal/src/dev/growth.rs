@@ -71,7 +71,8 @@ impl Founder {
             // For a moment nobody may lead; then it is asked again.
             if let Ok(answer) = client.members(MembersRequest { min_seq: None }).await {
                 let members = answer.into_inner().members;
-                if members.iter().filter(|member| member.standing == "voter").count() >= usize::from(journals) {
+                if members.iter().filter(|member| member.standing == "voter").count() >= usize::from(journals)
+                {
                     return Ok(());
                 }
             }

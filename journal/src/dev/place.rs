@@ -113,9 +113,13 @@ mod tests {
 
     #[test]
     fn what_is_there_goes_on_and_may_grow_but_not_shrink() {
-        for (present, asked, wanted) in
-            [(0, None, Some(1)), (0, Some(3), Some(3)), (1, Some(3), Some(3)), (3, None, Some(3)), (3, Some(1), None)]
-        {
+        for (present, asked, wanted) in [
+            (0, None, Some(1)),
+            (0, Some(3), Some(3)),
+            (1, Some(3), Some(3)),
+            (3, None, Some(3)),
+            (3, Some(1), None),
+        ] {
             let (_folder, place) = holding(present);
             assert_eq!(place.wanted(asked).ok(), wanted, "{present} {asked:?}");
         }

@@ -170,7 +170,8 @@ fn whoever_stops_it_at_once_leaves_nothing_behind_either() {
 fn journals(folder: &Path) -> Vec<(std::path::PathBuf, i64)> {
     let endpoints = |number| folder.join(format!("j{number}/endpoints.json"));
     let told = (1..=5).map(endpoints).take_while(|file| file.exists());
-    let pid = |file: &Path| serde_json::from_slice::<Value>(&fs::read(file).unwrap()).unwrap()["pid"].as_i64();
+    let pid =
+        |file: &Path| serde_json::from_slice::<Value>(&fs::read(file).unwrap()).unwrap()["pid"].as_i64();
     told.map(|file| (file.clone(), pid(&file).expect("it is a number"))).collect()
 }
 
@@ -200,9 +201,8 @@ fn three_journals_are_one_quorum_and_any_of_them_may_be_asked() {
 fn one_journal_that_was_kept_grows_to_a_quorum_which_goes_on_and_does_not_shrink() {
     let (folder, temporary) = temporary();
     let kept = folder.path().join("kept");
-    let start = |more: &[&str]| {
-        Dev::start(&temporary, |command| _ = command.arg("--data-dir").arg(&kept).args(more))
-    };
+    let start =
+        |more: &[&str]| Dev::start(&temporary, |command| _ = command.arg("--data-dir").arg(&kept).args(more));
     let alone = start(&["--journals", "1"]);
     alone.pact("node enroll n1 --mac aa:bb:cc:dd:ee:01");
     assert_eq!(alone.end(Signal::INT), Some(0), "{}", said(&temporary));

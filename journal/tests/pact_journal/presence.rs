@@ -138,7 +138,8 @@ async fn a_node_that_does_not_use_its_certificate_in_time_is_told_as_stuck() {
     let told = "1 nodes have not used their certificate for more than 1 s: pact node list --stuck";
     assert_eq!(warning.await, told);
     let request = pb::ListNodesRequest { stuck: true, ..Default::default() };
-    let nodes = NodeServiceClient::new(operator.0.channel()).list_nodes(request).await.unwrap().into_inner().nodes;
+    let nodes =
+        NodeServiceClient::new(operator.0.channel()).list_nodes(request).await.unwrap().into_inner().nodes;
     assert_eq!(nodes.iter().map(|node| &node.node_id).collect::<Vec<_>>(), [&stuck.node_id]);
 }
 

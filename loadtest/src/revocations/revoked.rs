@@ -149,7 +149,12 @@ impl fmt::Display for Revoked {
         if self.journals_killed > 0 {
             writeln!(f, "journals killed and started again {}", self.journals_killed)?;
         }
-        write!(f, "facts {}\n{}", self.log_facts, if self.log_verified { "log verified" } else { "log NOT verified" })
+        write!(
+            f,
+            "facts {}\n{}",
+            self.log_facts,
+            if self.log_verified { "log verified" } else { "log NOT verified" }
+        )
     }
 }
 
@@ -180,7 +185,10 @@ mod tests {
     fn what_counts_is_the_time_from_the_answer_to_the_cut_and_never_less_than_none() {
         let told = measured(Some(30));
         assert!(told.is_sound(), "{told}");
-        assert!((told.latency_ms.max - 20.0).abs() < 0.1 && (told.latency_ms.p50 - 4.0).abs() < 0.1, "{told}");
+        assert!(
+            (told.latency_ms.max - 20.0).abs() < 0.1 && (told.latency_ms.p50 - 4.0).abs() < 0.1,
+            "{told}"
+        );
         let streams = told.journals.iter().map(|at| (at.journal.as_str(), at.streams)).collect::<Vec<_>>();
         assert_eq!(streams, [("a", 1), ("b", 2)]);
         assert!((told.journals[0].latency_ms.max - 4.0).abs() < 0.1, "{told}");

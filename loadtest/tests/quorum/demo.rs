@@ -74,7 +74,10 @@ fn rule_03_each_journal_of_the_demo_is_killed_in_turn_and_no_node_fails() {
     let told = told.join().unwrap();
     assert_eq!(exit.code(), Some(0), "{stdout}\n{told}");
     let summary: Value = serde_json::from_str(&stdout).expect("stdout is one JSON document");
-    assert_eq!((&summary["failed"], &summary["failures"]), (&0.into(), &Value::Object([].into_iter().collect())));
+    assert_eq!(
+        (&summary["failed"], &summary["failures"]),
+        (&0.into(), &Value::Object([].into_iter().collect()))
+    );
     assert_eq!(summary["succeeded"].to_string(), nodes);
     assert_eq!((&summary["journals_killed"], &summary["log_verified"]), (&3.into(), &true.into()), "{told}");
     assert!(summary["subscribed_again"].as_u64().is_some_and(|nodes| nodes > 0), "{summary}");

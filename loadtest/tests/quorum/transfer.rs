@@ -52,7 +52,10 @@ async fn rule_03_the_leader_is_moved_round_in_a_storm_and_no_node_fails() {
 
             // when who does not lead is asked, then it says so
             let refused = transfer(&trio.operator(other).await, next).await;
-            assert!(matches!(&refused, Err(Failure::Refused(told)) if told.reason == Reason::NoLeader), "{refused:?}");
+            assert!(
+                matches!(&refused, Err(Failure::Refused(told)) if told.reason == Reason::NoLeader),
+                "{refused:?}"
+            );
 
             // when who leads is asked, then it is moved
             assert_eq!(transfer(&trio.operator(leader).await, next).await, Ok(true));
