@@ -45,7 +45,11 @@ fn mandoc(arguments: &[&str], page: &str) -> String {
 fn every_binary_prints_its_manual_page_and_mandoc_finds_no_fault() {
     for (name, verbs, _) in BINARIES {
         let page = prints(name, &["man"]);
-        assert_eq!(mandoc(&["-Tlint", "-Wwarning"], &page), "", "{name}");
+        let faults = mandoc(&["-Tlint", "-Wwarning"], &page);
+        // Two builds of one release make the same page.
+        let faults: Vec<&str> =
+            faults.lines().filter(|fault| !fault.contains("missing date, using")).collect();
+        assert!(faults.is_empty(), "{name}: {faults:#?}");
         let read = mandoc(&["-Tascii"], &page).replace("\u{8}", "");
         for verb in verbs {
             // Bold is each letter twice.

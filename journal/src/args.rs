@@ -16,9 +16,9 @@ use crate::config::settings::Settings;
 use crate::init::Plan;
 use crate::join;
 
-/// pact-journal: decides who may exist in a cluster, and writes it down.
+/// Decides who may exist in a cluster, and writes it down.
 #[derive(Debug, Parser)]
-#[command(name = "pact-journal", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "pact-journal", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Args {
     /// How log lines on stderr look; RUST_LOG says which.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]

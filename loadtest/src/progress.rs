@@ -3,6 +3,7 @@
 //! **Invariant:** counting a part costs one addition, however many are counted; who shows it looks now and then.
 
 use std::{
+    fmt,
     io::{self, IsTerminal, Write},
     sync::{
         Arc,
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tokio::{
     task::JoinHandle,
     time::{self, Instant, MissedTickBehavior},
@@ -25,7 +26,7 @@ const LINE_EVERY: Duration = Duration::from_secs(1);
 /// Fewer parts than this are no crowd.
 const FEW: u64 = 100;
 /// How a bar of many parts looks.
-const MANY_LOOK: &str = "{msg:11} {wide_bar} {pos:>6}/{len} {per_sec:>11} {elapsed:>4}";
+const MANY_LOOK: &str = "{msg:11} {wide_bar} {pos:>6}/{len} {rate:>8} {elapsed:>4}";
 
 /// The progress of one step. It ends when this is dropped.
 #[derive(Debug)]
@@ -60,8 +61,9 @@ impl Progress {
             return Self { counted, shown, bar: None };
         }
         // Of a few parts nobody wants to know how many there are a second.
-        let look = if parts < FEW { "{msg:11} {wide_bar} {pos:>6}/{len} {elapsed:>16}" } else { MANY_LOOK };
+        let look = if parts < FEW { "{msg:11} {wide_bar} {pos:>6}/{len} {elapsed:>13}" } else { MANY_LOOK };
         let style = ProgressStyle::with_template(look);
+        let style = style.map(|style| style.with_key("rate", rate));
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(parts).with_style(style).with_message(step);
         let shown = tokio::spawn(moves(bar.clone(), counted.clone()));
@@ -81,6 +83,13 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Parts a second, since the step began.
+fn rate(state: &ProgressState, to: &mut dyn fmt::Write) {
+    let seconds = state.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
+    // What cannot be shown is left out.
+    write!(to, "{:.0}/s", state.pos() as f64 / seconds).ok();
 }
 
 async fn moves(bar: ProgressBar, counted: Counter) {

@@ -28,7 +28,7 @@ use crate::{
     fleet::{self, Boot, Fleet, Up},
     open_files,
     preparation::Operator,
-    progress::{Progress, say},
+    progress::{Counter, Progress, say},
     target::Target,
 };
 
@@ -83,17 +83,15 @@ async fn revoke_all(
     drop(progress);
     let (mut failures, example) = (fleet.failures.clone(), fleet.example.clone());
     say(&format!("{} nodes are up", fleet.subscriptions()));
-    let (streams, mut cuts) = watch(clients, fleet);
-
     let began = Instant::now();
-    let progress = Progress::begin("revoking", u64::from(nodes));
+    let progress = Progress::begin("revoking", fleet.subscriptions());
+    let (streams, mut cuts) = watch(clients, fleet, progress.counter());
     let answered = order(arguments, target, streams.keys().copied().collect(), &mut failures).await?;
     let seconds = began.elapsed().as_secs_f64();
     let mut cut = BTreeMap::new();
     let until = Instant::now() + CUT_WITHIN;
     while cut.len() < streams.len() {
         let Ok(Some(Cut { number, at })) = time::timeout_at(until, cuts.recv()).await else { break };
-        progress.counter().add(1);
         cut.insert(number, at);
     }
     drop(progress);
@@ -107,15 +105,20 @@ async fn revoke_all(
 }
 
 /// At which journal each node's stream is, and when it ends.
-fn watch(clients: &Clients, fleet: Fleet) -> (BTreeMap<u32, String>, mpsc::UnboundedReceiver<Cut>) {
+fn watch(
+    clients: &Clients,
+    fleet: Fleet,
+    counted: &Counter,
+) -> (BTreeMap<u32, String>, mpsc::UnboundedReceiver<Cut>) {
     let (ended, cuts) = mpsc::unbounded_channel();
     let mut streams = BTreeMap::new();
     for (runtime, up) in clients.runtimes().zip(fleet.into_up()) {
         for mut up in up {
             streams.insert(up.number, journal_of(&up));
-            let ended = ended.clone();
+            let (ended, counted) = (ended.clone(), counted.clone());
             runtime.spawn(async move {
                 while up.subscription.next().await.is_ok() {}
+                counted.add(1);
                 // Nobody listens any more when it is too late to count.
                 ended.send(Cut { number: up.number, at: Instant::now() }).ok();
             });

@@ -56,14 +56,24 @@ pub fn page(mut command: Command) -> Vec<u8> {
     let mut page = Vec::new();
     // A Vec takes whatever is written.
     write_page(&command, &mut page).ok();
-    page
+    tidy(&String::from_utf8_lossy(&page)).into_bytes()
+}
+
+/// What makes apostrophes look the same everywhere; clap_mangen writes it before each part.
+const APOSTROPHES: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+
+/// Once instead of before each part; and one break with a space where there are two around an empty line.
+fn tidy(page: &str) -> String {
+    let page = page.replace(APOSTROPHES, "").replace("\n.br\n\n.br\n", "\n.sp\n");
+    format!("{APOSTROPHES}{page}")
 }
 
 fn write_page(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let name = command.get_name().to_owned();
-    let source = format!("{name} {}", command.get_version().unwrap_or_default());
-    let title = Man::new(command.clone()).title(name).source(source).manual("pact");
-    title.render_title(page)?;
+    let version = command.get_version().unwrap_or_default();
+    // No date: it would have to be that of the release, which nothing here knows.
+    writeln!(page, ".TH {name} 1 \"\" \"{name} {version}\" pact")?;
+    let title = Man::new(command.clone());
     title.render_name_section(page)?;
     title.render_synopsis_section(page)?;
     title.render_description_section(page)?;
