@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::trio::{IN_TIME, nodes, one_at_a_time};
 
 /// A journal needs a second or two to be back, and three of them are killed while the storm goes on.
-const NODES: u32 = 9000;
+const NODES: u32 = 6000;
 const LOOK: Duration = Duration::from_millis(10);
 
 /// What the storm does, as its progress tells; only ever more.
