@@ -49,6 +49,12 @@ pub async fn run(options: &Dev, log_format: LogFormat) -> Result<(), Failure> {
     let mut stop = Stop::of_terminal().map_err(|error| Failure::other(format!("no signals: {error}")))?;
     let place = Place::new(options.data_dir.as_deref())?;
     let wanted = place.wanted(options.journals)?;
+    // Not to be broken off: what it makes is written by threads of its own, which would outlive the directory.
+    if place.present() == 0 {
+        init(plan(&place.data_dir(1))?)
+            .await
+            .map_err(|error| Failure::named("INIT_FAILED", chain(&error)))?;
+    }
     let mut children = Vec::new();
     let ended = tokio::select! {
         // Their order matters: ctrl-c on a terminal reaches the children, too.
@@ -79,11 +85,6 @@ async fn up(
     log_format: LogFormat,
     children: &mut Vec<Child>,
 ) -> Result<(), Failure> {
-    if place.present() == 0 {
-        init(plan(&place.data_dir(1))?)
-            .await
-            .map_err(|error| Failure::named("INIT_FAILED", chain(&error)))?;
-    }
     let alone = wanted == 1;
     for number in 1..=place.present() {
         let data_dir = place.data_dir(number);
