@@ -9,7 +9,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Command as Usage, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use events::vocabulary::Timestamp;
-use proto::{channel::JournalAddress, logging::LogFormat};
+use proto::{
+    channel::JournalAddress,
+    logging::LogFormat,
+    manual::{self, Completion},
+};
 
 use crate::kernel_command_line::KernelCommandLine;
 
@@ -50,7 +54,7 @@ impl Arguments {
                 }
                 run.image_built_at = run.image_built_at.or(kernel.image_built_at);
             }
-            Command::Hardware(_) => {}
+            Command::Hardware(_) | Command::Completion(_) | Command::Man {} => {}
         }
     }
 }
@@ -72,6 +76,12 @@ pub enum Command {
     Run(RunArguments),
     /// Shows what this machine would present, and why each network interface does or does not count.
     Hardware(HardwareArguments),
+    /// Prints a script with which your shell completes commands and flags.
+    #[command(after_help = "Examples:\n  pact-agent completion bash > /etc/bash_completion.d/pact-agent")]
+    Completion(Completion),
+    /// Prints the manual page.
+    #[command(after_help = "Examples:\n  pact-agent man | man -l -")]
+    Man {},
 }
 
 impl Command {
@@ -80,6 +90,18 @@ impl Command {
         match self {
             Self::Run(run) => run.output,
             Self::Hardware(hardware) => hardware.output,
+            Self::Completion(_) | Self::Man {} => Output::Text,
+        }
+    }
+}
+
+impl Command {
+    /// What the commands for packages print; of the others nothing.
+    pub fn page(&self) -> Vec<u8> {
+        match self {
+            Self::Completion(completion) => completion.script(Arguments::command()),
+            Self::Man {} => manual::page(Arguments::command()),
+            Self::Run(_) | Self::Hardware(_) => vec![],
         }
     }
 }
@@ -184,7 +206,9 @@ mod tests {
     fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
         match Arguments::try_parse_from(LEAST.iter().chain(more))?.command {
             Command::Run(run) => Ok(run),
-            Command::Hardware(other) => panic!("{other:?} is no run"),
+            other @ (Command::Hardware(_) | Command::Completion(_) | Command::Man {}) => {
+                panic!("{other:?} is no run")
+            }
         }
     }
 
@@ -195,7 +219,9 @@ mod tests {
         arguments.complete(&kernel);
         match arguments.command {
             Command::Run(run) => Ok(run),
-            Command::Hardware(other) => panic!("{other:?} is no run"),
+            other @ (Command::Hardware(_) | Command::Completion(_) | Command::Man {}) => {
+                panic!("{other:?} is no run")
+            }
         }
     }
 

@@ -71,6 +71,26 @@ impl Agent {
         Ok((enrolled, subscription))
     }
 
+    /// Subscribes anew with the certificate that it has, at any journal: its subscription was lost, as when a journal is
+    /// killed.
+    ///
+    /// # Errors
+    /// With the first refusal that is final, or when patience is over.
+    pub async fn subscribe_again(
+        &self,
+        identity: &Identity,
+        patience: Patience,
+    ) -> Result<Subscription, Failure> {
+        let caller = Caller { machine: &self.machine, identity, patience };
+        let mut tries = Tries::new(patience);
+        loop {
+            match caller.subscribe(&self.journals, Preference::Any, None).await {
+                Ok((subscription, _)) => return Ok(subscription),
+                Err(failure) => tries.pause(failure).await?,
+            };
+        }
+    }
+
     /// Enrolls with a new key, opens the first subscription, which confirms the enrollment, and fetches the first boot
     /// configuration over the same connection.
     ///

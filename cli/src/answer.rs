@@ -21,6 +21,7 @@ use crate::{
     journal::{JoinTokenJson, MemberJson},
     node::batch::{Report, Warning},
     operator::OperatorJson,
+    spread::Spread,
     status::{AuthorityJson, StatusJson},
     table,
 };
@@ -52,6 +53,14 @@ pub enum Answer {
         /// Sentences of the journal. Absent if there are none, as of every other answer about a node.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
+    },
+    /// A node that was revoked, and which journals have applied that.
+    SpreadNode {
+        /// The node.
+        #[serde(flatten)]
+        node: Box<NodeJson>,
+        /// The journals.
+        wait: Spread,
     },
     /// Nodes in the order of their names.
     Nodes {
@@ -129,6 +138,15 @@ impl Answer {
         Ok(Self::Changed { node: Box::new(readable(node)?), warnings })
     }
 
+    /// Reads the node of a journal's answer, and says who has applied that.
+    ///
+    /// # Errors
+    /// As [`Answer::of_node`].
+    pub fn of_spread_node(node: Option<pb::Node>, wait: Spread) -> Result<Self, Failure> {
+        let node = node.ok_or_else(|| Failure::other("the journal's answer holds no node"))?;
+        Ok(Self::SpreadNode { node: Box::new(readable(node)?), wait })
+    }
+
     /// Reads the nodes of a journal's answer.
     ///
     /// # Errors
@@ -163,6 +181,7 @@ impl Answer {
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::Batch(report) => report.failure(),
+            Self::SpreadNode { wait, .. } => wait.failure("the revocation"),
             Self::Node(_)
             | Self::Changed { .. }
             | Self::Nodes { .. }
@@ -248,6 +267,7 @@ impl Answer {
     fn table(&self) -> String {
         match self {
             Self::Node(node) | Self::Changed { node, .. } => table::of_node(node),
+            Self::SpreadNode { node, wait } => table::of_spread(&table::of_node(node), wait),
             Self::Nodes { nodes, .. } => table::of_nodes(nodes),
             Self::Batch(report) => table::of_batch(report),
             Self::VCluster(vcluster) => table::of_vcluster(vcluster),

@@ -9,7 +9,6 @@
 
 mod answer;
 mod args;
-mod completion;
 mod config;
 mod connection;
 mod duration;
@@ -17,6 +16,7 @@ mod events;
 mod journal;
 mod node;
 mod operator;
+mod spread;
 mod status;
 mod table;
 mod usage;

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use events::domain;
 use events::vocabulary::{DomainId, JournalId, OperatorId};
 use proto::join_token::{InvalidJoinToken, JoinToken};
 use proto::logging::LogFormat;
+use proto::manual::Completion;
 
 use crate::config::Config;
 use crate::config::settings::Settings;
@@ -16,9 +18,9 @@ use crate::init::Plan;
 use crate::join;
 use crate::restore;
 
-/// pact-journal: decides who may exist in a cluster, and writes it down.
+/// Decides who may exist in a cluster, and writes it down.
 #[derive(Debug, Parser)]
-#[command(name = "pact-journal", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "pact-journal", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Args {
     /// How log lines on stderr look; RUST_LOG says which.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
@@ -71,6 +73,7 @@ twice. A journal that is the only one may also stand still.";
 const DEV_EXAMPLES: &str = "\
 Examples:
   pact-journal dev                    then paste the line that it prints into another shell
+  pact-journal dev --journals 3       a quorum: any of them may be asked, one may be lost
   pact-journal dev --data-dir ./play  keeps everything; the next one goes on with it
   pact-journal dev > dev.env &        in a script: when the file holds its line, `. ./dev.env`";
 
@@ -110,6 +113,12 @@ pub enum Command {
     /// Look at configurations.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Print a script with which your shell completes commands and flags.
+    #[command(after_help = "Examples:\n  pact-journal completion bash > /etc/bash_completion.d/pact-journal")]
+    Completion(Completion),
+    /// Print the manual page.
+    #[command(after_help = "Examples:\n  pact-journal man | man -l -")]
+    Man {},
 }
 
 /// What can be done with a configuration.
@@ -340,6 +349,9 @@ pub struct Serve {
     /// What counts over the configuration.
     #[command(flatten)]
     pub settings: Settings,
+    /// Stop also when stdin ends, a pipe whose other end the starter holds; for programs that start journals.
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
 }
 
 /// See [`Command::RenewCertificate`].
@@ -359,6 +371,9 @@ pub struct RenewCertificate {
 /// See [`Command::Dev`].
 #[derive(Debug, ClapArgs)]
 pub struct Dev {
+    /// How many journals serve it, as one quorum [default: 1, or as many as there are in --data-dir].
+    #[arg(long, value_name = "NUMBER", value_parser = PossibleValuesParser::new(["1", "3", "5"]).try_map(|text| text.parse::<u8>()))]
+    pub journals: Option<u8>,
     /// Where the domain lies and stays; without it, in a temporary directory that goes with the process.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::path::Path;
 
+use clap::CommandFactory;
 use events::domain::RestoreRejection;
 use proto::join_token::{InvalidJoinToken, JoinToken};
+use proto::manual;
 use proto::outcome::Failure;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::args::{
@@ -31,6 +32,7 @@ use crate::recover_operator::{self, recover_operator};
 use crate::release;
 use crate::renewal::by_hand;
 use crate::restore::{self, RestoreError, restore};
+use crate::stop::Stop;
 use crate::supervisor::Supervisor;
 
 /// Runs the command. `Ok`: done.
@@ -45,6 +47,8 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
         Command::Dev(options) => dev::run(options, args.log_format).await,
         Command::RenewCertificate(options) => renew_certificate(options),
         Command::Config(ConfigVerb::Check(options)) => check(options),
+        Command::Completion(completion) => print_bytes(&completion.script(Args::command())),
+        Command::Man {} => print_bytes(&manual::page(Args::command())),
     }
 }
 
@@ -58,7 +62,9 @@ pub fn wants_json(args: &Args) -> bool {
         | Command::Join(_)
         | Command::Dev(_)
         | Command::RenewCertificate(_)
-        | Command::Config(_) => false,
+        | Command::Config(_)
+        | Command::Completion(_)
+        | Command::Man {} => false,
     }
 }
 
@@ -124,7 +130,14 @@ async fn run_join(options: &Join) -> Result<(), Failure> {
         TokenSource::Text(token) => token.clone(),
         TokenSource::File(path) => read_token(path)?,
     };
-    join(&options.plan(token)).await.map_err(|error| match error {
+    join(&options.plan(token)).await.map_err(not_joined)?;
+    tracing::info!(data_dir = %options.data_dir.display(), "joined; learning the log");
+    let (data_dir, settings) = (options.data_dir.clone(), Settings::default());
+    run_serve(&Serve { data_dir, config: None, settings, until_stdin_ends: false }).await
+}
+
+pub(crate) fn not_joined(error: JoinError) -> Failure {
+    match error {
         JoinError::Exists { .. } => Failure::named("DATA_DIR_EXISTS", chain(&error)),
         JoinError::AnyPort | JoinError::Address { .. } => Failure::Usage(chain(&error)),
         JoinError::Asked(failure) => failure,
@@ -136,10 +149,7 @@ async fn run_join(options: &Join) -> Result<(), Failure> {
         | JoinError::Config(_)
         | JoinError::Identity(_)
         | JoinError::Log(_) => Failure::named("JOIN_FAILED", chain(&error)),
-    })?;
-    tracing::info!(data_dir = %options.data_dir.display(), "joined; learning the log");
-    let (data_dir, settings) = (options.data_dir.clone(), Settings::default());
-    run_serve(&Serve { data_dir, config: None, settings }).await
+    }
 }
 
 fn renew_certificate(options: &RenewCertificate) -> Result<(), Failure> {
@@ -165,6 +175,10 @@ fn read_token(path: &Path) -> Result<JoinToken, Failure> {
 fn check(options: &Check) -> Result<(), Failure> {
     Config::read(&options.config).map_err(|error| Failure::Usage(chain(&error)))?;
     writeln!(std::io::stdout(), "ok").map_err(|error| Failure::other(error.to_string()))
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    std::io::stdout().write_all(bytes).map_err(|error| Failure::other(error.to_string()))
 }
 
 /// What the command line, the environment and the file say together.
@@ -216,15 +230,11 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     let supervisor = Supervisor::of_process();
     supervisor.tell("STATUS=reading the log");
     // Before the journal is ready: whoever waits for it may stop it at once.
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        return Err(Failure::other("the system gives no signals"));
-    };
+    let mut stop = who_stops(options)?;
     let started = tokio::select! {
         started = Journal::start(&options.data_dir, &config) => started,
         // Nothing was answered yet; what is half open is left as by a crash, from which a journal starts.
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = stop.asked() => return Ok(()),
     };
     let mut journal =
         started.map_err(|error| not_started(&error)).inspect_err(|failure| supervisor.tell_end(failure))?;
@@ -232,8 +242,7 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, http = ?endpoints.http, "ready");
     supervisor.tell_ready(endpoints);
     let broken = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = stop.asked() => None,
         message = journal.broken() => Some(message),
     };
     tracing::info!("stopping");
@@ -241,6 +250,14 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     journal.stop().await;
     let ended = broken.map_or(Ok(()), |broken| Err(told(broken)));
     ended.inspect_err(|failure| supervisor.tell_end(failure))
+}
+
+fn who_stops(options: &Serve) -> Result<Stop, Failure> {
+    let stop = Stop::of_service().map_err(|error| Failure::other(format!("no signals: {error}")))?;
+    if !options.until_stdin_ends {
+        return Ok(stop);
+    }
+    stop.or_end_of_stdin().map_err(|error| Failure::Usage(format!("--until-stdin-ends: {error}")))
 }
 
 fn told(broken: Broken) -> Failure {

@@ -260,6 +260,7 @@ impl Journal {
             endpoints: journals,
             reflection: config.reflection,
             outlook: proof.outlook.clone(),
+            unconfirmed_alert: Duration::from_secs(config.unconfirmed_alert_secs),
         };
         cluster.recover(edge.operators.clone());
         let (for_agents, for_operators) = limits(hardening::raise_open_files());

@@ -18,7 +18,7 @@
 //! server certificate alive; [`init`] makes a domain, [`restore`] goes on with one whose journals are lost,
 //! [`recover_operator`] lets somebody command again, [`journal`] starts and stops, [`succession`]
 //! replaces authorities, [`http`] answers probes and [`metrics`] counts.
-//! [`args`] and [`commands`] are the command line, [`config`] the settings; [`dev`] serves a domain to try things on, and
+//! [`args`] and [`commands`] are the command line, [`stop`] hears when to end, [`config`] the settings; [`dev`] serves a domain to try things on, and
 //! [`supervisor`] tells systemd how it stands.
 //! Not here: any rule. Rules are in `events`.
 
@@ -65,5 +65,6 @@ mod restore;
 mod server_credential;
 mod sockets;
 mod source_remark;
+mod stop;
 mod succession;
 mod supervisor;

@@ -13,6 +13,7 @@
 //! | [`join_token`] | what a journal joins with |
 //! | [`hardening`] | no core dumps, locked memory: for processes that hold keys |
 //! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
+//! | [`manual`] | what packages hold besides binaries: manual pages, completion for shells |
 //! | [`throughput`] | threads that do much for many, on both sides of a storm |
 //! | [`convert`] | wire to domain, and back |
 //! | [`node_json`], [`vcluster_json`] | a node and a vCluster as JSON, as scripts read them |
@@ -30,6 +31,7 @@ pub mod hardening;
 pub mod join_token;
 mod known_server;
 pub mod logging;
+pub mod manual;
 pub mod node_json;
 pub mod outcome;
 pub mod pem_file;

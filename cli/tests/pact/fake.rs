@@ -43,6 +43,8 @@ pub enum Reply {
     Refuse(Refusal),
     /// Ends the connection without a word.
     Die,
+    /// Never answers.
+    Silence,
 }
 
 /// Decides a part; they are counted from 0.
@@ -174,6 +176,7 @@ impl NodeService for Service {
                 self.0.died.notify_one();
                 std::future::pending().await
             }
+            Reply::Silence => std::future::pending().await,
         }
     }
 

@@ -42,6 +42,9 @@ pub struct Settings {
     /// After how long without word of its quorum the journal refuses everything, from 10 to 600
     #[arg(long, value_name = "SECONDS")]
     pub stale_after_secs: Option<u32>,
+    /// After how long a node that has not used its certificate is told as stuck, up to a day
+    #[arg(long, value_name = "SECONDS")]
+    pub unconfirmed_alert_secs: Option<u32>,
     /// How many callers that nobody registered are answered a minute
     #[arg(long, value_name = "NUMBER")]
     pub unknown_per_minute: Option<u32>,

@@ -185,6 +185,7 @@ fn every_key_can_be_set_by_its_variable_and_by_its_flag() {
             "advertise" => ("a.example,::1", Value::from(vec!["a.example", "::1"])),
             "certificate_ttl_secs"
             | "grace_period_secs"
+            | "unconfirmed_alert_secs"
             | "stale_after_secs"
             | "unknown_per_minute"
             | "disk_reserve_bytes" => ("77", Value::from(77)),

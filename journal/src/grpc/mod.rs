@@ -138,6 +138,8 @@ pub struct Edge {
     pub reflection: bool,
     /// Until when server certificates last.
     pub outlook: Outlook,
+    /// Who has not used a certificate for longer needs a look.
+    pub unconfirmed_alert: Duration,
 }
 
 /// The listeners at work.
@@ -236,6 +238,7 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         nodes: edge.nodes.clone(),
         streams: edge.streams.clone(),
         domain_id: edge.domain_id.clone(),
+        unconfirmed_alert: edge.unconfirmed_alert,
     });
     let vclusters = VClusterServiceServer::new(VClusterEdge {
         access: Access::new(edge.log.clone()),
@@ -254,6 +257,7 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         domain_id: edge.domain_id.clone(),
         outlook: edge.outlook.clone(),
         journal_id: edge.journal_id.clone(),
+        unconfirmed_alert: edge.unconfirmed_alert,
     });
     let members = MemberServiceServer::new(MemberEdge {
         access: access.clone(),

@@ -1,5 +1,7 @@
 //! NodeService: what operators order and see (contract: `pact node …`).
 
+use std::time::Duration;
+
 use events::node::{Rejection, RevocationCause, State};
 use events::views::Views;
 use events::vocabulary::{DomainId, HardwareField, HardwareIdentity, NodeId, Remark, VClusterId, Verb};
@@ -38,6 +40,8 @@ pub struct NodeEdge {
     pub streams: Streams,
     /// The domain.
     pub domain_id: DomainId,
+    /// Who has not used a certificate for longer needs a look.
+    pub unconfirmed_alert: Duration,
 }
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -96,7 +100,7 @@ impl NodeService for NodeEdge {
             node::passes(filter, state)
                 && (group.is_none() || vcluster == group.as_ref())
                 && !(wire.unassigned && vcluster.is_some())
-                && (!wire.stuck || state.is_stuck(now))
+                && (!wire.stuck || state.is_stuck(now, self.unconfirmed_alert))
                 && (!wire.contested || state.is_contested())
         };
         walk::all_nodes(&self.log, |id, one| {

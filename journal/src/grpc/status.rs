@@ -1,5 +1,7 @@
 //! StatusService: how the domain is (contract: `pact status`, `pact authority list`).
 
+use std::time::Duration;
+
 use events::node::State;
 use events::vocabulary::{DomainId, JournalId, Timestamp, Verb};
 use proto::convert::operator;
@@ -29,6 +31,8 @@ pub struct StatusEdge {
     pub outlook: Outlook,
     /// This journal.
     pub journal_id: JournalId,
+    /// Who has not used a certificate for longer needs a look.
+    pub unconfirmed_alert: Duration,
 }
 
 #[tonic::async_trait]
@@ -52,8 +56,9 @@ impl StatusService for StatusEdge {
         let mut warnings = vec![];
         if counted.stuck > 0 {
             warnings.push(format!(
-                "{} nodes have not used their certificate for more than 10 minutes: pact node list --stuck",
-                counted.stuck
+                "{} nodes have not used their certificate for more than {} s: pact node list --stuck",
+                counted.stuck,
+                self.unconfirmed_alert.as_secs()
             ));
         }
         if counted.contested > 0 {
@@ -142,7 +147,7 @@ impl StatusEdge {
                 State::Inactive { .. } => counted.nodes.inactive += 1,
                 State::Revoked { .. } => counted.nodes.revoked += 1,
             }
-            counted.stuck += u64::from(node.state.is_stuck(now));
+            counted.stuck += u64::from(node.state.is_stuck(now, self.unconfirmed_alert));
             counted.contested += u64::from(node.state.is_contested());
         })
         .await;

@@ -25,6 +25,16 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Two quorums in storms at once are too much for two cores.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
+/// The turn of a test that makes a quorum in another way.
+pub fn one_at_a_time() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.blocking_lock()
+}
+
+/// The same on a runtime.
+pub async fn one_at_a_time_async() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().await
+}
+
 /// Three members. The founder is the first.
 pub struct Trio {
     journals: [Option<JournalProcess>; 3],
