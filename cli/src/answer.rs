@@ -220,6 +220,7 @@ impl Answer {
                 }
             }
             Self::Node(_)
+            | Self::SpreadNode { .. }
             | Self::Nodes { .. }
             | Self::VCluster(_)
             | Self::VClusters { .. }

@@ -45,13 +45,6 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
-impl Operator {
-    async fn warnings(&self) -> Vec<String> {
-        let asked = StatusServiceClient::new(self.0.channel()).status(pb::StatusRequest::default()).await;
-        answer(&self.0, asked).expect("it is answered").warnings
-    }
-}
-
 async fn is_low(operator: &Operator, low: bool) {
     until("the disk is noticed", ANSWERED, async || {
         let told = operator.warnings().await.iter().any(|warning| warning.contains("disk of journal j2"));
