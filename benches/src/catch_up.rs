@@ -162,9 +162,9 @@ impl Founder {
     fn votes(&self, members: usize) -> Result<(), Trouble> {
         self.until("the new journal does not vote", || {
             let told = self.pact(&["journal", "members"])?;
-            let voters = told["members"].as_array().map_or(0, |members| {
-                members.iter().filter(|member| member["standing"] == "voter").count()
-            });
+            let voters = told["members"]
+                .as_array()
+                .map_or(0, |members| members.iter().filter(|member| member["standing"] == "voter").count());
             Ok(voters == members)
         })
     }

@@ -81,7 +81,11 @@ const NO_VARIANT: &str = "expected variant index";
 
 fn unread(error: bincode::error::DecodeError) -> DecodeError {
     let error = Box::new(error);
-    if error.to_string().contains(NO_VARIANT) { DecodeError::UnknownType(error) } else { DecodeError::Decode(error) }
+    if error.to_string().contains(NO_VARIANT) {
+        DecodeError::UnknownType(error)
+    } else {
+        DecodeError::Decode(error)
+    }
 }
 
 /// Writes a value of at most `LIMIT` bytes.

@@ -16,7 +16,9 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         return ensure(*level > present, || format!("level {present} is raised to {level}"));
     }
     let after = level::after(present, &record.fact);
-    after.map(drop).map_err(|above| format!("it needs level {}, and the log's is {}", above.needs, above.level))
+    after
+        .map(drop)
+        .map_err(|above| format!("it needs level {}, and the log's is {}", above.needs, above.level))
 }
 
 #[cfg(test)]

@@ -364,7 +364,9 @@ impl World {
             Ok(()) => self.note("committed"),
             Err(Outcome::Conflict { .. }) if stale => self.note("conflict on an old view"),
             Err(Outcome::Skewed) if self.is_skewed(desk.now) => self.note("skewed"),
-            Err(Outcome::AboveLevel { level, .. }) if level == self.views.level => self.note("above the level"),
+            Err(Outcome::AboveLevel { level, .. }) if level == self.views.level => {
+                self.note("above the level")
+            }
             Err(outcome) => panic!("{outcome:?} for {append:#?}"),
         }
         self.last = Some(append);

@@ -172,7 +172,9 @@ fn reads_enough(level: Level, reads: Level) -> Result<(), Refusal> {
     }
     Err(Refusal::new(
         Reason::UpgradeNeeded,
-        format!("the log is at format level {level}, and this pact-journal reads up to level {reads}: upgrade it"),
+        format!(
+            "the log is at format level {level}, and this pact-journal reads up to level {reads}: upgrade it"
+        ),
     ))
 }
 

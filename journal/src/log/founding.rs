@@ -42,7 +42,8 @@ pub(super) fn make(
 ) -> Result<Prepared, CreateError> {
     let (store, mark) = lay_down(data_dir, journal, founding, FOUNDER, broken)?;
     let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
-    let tip = Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default(), level: Level::FIRST };
+    let tip =
+        Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default(), level: Level::FIRST };
     let folded = Arc::new(Folded::new(Views::default(), chain));
     Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id: FOUNDER, new: true })
 }

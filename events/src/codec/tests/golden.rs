@@ -17,8 +17,8 @@ use crate::operator;
 use crate::samples::{
     admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested, default_set,
     domain_created, evicted, issued, join_token, joined, joining, level_raised, node, operator_created,
-    operator_renewed, operator_revoked, overlay_set, put_away, reactivated, refused, replaced, revoked, supersedes,
-    token_consumed, with_serial,
+    operator_renewed, operator_revoked, overlay_set, put_away, reactivated, refused, replaced, revoked,
+    supersedes, token_consumed, with_serial,
 };
 use crate::stream::{StreamName, StreamVersion};
 use crate::vcluster;

@@ -80,9 +80,9 @@ impl<'a> Draft<'a> {
             Err(refused @ (Outcome::Conflict { .. } | Outcome::Skewed)) => {
                 Ok(self.repeated(append)?.unwrap_or(refused))
             }
-            Err(
-                refused @ (Outcome::Malformed | Outcome::AboveLevel { .. } | Outcome::Committed { .. }),
-            ) => Ok(refused),
+            Err(refused @ (Outcome::Malformed | Outcome::AboveLevel { .. } | Outcome::Committed { .. })) => {
+                Ok(refused)
+            }
         }
     }
 

@@ -38,7 +38,8 @@ async fn rule_26_what_is_above_the_level_is_refused_at_every_member_until_the_le
     }
     assert_eq!(quorum.log(1).version(&StreamName::Domain).unwrap(), 1, "nothing was recorded");
     let follower = quorum.follower_of(quorum.leader().await);
-    committed(&quorum.log(follower), by(follower, append(9, &[(StreamName::Domain, 1)], vec![raised(2)]))).await;
+    committed(&quorum.log(follower), by(follower, append(9, &[(StreamName::Domain, 1)], vec![raised(2)])))
+        .await;
     quorum.agree().await;
     for member in 1..=3 {
         assert_eq!(quorum.log(member).views().level, Level::SECOND);
