@@ -139,7 +139,13 @@ fn a_million_rows_are_one_batch() {
     let folder = tempfile::tempdir().unwrap();
     let fake = Fake::start(
         Box::new(|_, request| {
-            Reply::Rows(request.rows.iter().map(|_| BatchRow::from(RowOutcome::Registered)).collect())
+            Reply::Rows(
+                request
+                    .rows
+                    .iter()
+                    .map(|_| BatchRow::from(RowOutcome::Registered { warnings: vec![] }))
+                    .collect(),
+            )
         }),
         pb::GetVClusterResponse::default(),
     );
