@@ -65,7 +65,7 @@ struct Kept {
 #[derive(Debug)]
 enum Life {
     /// A child of ours.
-    Serves(JournalProcess),
+    Serves(Box<JournalProcess>),
     /// Somebody else was faster to start it again.
     Elsewhere(Pid),
     /// It was killed, and is not back yet.
@@ -168,7 +168,7 @@ impl Kept {
             operators: process.operators.clone(),
             data_dir: process.data_dir().to_owned(),
             log: process.log().to_owned(),
-            life: RefCell::new(Life::Serves(process)),
+            life: RefCell::new(Life::Serves(Box::new(process))),
             killed: Cell::new(0),
         }
     }
@@ -242,7 +242,7 @@ impl Kept {
         loop {
             let failure = match JournalProcess::serve(&self.data_dir, &self.log, vec![]).await {
                 Ok(process) => {
-                    *self.life.borrow_mut() = Life::Serves(process);
+                    *self.life.borrow_mut() = Life::Serves(Box::new(process));
                     return Ok(());
                 }
                 Err(failure) => failure,

@@ -57,8 +57,12 @@ async fn rule_03_the_leader_is_moved_round_in_a_storm_and_no_node_fails() {
                 "{refused:?}"
             );
 
-            // when who leads is asked, then it is moved
-            assert_eq!(transfer(&trio.operator(leader).await, next).await, Ok(true));
+            // when who leads is asked, then it is moved; it says so where a busy machine does not let it
+            let mut leader = leader;
+            while transfer(&trio.operator(leader).await, next).await != Ok(true) {
+                assert!(Instant::now() < until, "the leader is not moved to {next}");
+                leader = trio.leader(&[0, 1, 2]).await;
+            }
             assert_eq!(trio.leader(&[0, 1, 2]).await, next);
         }
     };
