@@ -79,7 +79,9 @@ async fn what_an_enrollment_tells_of_evicted_journals_holds_for_the_first_subscr
     let one = FakeJournal::start(Vec::new()).await;
     let two = one.sibling().await;
     // Whichever answers says that the first was evicted.
-    [&one, &two].map(|journal| journal.tell_evicted(&[one.server()]));
+    for journal in [&one, &two] {
+        journal.tell_evicted(&[one.server()]);
+    }
     for _ in 0..4 {
         let agent = agent_of_all(&[&one, &two]);
         let (_, subscription, _) = agent.boot(Patience::of(PATIENCE)).await.unwrap();
