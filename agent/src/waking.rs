@@ -70,10 +70,10 @@ impl Waking {
         let Some(time) = time_to_set(now, self.image_built_at, self.latest, told) else { return };
         match self.clock.set(time) {
             Ok(()) => {
-                tracing::warn!(was = %now, is = %time, "the clock was behind this image and is set by a journal")
+                tracing::warn!(was = %now, is = %time, "the clock was behind this image and is set by a journal");
             }
             Err(error) => {
-                tracing::warn!(%now, journal = %told, %error, "the clock is wrong and cannot be set")
+                tracing::warn!(%now, journal = %told, %error, "the clock is wrong and cannot be set");
             }
         }
     }
