@@ -4,12 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use proto::pb;
-use proto::pb::status_service_client::StatusServiceClient;
 use proto::reason::Reason;
 
 use crate::boot_configuration::booted;
-use crate::calls::{Operator, answer, reason};
+use crate::calls::{Operator, reason};
 use crate::journal_process::{ANSWERED, DataDirectory, Journal, until};
 use crate::request::Machine;
 
