@@ -15,15 +15,16 @@ use crate::invariants::Auditor;
 use crate::level::Level;
 use crate::member::{self, Endpoints};
 use crate::node::{
-    Cause, DeactivationCause, Event, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+    Cause, DeactivationCause, DistrustCause, Event, RefusalReason, RefusedAttempts, RevocationCause,
+    Supersession,
 };
 use crate::operator;
 use crate::stream::{StreamName, StreamVersion};
 use crate::views::Views;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareField, HardwareIdentity, JoinTokenId,
-    JournalId, KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark, Role, SecretHash,
-    Serial, Timestamp,
+    AppendId, Assurance, AuthorityId, CertificateHash, Der, Digest, HardwareField, HardwareIdentity,
+    JoinTokenId, JournalId, KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark,
+    Role, SecretHash, Serial, Timestamp,
 };
 
 /// The day on which all sample histories begin.
@@ -154,6 +155,14 @@ pub(crate) fn revoked(serials: &[u8], macs: &[u8]) -> Event {
     }
 }
 
+/// An evicted journal had signed one of these.
+pub(crate) fn distrusted(serials: &[u8]) -> Event {
+    Event::CertificateRevoked {
+        cause: DistrustCause::JournalEvicted,
+        serials: serials.iter().copied().map(serial).collect(),
+    }
+}
+
 /// The machine with the certificate of one number answers while another asks with the key of the other number.
 pub(crate) fn contested(standing: u8, rival: u8, macs: &[u8]) -> Event {
     Event::Contested {
@@ -227,6 +236,21 @@ pub(crate) fn token_consumed(name: &str) -> Fact {
         secret_sha256: SecretHash::of(b"secret"),
         journal: journal(name),
     })
+}
+
+/// The domain goes on behind fact `after` with the journal `founder`; `admin` is kept.
+pub(crate) fn restored_by(founder: &str, raft_id: u64, after: u64) -> domain::Restored {
+    domain::Restored {
+        restored_seq: after,
+        restored_head: Digest::of(b"head"),
+        founder: journal(founder),
+        raft_id,
+        operator: admin(),
+    }
+}
+
+pub(crate) fn restored(founder: &str, raft_id: u64, after: u64) -> Fact {
+    Fact::Domain(domain::Event::Restored(restored_by(founder, raft_id, after)))
 }
 
 pub(crate) fn journal(name: &str) -> JournalId {
@@ -360,6 +384,7 @@ impl Log {
         log.append(vec![announced_at("j1", "h1")]);
         log.append(vec![token_consumed("j2"), joining("j2", 2)]).append(vec![joined("j2")]);
         log.append(vec![evicted("j1")]).append(vec![level_raised(2)]).append(vec![default_set(b"1")]);
+        log.of("n1", distrusted(&[6]));
         log
     }
 

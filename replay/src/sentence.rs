@@ -84,6 +84,16 @@ fn of_domain(event: &domain::Event) -> String {
         domain::Event::RemarkErased { seq, .. } => {
             format!("A personal remark of fact {seq} was erased; its hash stays")
         }
+        domain::Event::Restored(restored) => format!(
+            "The domain goes on behind fact {} (chain {}) with journal {} alone, as number {}: no certificate of before \
+             opens anything, the other journals and their authorities are over, join tokens void, and of the operators \
+             only {} goes on",
+            restored.restored_seq,
+            restored.restored_head,
+            restored.founder,
+            restored.raft_id,
+            restored.operator
+        ),
         domain::Event::DefaultSet { overlay } => {
             format!("Nodes in no vCluster are configured by {} from here on", of_overlay(overlay))
         }
@@ -146,6 +156,10 @@ fn of_node(node: &str, event: &node::Event) -> String {
             format!("A machine with one of the addresses {macs} is {node} from here on: {ended}{free}")
         }
         node::Event::AttemptsRefused(attempts) => of_refused(node, attempts),
+        node::Event::CertificateRevoked { cause: node::DistrustCause::JournalEvicted, serials } => format!(
+            "An evicted journal had signed for {node}: {}; without a certificate it enrolls again",
+            ended(serials)
+        ),
     }
 }
 

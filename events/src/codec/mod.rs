@@ -8,6 +8,7 @@
 
 mod binary;
 mod chain;
+pub mod export_line;
 pub mod keys;
 #[cfg(test)]
 mod tests;

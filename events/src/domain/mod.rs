@@ -1,4 +1,5 @@
-//! The life of the domain itself: created once, with its log. Join tokens and erased remarks are its facts too.
+//! The life of the domain itself: created once, with its log; restored when most of its journals are lost ([`restore`]).
+//! Join tokens and erased remarks are its facts too.
 //!
 //! Not here: the domain CA's key, which never enters the log (design §7).
 
@@ -6,8 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::level::Level;
 use crate::vocabulary::{
-    Der, DomainId, JoinTokenId, JournalId, LogId, Overlay, RemarkHash, SecretHash, Timestamp,
+    Der, Digest, DomainId, JoinTokenId, JournalId, LogId, OperatorId, Overlay, RemarkHash, SecretHash,
+    Timestamp,
 };
+
+mod restore;
+
+pub use restore::{Restore, RestoreRejection, restore};
 
 /// A fact about the domain. **Stored** (R6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +55,25 @@ pub enum Event {
         /// Higher than before.
         level: Level,
     },
+    /// The log goes on without the journals of before, of which most are lost; nothing that they let in opens anything
+    /// any more (R27).
+    #[serde(rename = "DomainRestored")]
+    Restored(Restored),
+}
+
+/// What is said of a restored domain. **Stored** (R6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The last fact of before: what was recorded behind it, if anything was, is lost.
+    pub restored_seq: u64,
+    /// The link of the chain up to there.
+    pub restored_head: Digest,
+    /// The only journal from here on.
+    pub founder: JournalId,
+    /// Its number in Raft, which nobody had.
+    pub raft_id: u64,
+    /// The one operator who may go on, with a new certificate.
+    pub operator: OperatorId,
 }
 
 /// What is said of a new domain. **Stored** (R6).
@@ -179,7 +204,8 @@ pub fn evolve(state: State, event: &Event) -> State {
         | Event::RemarkErased { .. }
         | Event::DefaultSet { .. }
         | Event::JoinTokenConsumed { .. }
-        | Event::LevelRaised { .. } => state,
+        | Event::LevelRaised { .. }
+        | Event::Restored(_) => state,
     }
 }
 

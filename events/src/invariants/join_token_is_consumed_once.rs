@@ -22,6 +22,9 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
             if let Some(by) = &token.consumed_by {
                 return Err(format!("the join token {secret_sha256} was consumed by {by}"));
             }
+            ensure(!token.void, || {
+                format!("the join token {secret_sha256} was made before the domain was restored")
+            })?;
             let expires_at = token.expires_at;
             let lives = record.decided_at < expires_at;
             ensure(lives, || format!("the join token {secret_sha256} expired at {expires_at}"))?;
@@ -31,7 +34,8 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         domain::Event::Created(_)
         | domain::Event::RemarkErased { .. }
         | domain::Event::DefaultSet { .. }
-        | domain::Event::LevelRaised { .. } => Ok(()),
+        | domain::Event::LevelRaised { .. }
+        | domain::Event::Restored(_) => Ok(()),
     }
 }
 

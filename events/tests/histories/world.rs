@@ -127,6 +127,11 @@ impl World {
                 self.replace(&desk, stale, &node_id(*node), hardware(*macs, *chassis));
             }
             Action::NoteRefused { node } => self.note_refused(&desk, stale, &node_id(*node)),
+            Action::Distrust { node } => {
+                let authorities = desk.views.authorities_of_evicted();
+                let command = Command::Distrust { authorities, now: desk.now };
+                self.command(&desk, stale, &node_id(*node), command, &[]);
+            }
             Action::Announce => self.announce(&desk, stale),
             Action::Retire { which } => self.retire(&desk, stale, *which),
             Action::CreateOperator { operator, key } => {
@@ -145,14 +150,20 @@ impl World {
             | Action::AnnounceJournal { .. }
             | Action::EvictJournal { .. }
             | Action::RaiseLevel { .. }
-            | Action::SetDefault { .. } => self.take_of_journals(&desk, stale, &step.action),
+            | Action::SetDefault { .. }
+            | Action::Restore { .. } => self.take_of_journals(&desk, stale, &step.action),
             Action::Wait { secs } => self.now = self.now.plus(Duration::from_secs(*secs)),
             Action::Look => self.old = Some((self.views.clone(), self.versions.clone())),
             Action::Repeat => self.repeat(),
         }
     }
 
-    fn desk(&self, stale: bool, skew: i64) -> Desk {
+    /// Nobody decides any more on what was known before.
+    pub(super) fn forget_what_is_under_way(&mut self) {
+        (self.old, self.last) = (None, None);
+    }
+
+    pub(super) fn desk(&self, stale: bool, skew: i64) -> Desk {
         let away = Duration::from_millis(skew.unsigned_abs());
         let now = if skew < 0 { self.now.minus(away) } else { self.now.plus(away) };
         let old = self.old.clone().filter(|_| stale);
@@ -301,7 +312,7 @@ impl World {
         self.append(desk, stale, vec![Fact::Operator(id.clone(), event)], &read);
     }
 
-    fn announce(&mut self, desk: &Desk, stale: bool) {
+    pub(super) fn announce(&mut self, desk: &Desk, stale: bool) {
         if stale {
             return; // A process announces its own authority, on views that hold all of its former ones.
         }
@@ -470,7 +481,7 @@ fn node_id(number: u8) -> NodeId {
     format!("n{number}").parse().expect("a node id")
 }
 
-fn operator_id(number: u8) -> OperatorId {
+pub(super) fn operator_id(number: u8) -> OperatorId {
     format!("o{number}").parse().expect("an operator id")
 }
 

@@ -38,8 +38,8 @@ pub(super) struct Checked {
     pub founding: Founding,
 }
 
-/// Checks the log of a data directory.
-pub(super) fn check(data_dir: &Path, journal: &JournalId) -> Result<Checked, OpenError> {
+/// Checks the log of a data directory; with a name, also that it is this journal's.
+pub(super) fn check(data_dir: &Path, journal: Option<&JournalId>) -> Result<Checked, OpenError> {
     let path = data_dir.join(keys::DIRECTORY);
     match path.metadata() {
         Ok(_) => {}
@@ -83,12 +83,13 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         self.store.scan(column, &[]).map(|row| row.map_err(self.unreadable))
     }
 
-    fn member(&self, journal: &JournalId) -> Result<u64, OpenError> {
+    fn member(&self, journal: Option<&JournalId>) -> Result<u64, OpenError> {
         let member: StoredMember = self.state(state::MEMBER)?.ok_or(absent("whose log it is"))?;
-        if member.journal == *journal {
-            Ok(member.raft_id)
-        } else {
-            Err(OpenError::OtherJournal { expected: journal.clone(), found: member.journal })
+        match journal {
+            Some(journal) if member.journal != *journal => {
+                Err(OpenError::OtherJournal { expected: journal.clone(), found: member.journal })
+            }
+            Some(_) | None => Ok(member.raft_id),
         }
     }
 
@@ -279,7 +280,8 @@ fn founds(record: &Record, founding: &StoredFounding) -> bool {
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
             | domain::Event::JoinTokenConsumed { .. }
-            | domain::Event::LevelRaised { .. },
+            | domain::Event::LevelRaised { .. }
+            | domain::Event::Restored(_),
         )
         | Fact::Authority(..)
         | Fact::Operator(..)

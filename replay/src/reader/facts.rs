@@ -287,7 +287,8 @@ fn beginning(first: &Record) -> Option<Chain> {
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
             | domain::Event::JoinTokenConsumed { .. }
-            | domain::Event::LevelRaised { .. },
+            | domain::Event::LevelRaised { .. }
+            | domain::Event::Restored(_),
         )
         | Fact::Node(..)
         | Fact::Authority(..)

@@ -52,6 +52,11 @@ impl Machine {
         self.membership.membership().nodes().any(|(id, _)| *id != own)
     }
 
+    /// Whether the applied membership has this member.
+    pub(in crate::log) fn names(&self, own: u64) -> bool {
+        self.membership.membership().nodes().any(|(id, _)| *id == own)
+    }
+
     fn apply_entry(&mut self, entry: Entry) -> Result<Reply, StoreError> {
         let reply = match entry.payload {
             EntryPayload::Blank => self.apply_nothing(entry.log_id, WriteBatch::default())?,

@@ -108,11 +108,29 @@ impl DataDirectory {
         fs::write(&file, token).expect("it can be written");
         let mut command = journal_of(self.program);
         command.args(["join", "--journal-id", journal_id, "--join-addr", door, "--advertise", "127.0.0.1"]);
+        command.args(["--advertise", "localhost"]);
         command.arg("--join-token").arg(format!("@{}", file.display()));
         command.args(["--agent-listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
         command.args(["--http-listen", "127.0.0.1:0", "--cluster-listen", &free_port().to_string()]);
         command.arg("--data-dir").arg(self.path());
         self.logged(command)
+    }
+
+    /// `pact-journal restore` from a log into this one, which prints one JSON document.
+    pub fn restore_command(&self, from: &Path) -> Command {
+        let mut command = journal_of(self.program);
+        command.args(["restore", "--advertise", "127.0.0.1", "-o", "json"]);
+        command.args(["--agent-listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
+        command.args(["--http-listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0"]);
+        command.arg("--data-dir").arg(self.path()).arg("--from").arg(from);
+        command
+    }
+
+    /// What is in it and beside it.
+    pub fn snapshot_of_folder(&self) -> Snapshot {
+        let mut found = Snapshot::new();
+        collect(self.folder.path(), &mut found);
+        found
     }
 
     /// Joins although that must be refused: exit code and what was said on stderr.
