@@ -132,7 +132,7 @@ impl Caretaker {
                 tracing::info!(?step, "the members follow the facts");
             }
             looks = looks.wrapping_add(1);
-            if looks % ASK_EVERY == 0
+            if looks.is_multiple_of(ASK_EVERY)
                 && self.log.leads()
                 && let Err(error) = self.raise_level().await
             {
