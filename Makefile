@@ -24,7 +24,7 @@ NODES ?= 10000
 FUZZ_SECONDS ?= 5
 FUZZ_RUNS ?= 10000000
 
-.PHONY: build previous demo test bench lint fuzz prerequisites
+.PHONY: build previous demo test bench lint fuzz man prerequisites
 
 ## The five binaries.
 build: prerequisites
@@ -66,6 +66,11 @@ lint: build
 ## Every parser of foreign bytes, ten million inputs each: some hours. `make fuzz FUZZ_TARGETS=csr` for one.
 fuzz: prerequisites
 	PACT_TOOLS_DIR=$(TOOLS) scripts/fuzz.sh runs $(FUZZ_RUNS) $(FUZZ_TARGETS)
+
+## The manual pages, for packages, in ./target/man.
+man: build
+	@mkdir -p target/man
+	for binary in pact-journal pact-agent pact pact-replay pact-loadtest; do $(BINARIES)/$$binary man > target/man/$$binary.1; done
 
 prerequisites:
 	@scripts/install-prerequisites.sh

@@ -7,7 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use benches::catch_up::{CatchUp, Size, measure};
+use benches::catch_up::{CatchUp, Joined, Size, measure};
 use benches::table::{LONG_LOG_LAPS, LONG_LOG_NODES};
 
 /// The journal's.
@@ -31,8 +31,9 @@ fn main() -> ExitCode {
         storm: number("CATCH_UP_STORM", STORM),
     };
     match measure(&binaries, temporary, size) {
-        Ok(CatchUp { facts, seconds }) => {
-            let told: Vec<String> = seconds.iter().map(|seconds| format!("{seconds:.1} s")).collect();
+        Ok(CatchUp { facts, joined }) => {
+            let one = |one: &Joined| format!("{:.1} s ({:.1} s of CPU)", one.seconds, one.cpu_seconds);
+            let told: Vec<String> = joined.iter().map(one).collect();
             let storm = size.storm;
             print(&format!(
                 "catch-up: {facts} facts, {storm} nodes booting: new journals vote after {}\n",

@@ -43,8 +43,17 @@ pub struct Size {
 pub struct CatchUp {
     /// The facts that were there before.
     pub facts: u64,
-    /// Of each new journal, from the start of its process until it votes.
-    pub seconds: Vec<f64>,
+    /// Of each new journal.
+    pub joined: Vec<Joined>,
+}
+
+/// One new journal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Joined {
+    /// From the start of its process until it votes.
+    pub seconds: f64,
+    /// What its processor did meanwhile, in seconds.
+    pub cpu_seconds: f64,
 }
 
 /// Measures, below a directory on a real disk.
@@ -57,24 +66,35 @@ pub fn measure(binaries: &Path, below: &Path, size: Size) -> Result<CatchUp, Tro
     let facts = fill(&founder.dir, size)?;
     let serving = founder.serve()?;
     let storm = (size.storm > 0).then(|| founder.storm(size.storm)).transpose()?;
-    let (mut joined, mut seconds) = (vec![], vec![]);
+    let (mut processes, mut joined) = (vec![], vec![]);
     for nth in 2..=3 {
         let begin = Instant::now();
-        joined.push(founder.join(nth)?);
+        let process = founder.join(nth)?;
         founder.votes(nth)?;
-        seconds.push(begin.elapsed().as_secs_f64());
+        let (seconds, cpu_seconds) = (begin.elapsed().as_secs_f64(), cpu_seconds(process.0.id())?);
+        joined.push(Joined { seconds, cpu_seconds });
+        processes.push(process);
     }
     if let Some(mut storm) = storm {
         told(storm.0.wait()?.success(), "a node of the storm failed")?;
     }
     // What was learned is what the founder has.
-    drop((joined, serving));
+    drop((processes, serving));
     for nth in 2..=3 {
         let mut verify = Command::new(binaries.join("pact-replay"));
         verify.arg("verify").arg(founder.member(nth)).arg("--against").arg(&founder.dir);
         told(verify.output()?.status.success(), "the log of a new journal is not sound")?;
     }
-    Ok(CatchUp { facts, seconds })
+    Ok(CatchUp { facts, joined })
+}
+
+/// User and system time of a process so far. The kernel counts in hundredths of a second.
+fn cpu_seconds(pid: u32) -> Result<f64, Trouble> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field is a name in brackets, in which anything may stand.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no such process")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
 }
 
 /// The journal that has the log.
@@ -162,9 +182,9 @@ impl Founder {
     fn votes(&self, members: usize) -> Result<(), Trouble> {
         self.until("the new journal does not vote", || {
             let told = self.pact(&["journal", "members"])?;
-            let voters = told["members"].as_array().map_or(0, |members| {
-                members.iter().filter(|member| member["standing"] == "voter").count()
-            });
+            let voters = told["members"]
+                .as_array()
+                .map_or(0, |members| members.iter().filter(|member| member["standing"] == "voter").count());
             Ok(voters == members)
         })
     }

@@ -78,7 +78,8 @@ impl Fact {
                 | node::Event::Assigned { .. }
                 | node::Event::Contested { .. }
                 | node::Event::Resolved {}
-                | node::Event::AttemptsRefused(_),
+                | node::Event::AttemptsRefused(_)
+                | node::Event::CertificateRevoked { .. },
             )
             | Self::VCluster(_, vcluster::Event::OverlaySet { .. })
             | Self::Member(..) => {}
@@ -143,7 +144,8 @@ impl Fact {
                 | node::Event::Contested { .. }
                 | node::Event::Resolved {}
                 | node::Event::HardwareReplaced { .. }
-                | node::Event::AttemptsRefused(_),
+                | node::Event::AttemptsRefused(_)
+                | node::Event::CertificateRevoked { .. },
             ) => None,
         }
     }

@@ -129,7 +129,8 @@ pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
             | node::Event::Contested { .. }
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
-            | node::Event::AttemptsRefused(_),
+            | node::Event::AttemptsRefused(_)
+            | node::Event::CertificateRevoked { .. },
         ) => return None,
     };
     Some((field, fact.remark()))

@@ -24,7 +24,7 @@ pub struct Level(u32);
 impl Level {
     /// Of a log in which no fact says otherwise.
     pub const FIRST: Self = Self(1);
-    /// Adds `LevelRaised`, `DomainDefaultSet` and `DomainRestored`.
+    /// Adds `LevelRaised`, `DomainDefaultSet`, `DomainRestored` and `CertificateRevoked`.
     pub const SECOND: Self = Self(2);
     /// All that this release reads.
     pub const NEWEST: Self = Self::SECOND;
@@ -67,7 +67,8 @@ impl Fact {
     pub fn level(&self) -> Level {
         match self {
             Self::Domain(domain::Event::LevelRaised { level }) => (*level).max(Level::SECOND),
-            Self::Domain(domain::Event::DefaultSet { .. } | domain::Event::Restored(_)) => Level::SECOND,
+            Self::Domain(domain::Event::DefaultSet { .. } | domain::Event::Restored(_))
+            | Self::Node(_, node::Event::CertificateRevoked { .. }) => Level::SECOND,
             Self::Domain(
                 domain::Event::Created(_)
                 | domain::Event::JoinTokenCreated { .. }

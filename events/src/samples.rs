@@ -15,7 +15,8 @@ use crate::invariants::Auditor;
 use crate::level::Level;
 use crate::member::{self, Endpoints};
 use crate::node::{
-    Cause, DeactivationCause, Event, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+    Cause, DeactivationCause, DistrustCause, Event, RefusalReason, RefusedAttempts, RevocationCause,
+    Supersession,
 };
 use crate::operator;
 use crate::stream::{StreamName, StreamVersion};
@@ -151,6 +152,14 @@ pub(crate) fn revoked(serials: &[u8], macs: &[u8]) -> Event {
         serials: serials.iter().copied().map(serial).collect(),
         macs: macs.iter().copied().map(mac).collect(),
         reason: Some(remark("stolen").hash()),
+    }
+}
+
+/// An evicted journal had signed one of these.
+pub(crate) fn distrusted(serials: &[u8]) -> Event {
+    Event::CertificateRevoked {
+        cause: DistrustCause::JournalEvicted,
+        serials: serials.iter().copied().map(serial).collect(),
     }
 }
 
@@ -375,6 +384,7 @@ impl Log {
         log.append(vec![announced_at("j1", "h1")]);
         log.append(vec![token_consumed("j2"), joining("j2", 2)]).append(vec![joined("j2")]);
         log.append(vec![evicted("j1")]).append(vec![level_raised(2)]).append(vec![default_set(b"1")]);
+        log.of("n1", distrusted(&[6]));
         log
     }
 

@@ -138,6 +138,7 @@ fn assert_everything_happened(tally: &Tally) {
         "EnrollmentResolved",
         "HardwareReplaced",
         "AttemptsRefused",
+        "CertificateRevoked journal-evicted",
         "AuthorityAnnounced",
         "AuthorityRetired",
         "OperatorCreated",

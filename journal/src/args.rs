@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use events::domain;
 use events::vocabulary::{DomainId, JournalId, OperatorId};
 use proto::join_token::{InvalidJoinToken, JoinToken};
 use proto::logging::LogFormat;
+use proto::manual::Completion;
 
 use crate::config::Config;
 use crate::config::settings::Settings;
@@ -16,9 +18,9 @@ use crate::init::Plan;
 use crate::join;
 use crate::restore;
 
-/// pact-journal: decides who may exist in a cluster, and writes it down.
+/// Decides who may exist in a cluster, and writes it down.
 #[derive(Debug, Parser)]
-#[command(name = "pact-journal", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(name = "pact-journal", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Args {
     /// How log lines on stderr look; RUST_LOG says which.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
@@ -71,8 +73,18 @@ twice. A journal that is the only one may also stand still.";
 const DEV_EXAMPLES: &str = "\
 Examples:
   pact-journal dev                    then paste the line that it prints into another shell
+  pact-journal dev --journals 3       a quorum: any of them may be asked, one may be lost
   pact-journal dev --data-dir ./play  keeps everything; the next one goes on with it
   pact-journal dev > dev.env &        in a script: when the file holds its line, `. ./dev.env`";
+
+const RENEW_EXAMPLES: &str = "\
+Examples:
+  pact-journal renew-certificate --data-dir /var/lib/pact
+  pact-journal renew-certificate --data-dir /var/lib/pact --domain-ca-key /media/usb/domain-ca.key
+
+Needed only if no journal of the domain holds the domain CA key: else each renews its certificate by itself when a third of its
+life is left. A new key and a certificate of 30 days for the names in `advertise` are written to DIR/server.pem; a journal that
+runs takes them up within seconds, and no connection ends. The domain CA key is read and copied nowhere.";
 
 /// What `pact-journal` can do.
 #[derive(Debug, Subcommand)]
@@ -95,9 +107,18 @@ pub enum Command {
     /// Serve a throw-away domain on loopback, and print the shell variables to use it with.
     #[command(after_help = DEV_EXAMPLES)]
     Dev(Dev),
+    /// Renew the server certificate by hand, where the domain CA key is; the journal may run meanwhile.
+    #[command(after_help = RENEW_EXAMPLES)]
+    RenewCertificate(RenewCertificate),
     /// Look at configurations.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Print a script with which your shell completes commands and flags.
+    #[command(after_help = "Examples:\n  pact-journal completion bash > /etc/bash_completion.d/pact-journal")]
+    Completion(Completion),
+    /// Print the manual page.
+    #[command(after_help = "Examples:\n  pact-journal man | man -l -")]
+    Man {},
 }
 
 /// What can be done with a configuration.
@@ -328,11 +349,31 @@ pub struct Serve {
     /// What counts over the configuration.
     #[command(flatten)]
     pub settings: Settings,
+    /// Stop also when stdin ends, a pipe whose other end the starter holds; for programs that start journals.
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
+}
+
+/// See [`Command::RenewCertificate`].
+#[derive(Debug, ClapArgs)]
+pub struct RenewCertificate {
+    /// The journal's data directory.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The domain CA's key [default: DIR/bootstrap/domain-ca.key].
+    #[arg(long, value_name = "FILE")]
+    pub domain_ca_key: Option<PathBuf>,
+    /// The configuration, for the names in `advertise` [default: DIR/journal.toml].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// See [`Command::Dev`].
 #[derive(Debug, ClapArgs)]
 pub struct Dev {
+    /// How many journals serve it, as one quorum [default: 1, or as many as there are in --data-dir].
+    #[arg(long, value_name = "NUMBER", value_parser = PossibleValuesParser::new(["1", "3", "5"]).try_map(|text| text.parse::<u8>()))]
+    pub journals: Option<u8>,
     /// Where the domain lies and stays; without it, in a temporary directory that goes with the process.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

@@ -3,21 +3,24 @@
 use std::io::Write;
 use std::path::Path;
 
+use clap::CommandFactory;
 use events::domain::RestoreRejection;
 use proto::join_token::{InvalidJoinToken, JoinToken};
+use proto::manual;
 use proto::outcome::Failure;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::args::{
-    Args, Check, Command, ConfigVerb, Init, Join, Output, RecoverOperator, Restore, Serve, TokenSource,
+    Args, Check, Command, ConfigVerb, Init, Join, Output, RecoverOperator, RenewCertificate, Restore, Serve,
+    TokenSource,
 };
 use crate::config::Config;
 use crate::config::layers::Environment;
 use crate::config::settings::Settings;
 use crate::data_dir::DataDirError;
 use crate::dev;
+use crate::eviction::EVICTED;
 use crate::hardening;
 use crate::init::{InitError, Made, init};
 use crate::join::{JoinError, join};
@@ -27,7 +30,9 @@ use crate::metrics;
 use crate::new_directory::NewDirectoryError;
 use crate::recover_operator::{self, recover_operator};
 use crate::release;
+use crate::renewal::by_hand;
 use crate::restore::{self, RestoreError, restore};
+use crate::stop::Stop;
 use crate::supervisor::Supervisor;
 
 /// Runs the command. `Ok`: done.
@@ -40,7 +45,10 @@ pub async fn run(args: &Args) -> Result<(), Failure> {
         Command::Restore(options) => run_restore(options).await,
         Command::RecoverOperator(options) => run_recover_operator(options).await,
         Command::Dev(options) => dev::run(options, args.log_format).await,
+        Command::RenewCertificate(options) => renew_certificate(options),
         Command::Config(ConfigVerb::Check(options)) => check(options),
+        Command::Completion(completion) => print_bytes(&completion.script(Args::command())),
+        Command::Man {} => print_bytes(&manual::page(Args::command())),
     }
 }
 
@@ -50,7 +58,13 @@ pub fn wants_json(args: &Args) -> bool {
         Command::Init(options) => options.output == Output::Json,
         Command::Restore(options) => options.output == Output::Json,
         Command::RecoverOperator(options) => options.output == Output::Json,
-        Command::Serve(_) | Command::Join(_) | Command::Dev(_) | Command::Config(_) => false,
+        Command::Serve(_)
+        | Command::Join(_)
+        | Command::Dev(_)
+        | Command::RenewCertificate(_)
+        | Command::Config(_)
+        | Command::Completion(_)
+        | Command::Man {} => false,
     }
 }
 
@@ -116,7 +130,14 @@ async fn run_join(options: &Join) -> Result<(), Failure> {
         TokenSource::Text(token) => token.clone(),
         TokenSource::File(path) => read_token(path)?,
     };
-    join(&options.plan(token)).await.map_err(|error| match error {
+    join(&options.plan(token)).await.map_err(not_joined)?;
+    tracing::info!(data_dir = %options.data_dir.display(), "joined; learning the log");
+    let (data_dir, settings) = (options.data_dir.clone(), Settings::default());
+    run_serve(&Serve { data_dir, config: None, settings, until_stdin_ends: false }).await
+}
+
+pub(crate) fn not_joined(error: JoinError) -> Failure {
+    match error {
         JoinError::Exists { .. } => Failure::named("DATA_DIR_EXISTS", chain(&error)),
         JoinError::AnyPort | JoinError::Address { .. } => Failure::Usage(chain(&error)),
         JoinError::Asked(failure) => failure,
@@ -128,10 +149,21 @@ async fn run_join(options: &Join) -> Result<(), Failure> {
         | JoinError::Config(_)
         | JoinError::Identity(_)
         | JoinError::Log(_) => Failure::named("JOIN_FAILED", chain(&error)),
-    })?;
-    tracing::info!(data_dir = %options.data_dir.display(), "joined; learning the log");
-    let (data_dir, settings) = (options.data_dir.clone(), Settings::default());
-    run_serve(&Serve { data_dir, config: None, settings }).await
+    }
+}
+
+fn renew_certificate(options: &RenewCertificate) -> Result<(), Failure> {
+    hardening::apply();
+    let file = options.config.clone().unwrap_or_else(|| options.data_dir.join("journal.toml"));
+    let config = Config::read(&file).map_err(|error| Failure::Usage(chain(&error)))?;
+    let renewed = by_hand::renew(&options.data_dir, &config.advertise, options.domain_ca_key.as_deref());
+    let renewed = renewed.map_err(|error| Failure::named(by_hand::reason(&error), chain(&error)))?;
+    let told = format!(
+        "{} is valid until {}; a journal that runs takes it up within seconds",
+        renewed.file.display(),
+        renewed.not_after
+    );
+    writeln!(std::io::stdout(), "{told}").map_err(|error| Failure::other(error.to_string()))
 }
 
 fn read_token(path: &Path) -> Result<JoinToken, Failure> {
@@ -143,6 +175,10 @@ fn read_token(path: &Path) -> Result<JoinToken, Failure> {
 fn check(options: &Check) -> Result<(), Failure> {
     Config::read(&options.config).map_err(|error| Failure::Usage(chain(&error)))?;
     writeln!(std::io::stdout(), "ok").map_err(|error| Failure::other(error.to_string()))
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    std::io::stdout().write_all(bytes).map_err(|error| Failure::other(error.to_string()))
 }
 
 /// What the command line, the environment and the file say together.
@@ -194,15 +230,11 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     let supervisor = Supervisor::of_process();
     supervisor.tell("STATUS=reading the log");
     // Before the journal is ready: whoever waits for it may stop it at once.
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        return Err(Failure::other("the system gives no signals"));
-    };
+    let mut stop = who_stops(options)?;
     let started = tokio::select! {
         started = Journal::start(&options.data_dir, &config) => started,
         // Nothing was answered yet; what is half open is left as by a crash, from which a journal starts.
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = stop.asked() => return Ok(()),
     };
     let mut journal =
         started.map_err(|error| not_started(&error)).inspect_err(|failure| supervisor.tell_end(failure))?;
@@ -210,8 +242,7 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, http = ?endpoints.http, "ready");
     supervisor.tell_ready(endpoints);
     let broken = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = stop.asked() => None,
         message = journal.broken() => Some(message),
     };
     tracing::info!("stopping");
@@ -219,6 +250,14 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
     journal.stop().await;
     let ended = broken.map_or(Ok(()), |broken| Err(told(broken)));
     ended.inspect_err(|failure| supervisor.tell_end(failure))
+}
+
+fn who_stops(options: &Serve) -> Result<Stop, Failure> {
+    let stop = Stop::of_service().map_err(|error| Failure::other(format!("no signals: {error}")))?;
+    if !options.until_stdin_ends {
+        return Ok(stop);
+    }
+    stop.or_end_of_stdin().map_err(|error| Failure::Usage(format!("--until-stdin-ends: {error}")))
 }
 
 fn told(broken: Broken) -> Failure {
@@ -229,6 +268,7 @@ fn told(broken: Broken) -> Failure {
             "AUTHORITY_STUCK",
             "nobody replaces the authority any more; start the journal again",
         ),
+        Broken::Evicted => Failure::named("JOURNAL_EVICTED", EVICTED),
         Broken::Presence => Failure::named(
             "PRESENCE_STUCK",
             "nobody watches over the nodes any more; start the journal again",
@@ -250,6 +290,7 @@ fn not_started(error: &StartError) -> Failure {
         StartError::Server(_) | StartError::Tls(_) => "SERVER_CERTIFICATE_INVALID",
         StartError::Listen { .. } => "LISTEN_FAILED",
         StartError::Broken { .. } => "LOG_UNWRITABLE",
+        StartError::Evicted => "JOURNAL_EVICTED",
         StartError::Cluster(_) | StartError::Random(_) => "START_FAILED",
         StartError::Actors(_) | StartError::Authority(_) | StartError::Edge(_) | StartError::Probes(_) => {
             "START_FAILED"

@@ -178,6 +178,7 @@ async fn ask(plan: &Plan, request: &OwnRequest) -> Result<Place, JoinError> {
         csr: request.csr.clone(),
         endpoints: Some(member::endpoints_to_wire(&endpoints)),
         format_level: Some(READS.number()),
+        hosts: plan.config.advertise.clone(),
     };
     let mut client = JoinServiceClient::new(connection.channel());
     let answer = tokio::time::timeout(ANSWER, client.join(question)).await;

@@ -13,6 +13,7 @@ use events::domain;
 use events::fact::Fact;
 use events::level::Level;
 use events::member::{self, Command, Rejection, State};
+use events::operator;
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
 use events::vocabulary::{CertificateHash, JoinTokenId, JournalId, Principal, Remark, Timestamp};
@@ -21,9 +22,10 @@ use proto::join_token::{self, JoinSecret};
 use zeroize::Zeroizing;
 
 use crate::clock;
-use crate::log::{AppendError, Committed, Log};
+use crate::log::{AppendError, Committed, KNOWN, Log};
 use crate::operators::Asker;
 use crate::random::{self, RandomError};
+use crate::renewal::Outlook;
 
 /// A conflict is decided again this often (R7).
 const ATTEMPTS: usize = 3;
@@ -35,6 +37,8 @@ pub struct Membership {
     pub log: Log,
     /// This journal.
     pub journal_id: JournalId,
+    /// Until when server certificates last.
+    pub outlook: Outlook,
 }
 
 /// A join token that was made.
@@ -95,6 +99,15 @@ pub enum MembershipError {
     /// Others changed the same three times (R7).
     #[error("others changed the same meanwhile, three times")]
     Contended,
+    /// Who asks would be cut off half way.
+    #[error(
+        "your own certificate was signed by {journal_id} and would end with the others: renew it at another journal first \
+         (pact operator renew --endpoint https://HOST:PORT --out FILE), then ask with the new one"
+    )]
+    OwnCertificate {
+        /// The journal to be evicted.
+        journal_id: JournalId,
+    },
     /// The leader cannot be moved.
     #[error(
         "the leader was not moved to {journal_id}: ask the journal that leads (`pact journal members`), for a voter"
@@ -153,6 +166,7 @@ impl Membership {
         reason: Option<&Remark>,
         asker: &Asker,
     ) -> Result<u64, MembershipError> {
+        self.look_for(id).await;
         for _ in 0..ATTEMPTS {
             let decided = {
                 let views = self.log.views();
@@ -173,11 +187,27 @@ impl Membership {
         Err(MembershipError::Contended)
     }
 
+    /// Refuses an order that would end the asker's own certificate before it is carried out.
+    ///
+    /// # Errors
+    /// If the journal signed it.
+    pub fn spares_the_asker(&self, journal: &JournalId, asker: &Asker) -> Result<(), MembershipError> {
+        let Principal::Operator(id) = &asker.principal else { return Ok(()) };
+        let views = self.log.views();
+        let state = views.operators.get(id).map(|operator| &operator.state);
+        let Some(operator::State::Active { current, .. }) = state else { return Ok(()) };
+        if views.authorities_of(journal).contains(&current.authority) {
+            return Err(MembershipError::OwnCertificate { journal_id: journal.clone() });
+        }
+        Ok(())
+    }
+
     /// Makes another voter the leader.
     ///
     /// # Errors
     /// If it is no voter, or the leader cannot be moved there.
     pub async fn transfer_leader(&self, id: &JournalId) -> Result<u64, MembershipError> {
+        self.look_for(id).await;
         {
             let views = self.log.views();
             let state = views.members.get(id).map_or(&State::Unknown, |row| &row.state);
@@ -194,6 +224,15 @@ impl Membership {
         }
         self.log.transfer(raft_id).await.map_err(|_| not())?;
         Ok(self.log.views().seq)
+    }
+
+    /// A journal that is not known here may have joined elsewhere (R22).
+    async fn look_for(&self, id: &JournalId) {
+        let known = self.log.views().members.get(id).is_some();
+        if !known {
+            // Without a leader it is refused as it is known.
+            self.log.read_index(KNOWN).await.ok();
+        }
     }
 
     /// All journals that are or were members, by name, and the last fact that this shows. The others are asked which release
@@ -229,6 +268,7 @@ impl Membership {
             leads,
             learns,
             lag,
+            certificate_not_after: self.outlook.not_after(id),
             last_heard: release.as_ref().map(|_| Duration::ZERO),
             applied_seq: release.as_ref().map(|release| release.applied_seq),
             format_level: release.as_ref().map(|release| release.reads),

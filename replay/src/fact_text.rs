@@ -87,6 +87,7 @@ fn of_node(event: &node::Event, said: &str) -> String {
         node::Event::AttemptsRefused(attempts) => {
             format!("{} {} since {}", attempts.count, attempts.reason.as_str(), attempts.first)
         }
+        node::Event::CertificateRevoked { serials, .. } => format!("serial {}", joined(serials)),
     }
 }
 

@@ -156,6 +156,10 @@ fn of_node(node: &str, event: &node::Event) -> String {
             format!("A machine with one of the addresses {macs} is {node} from here on: {ended}{free}")
         }
         node::Event::AttemptsRefused(attempts) => of_refused(node, attempts),
+        node::Event::CertificateRevoked { cause: node::DistrustCause::JournalEvicted, serials } => format!(
+            "An evicted journal had signed for {node}: {}; without a certificate it enrolls again",
+            ended(serials)
+        ),
     }
 }
 

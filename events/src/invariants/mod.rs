@@ -129,7 +129,8 @@ fn issued(fact: &Fact) -> Option<(&Certificate, &Der)> {
             | node::Event::Contested { .. }
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
-            | node::Event::AttemptsRefused(_),
+            | node::Event::AttemptsRefused(_)
+            | node::Event::CertificateRevoked { .. },
         )
         | Fact::Operator(_, operator::Event::Revoked { .. })
         | Fact::Domain(_)

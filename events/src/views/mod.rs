@@ -18,13 +18,16 @@ mod revocations;
 mod tests;
 mod vclusters;
 
+use std::collections::BTreeSet;
+
 use crate::fact::{Fact, Record};
 use crate::level::Level;
 use crate::member::TokenClaim;
 use crate::node::{KeyClaim, KeyHolder};
 use crate::stream::StreamName;
 use crate::vocabulary::{
-    CertificateHash, KeyHash, NodeId, OperatorId, Overlay, Role, SecretHash, Serial, Timestamp, VClusterId,
+    AuthorityId, CertificateHash, JournalId, KeyHash, NodeId, OperatorId, Overlay, Role, SecretHash, Serial,
+    Timestamp, VClusterId,
 };
 use crate::{domain, node};
 
@@ -269,6 +272,24 @@ impl Views {
         TokenClaim { secret_sha256, state: self.join_tokens.state(&secret_sha256) }
     }
 
+    /// The authorities of a journal, retired or not.
+    pub fn authorities_of(&self, journal: &JournalId) -> BTreeSet<AuthorityId> {
+        self.authorities_where(|of| of == journal)
+    }
+
+    /// The authorities of all journals that were evicted, retired or not.
+    pub fn authorities_of_evicted(&self) -> BTreeSet<AuthorityId> {
+        self.authorities_where(|of| self.members.is_evicted(of))
+    }
+
+    fn authorities_where(&self, belongs: impl Fn(&JournalId) -> bool) -> BTreeSet<AuthorityId> {
+        let known = self.authorities.iter();
+        let theirs = known.filter(|(_, known)| {
+            known.state.announced().is_some_and(|announced| belongs(&announced.journal_id))
+        });
+        theirs.map(|(id, _)| *id).collect()
+    }
+
     /// The version of a stream, as far as views know it: claims to keys that were released are known to the log only.
     pub fn version(&self, stream: &StreamName) -> Option<u64> {
         match stream {
@@ -310,7 +331,8 @@ fn issued(record: &Record) -> Option<(&crate::certificate::Certificate, Holder, 
             | node::Event::Contested { .. }
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
-            | node::Event::AttemptsRefused(_),
+            | node::Event::AttemptsRefused(_)
+            | node::Event::CertificateRevoked { .. },
         )
         | Fact::Domain(_)
         | Fact::VCluster(..)

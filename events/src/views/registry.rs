@@ -185,6 +185,22 @@ impl Registry {
         self.macs.get(mac.as_bytes()).map_or(0, |holder| holder.version)
     }
 
+    /// Another node that has a field of this hardware which most machines have alone, for each such field (R2): blades share
+    /// their chassis' serial, and some firmware repeats UUIDs. A node whose enrollment was revoked has none.
+    pub fn sharing(&self, id: &NodeId, hardware: &HardwareIdentity) -> Vec<(HardwareField, NodeId)> {
+        let another = |nodes: Option<&BTreeSet<NodeId>>| {
+            let enrolled = |other: &&NodeId| {
+                let state = self.nodes.get(other).map(|node| &node.state);
+                *other != id && state.is_some_and(|state| !matches!(state, State::Revoked { .. }))
+            };
+            nodes?.iter().find(enrolled).cloned()
+        };
+        let serial = another(hardware.bmc_serial.as_ref().and_then(|serial| self.serials.get(serial)));
+        let uuid = another(hardware.uuid.as_ref().and_then(|uuid| self.uuids.get(uuid)));
+        let serial = serial.map(|node| (HardwareField::BmcSerial, node));
+        serial.into_iter().chain(uuid.map(|node| (HardwareField::Uuid, node))).collect()
+    }
+
     /// See [`super::Views::look_ahead`].
     pub(super) fn touch(&self, fact: &Fact) {
         let Fact::Node(id, event) = fact else { return };
@@ -249,7 +265,8 @@ impl Registry {
             Event::EnrollmentConfirmed { .. }
             | Event::Deactivated { .. }
             | Event::Resolved {}
-            | Event::AttemptsRefused(_) => {}
+            | Event::AttemptsRefused(_)
+            | Event::CertificateRevoked { .. } => {}
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
         ended.map(|(hash, _)| hash).collect()
@@ -312,7 +329,8 @@ fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
         | Event::Assigned { .. }
         | Event::Contested { .. }
         | Event::Resolved {}
-        | Event::AttemptsRefused(_) => None,
+        | Event::AttemptsRefused(_)
+        | Event::CertificateRevoked { .. } => None,
     }
 }
 

@@ -61,6 +61,7 @@ impl World {
             | Action::Resolve { .. }
             | Action::Replace { .. }
             | Action::NoteRefused { .. }
+            | Action::Distrust { .. }
             | Action::CreateOperator { .. }
             | Action::RenewOperator { .. }
             | Action::RevokeOperator { .. }

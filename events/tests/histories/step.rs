@@ -46,6 +46,8 @@ pub enum Action {
     Replace { node: u8, macs: u8, chassis: Option<u8> },
     /// Refused attempts are noted.
     NoteRefused { node: u8 },
+    /// What evicted journals had signed for it ends.
+    Distrust { node: u8 },
     /// The journal makes a new authority.
     Announce,
     /// The journal retires an old one.
@@ -153,6 +155,7 @@ fn of_strangers() -> impl Strategy<Value = Action> {
         1 => (0..NODES).prop_map(|node| Action::Resolve { node }),
         2 => (0..NODES, macs(), chassis()).prop_map(|(node, macs, chassis)| Action::Replace { node, macs, chassis }),
         1 => (0..NODES).prop_map(|node| Action::NoteRefused { node }),
+        2 => (0..NODES).prop_map(|node| Action::Distrust { node }),
     ]
 }
 

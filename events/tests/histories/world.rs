@@ -127,6 +127,11 @@ impl World {
                 self.replace(&desk, stale, &node_id(*node), hardware(*macs, *chassis));
             }
             Action::NoteRefused { node } => self.note_refused(&desk, stale, &node_id(*node)),
+            Action::Distrust { node } => {
+                let authorities = desk.views.authorities_of_evicted();
+                let command = Command::Distrust { authorities, now: desk.now };
+                self.command(&desk, stale, &node_id(*node), command, &[]);
+            }
             Action::Announce => self.announce(&desk, stale),
             Action::Retire { which } => self.retire(&desk, stale, *which),
             Action::CreateOperator { operator, key } => {

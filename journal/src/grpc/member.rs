@@ -11,14 +11,16 @@ use proto::reason::Reason;
 use proto::refusal::Refusal;
 use tonic::{Request, Response, Status};
 
+use crate::distrust::{Distrust, DistrustError, Step};
 use crate::log::Log;
 use crate::membership::{Live, Membership, MembershipError, Seen};
 use crate::operators::Asker;
 
 use super::access::{Access, Admitted, Call};
+use super::current;
+use super::deadline::patience;
 use super::node::remark;
 use super::refusal::{append_failed, broken};
-use super::walk;
 
 /// The life of a join token: whoever has it gets into the quorum, so at most a day.
 const LIFETIMES: std::ops::RangeInclusive<Duration> =
@@ -34,6 +36,8 @@ pub struct MemberEdge {
     pub log: Log,
     /// The quorum.
     pub membership: Membership,
+    /// Ends what an evicted journal had signed.
+    pub distrust: Distrust,
 }
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -42,7 +46,8 @@ type Answered<T> = Result<Response<T>, Status>;
 impl MemberService for MemberEdge {
     async fn members(&self, request: Request<pb::MembersRequest>) -> Answered<pb::MembersResponse> {
         self.access.admit(&request, Call::Operate(Verb::Administer))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let (seen, seq) = self.membership.members().await;
         Ok(Response::new(pb::MembersResponse { members: seen.iter().map(to_wire).collect(), seq }))
     }
@@ -51,12 +56,18 @@ impl MemberService for MemberEdge {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let wire = request.into_inner();
         let id: JournalId = field::parsed("journal_id", &wire.journal_id)?;
+        let (reason, asker) = (remark("reason", &wire.reason)?, asker(&admitted));
         if wire.revoke_issued {
-            return Err(field::invalid("revoke_issued", "this release does not take it").into());
+            self.membership.spares_the_asker(&id, &asker).map_err(status)?;
         }
-        let reason = remark("reason", &wire.reason)?;
-        let seq = self.membership.evict(&id, reason.as_ref(), &asker(&admitted)).await.map_err(status)?;
-        Ok(Response::new(pb::EvictResponse { member: self.show(&id).await, seq }))
+        let seq = self.membership.evict(&id, reason.as_ref(), &asker).await.map_err(status)?;
+        let step = if wire.revoke_issued {
+            self.distrust.step(&id, &asker).await.map_err(not_ended)?
+        } else {
+            Step { ended: 0, left: 0, seated: false }
+        };
+        let Step { ended: revoked, left, seated } = step;
+        Ok(Response::new(pb::EvictResponse { member: self.show(&id).await, seq, revoked, left, seated }))
     }
 
     async fn transfer_leader(
@@ -124,7 +135,15 @@ fn status(error: MembershipError) -> Status {
         MembershipError::AskerGone => Refusal::new(Reason::CertificateRequired, told).into(),
         MembershipError::Contended => Refusal::new(Reason::Overloaded, told).into(),
         MembershipError::NotTransferable { .. } => Refusal::new(Reason::NoLeader, told).into(),
+        MembershipError::OwnCertificate { .. } => Refusal::new(Reason::OwnCertificate, told).into(),
         MembershipError::Append(error) => append_failed(error),
         MembershipError::Domain(_) | MembershipError::Random(_) => broken(&error),
+    }
+}
+
+fn not_ended(error: DistrustError) -> Status {
+    match error {
+        DistrustError::Node(error) => super::refusal::status(error),
+        DistrustError::Operator(error) => super::operator::status(error),
     }
 }

@@ -17,9 +17,10 @@ use crate::operators::{Asker, OperatorError, Operators, Wanted};
 
 use super::access::{Access, Admitted, Call};
 use super::connection::Peer;
+use super::current;
+use super::deadline::patience;
 use super::node::remark;
 use super::refusal::{append_failed, broken};
-use super::walk;
 
 /// The life of an operator's certificate: at least a minute, at most about a year.
 const LIFETIMES: std::ops::RangeInclusive<Duration> =
@@ -82,7 +83,8 @@ impl OperatorService for OperatorEdge {
         request: Request<pb::ListOperatorsRequest>,
     ) -> Answered<pb::ListOperatorsResponse> {
         self.access.admit(&request, Call::Operate(Verb::Administer))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let views = self.log.views();
         let operators =
             views.operators.iter().map(|(id, known)| operator::to_wire(id, &known.state)).collect();

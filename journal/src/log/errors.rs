@@ -326,6 +326,9 @@ pub enum AppendError {
         /// How many are allowed.
         limit: usize,
     },
+    /// Little disk is left, here or on most members: only revocations and evictions are recorded (R3).
+    #[error("little disk is left; only revocations and evictions are recorded")]
+    DiskLow,
     /// This member does not lead.
     #[error("this journal does not lead")]
     NoLeader,

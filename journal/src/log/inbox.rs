@@ -17,13 +17,17 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::broken::{Broken, in_one_line};
+use super::clocks::{Clocks, MAX_SKEW};
 use super::errors::AppendError;
 use super::folded::Folded;
 use super::freshness::Freshness;
+use super::room::{Room, is_spared};
 use super::store::state_machine::Machine;
 use super::stored;
 use super::types::{Blob, Membership, Place, Position, Raft};
-use super::wire::{self, AppendAsk, Appended, Ask, Facts, InstallAsk, Recorded, Release, Told, VoteAsk};
+use super::wire::{
+    self, AppendAsk, Appended, Ask, Facts, InstallAsk, Recorded, Release, Told, Vitals, VoteAsk,
+};
 use super::writer::{Clock, Waiting, weigh};
 use crate::release::{READS, VERSION};
 
@@ -37,6 +41,8 @@ pub(super) struct Inbox {
     pub appends: mpsc::Sender<Waiting>,
     pub folded: Arc<Folded>,
     pub freshness: Arc<Freshness>,
+    pub clocks: Arc<Clocks>,
+    pub room: Arc<Room>,
     pub machine: Arc<Mutex<Machine>>,
     pub clock: Clock,
     pub broken: Arc<Broken>,
@@ -54,16 +60,14 @@ impl Inbox {
             Ask::Tip => Ok(self.tip()),
             Ask::Facts(facts) => self.take(facts).await,
             Ask::Install(ask) => self.install(ask).await,
-            Ask::Elect => {
-                self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
-            }
+            Ask::Elect => self.stand().await,
             Ask::Release => Ok(Told::Release(self.release())),
         };
         wire::write(&told.unwrap_or_else(Told::Failed)).map_err(|error| error.to_string())
     }
 
     async fn append(&self, ask: AppendAsk) -> Result<Told, String> {
-        let AppendAsk { vote, before, entries, commit, proven_ms_ago, clock: _ } = ask;
+        let AppendAsk { vote, before, entries, commit, proven_ms_ago, after, median } = ask;
         let entries = entries.iter().map(|entry| stored::read_entry(&entry.0));
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| self.illegible(&error))?;
         let commit = commit.map(Place::from);
@@ -75,12 +79,54 @@ impl Inbox {
         };
         let answer = self.raft.append_entries(request).await.map_err(|error| error.to_string())?;
         let appended = Appended::from(answer);
-        // Only a leader that this member follows can prove anything to it.
-        if let (Appended::All, Some(commit), Some(ago)) = (appended, commit, proven_ms_ago) {
-            let applied = self.raft.metrics().borrow().last_applied.map_or(0, |place| place.index);
-            self.freshness.told(commit.index, applied, ago);
+        // Only a leader that this member follows can prove anything to it, and only from when it certainly spoke.
+        let follows = !matches!(appended, Appended::HigherVote(_));
+        if let (true, Some(sent)) = (follows, after.and_then(|after| self.freshness.moment_of(after))) {
+            if let Some(median) = median {
+                self.clocks.told(median, sent, self.freshness.now());
+            }
+            if let (Appended::All, Some(commit), Some(ago)) = (appended, commit, proven_ms_ago) {
+                let applied = self.raft.metrics().borrow().last_applied.map_or(0, |place| place.index);
+                self.freshness.told(commit.index, applied, sent, ago);
+            }
         }
-        Ok(Told::Appended(appended, (self.clock)()))
+        Ok(Told::Appended(appended, self.vitals()))
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            said: self.freshness.said(),
+            clock: (self.clock)(),
+            applied_seq: self.folded.position().seq,
+            disk_low: self.room.is_low(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Stands for election, as a leader asked that steps aside. Not with a wrong clock (R24).
+    async fn stand(&self) -> Result<Told, String> {
+        if self.clocks.skew(false, (self.clock)(), self.freshness.now()) > MAX_SKEW {
+            return Err("its clock is wrong".to_owned());
+        }
+        self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
+    }
+
+    /// Takes a reading of the disk, and of what the others told of theirs (R3).
+    pub(super) fn look_at_the_disk(&self) {
+        self.room.look();
+        let raft = self.raft.metrics();
+        let raft = raft.borrow();
+        if raft.state != ServerState::Leader {
+            return self.room.count(0, 0);
+        }
+        let voters: Vec<u64> = raft.membership_config.membership().voter_ids().collect();
+        let low = |member: &&u64| {
+            if **member == raft.id {
+                return self.room.is_low();
+            }
+            self.freshness.heard(**member).is_some_and(|(vitals, _)| vitals.disk_low)
+        };
+        self.room.count(voters.iter().filter(low).count(), voters.len());
     }
 
     /// Entries came as the leader wrote them; a type that is not known is one of a later release. None of them was stored,
@@ -118,10 +164,15 @@ impl Inbox {
             return Ok(Told::NotLeading);
         }
         let (mut overlay, mut awaited) = (overlay, Vec::with_capacity(appends.len()));
+        let low = self.room.quorum_is_low();
         for append in appends {
             if let Err(above) = self.folded.admits(&append) {
                 let AboveLevel { needs, level } = above;
                 awaited.push(Err(Recorded::Outcome(Outcome::AboveLevel { needs, level })));
+                continue;
+            }
+            if low && !is_spared(&append) {
+                awaited.push(Err(Recorded::DiskLow));
                 continue;
             }
             let bytes = match weigh(&append) {
@@ -202,6 +253,7 @@ fn told(answer: super::writer::Answer) -> Recorded {
         Err(AppendError::AboveLevel { needs, level }) => {
             Recorded::Outcome(Outcome::AboveLevel { needs, level })
         }
+        Err(AppendError::DiskLow) => Recorded::DiskLow,
         Err(AppendError::Malformed | AppendError::TooLarge { .. }) => Recorded::Outcome(Outcome::Malformed),
         Err(AppendError::NoLeader | AppendError::Stopped { .. }) => Recorded::Open,
     }

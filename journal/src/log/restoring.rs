@@ -10,7 +10,7 @@
 //! **Invariant:** nothing of the other log is changed, and it is read while nobody serves it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use events::codec::{Chain, keys};
@@ -68,6 +68,7 @@ impl RestoringError {
 
 /// A store with all facts of another log, which belongs to nobody yet.
 pub struct Restoration {
+    lies_in: PathBuf,
     store: Store,
     mark: Mark,
     tip: Tip,
@@ -92,7 +93,14 @@ impl Log {
         }
         apply_the_rest(&source, &mut continuation)?;
         let (tip, auditor) = continuation.finish()?;
-        Ok(Restoration { tip, views: auditor.views().clone(), store, mark, founding })
+        Ok(Restoration {
+            lies_in: into.to_owned(),
+            tip,
+            views: auditor.views().clone(),
+            store,
+            mark,
+            founding,
+        })
     }
 }
 
@@ -115,7 +123,14 @@ impl Log {
             continuation.take(&keys::fact(seq), &value, |sha256| Ok(export.overlay(sha256)))?;
         }
         let (tip, auditor) = continuation.finish()?;
-        Ok(Restoration { tip, views: auditor.views().clone(), store, mark, founding })
+        Ok(Restoration {
+            lies_in: into.to_owned(),
+            tip,
+            views: auditor.views().clone(),
+            store,
+            mark,
+            founding,
+        })
     }
 }
 
@@ -167,14 +182,14 @@ impl Restoration {
     /// # Errors
     /// If it cannot be written, or Raft does not start.
     pub async fn found(self, journal: JournalId, raft_id: u64) -> Result<Log, CreateError> {
-        let Self { mut store, mark, tip, views, founding: _ } = self;
+        let Self { lies_in, mut store, mark, tip, views, founding: _ } = self;
         let prepare = move |broken: Arc<Broken>| {
             store.reports_to(broken);
             own(&store, journal, raft_id, tip.position).map_err(CreateError::Store)?;
             let folded = Arc::new(Folded::new(views, tip.position.chain));
             Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id, new: false })
         };
-        Log::start(prepare, CreateError::Start, Settings::default()).await
+        Log::start(&lies_in, prepare, CreateError::Start, Settings::default()).await
     }
 }
 

@@ -16,16 +16,16 @@ use crate::node::{Cause, RefusalReason};
 use crate::operator;
 use crate::samples::{
     admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested, default_set,
-    domain_created, evicted, issued, join_token, joined, joining, level_raised, node, operator_created,
-    operator_renewed, operator_revoked, overlay_set, put_away, reactivated, refused, replaced, restored,
-    revoked, supersedes, token_consumed, with_serial,
+    distrusted, domain_created, evicted, issued, join_token, joined, joining, level_raised, node,
+    operator_created, operator_renewed, operator_revoked, overlay_set, put_away, reactivated, refused,
+    replaced, restored, revoked, supersedes, token_consumed, with_serial,
 };
 use crate::stream::{StreamName, StreamVersion};
 use crate::vcluster;
 use crate::vocabulary::{AppendId, Assurance, HardwareIdentity, Labels, Principal};
 
 /// Every type of fact, in the order of the enums.
-const TYPES: [&str; 28] = [
+const TYPES: [&str; 29] = [
     "DomainCreated",
     "JoinTokenCreated",
     "RemarkErased",
@@ -54,6 +54,7 @@ const TYPES: [&str; 28] = [
     "AttemptsRefused",
     "LevelRaised",
     "DomainRestored",
+    "CertificateRevoked",
 ];
 
 /// A new variant breaks the build here: it needs a name in [`TYPES`], an example and a golden file.
@@ -87,6 +88,7 @@ fn type_of(fact: &Fact) -> &'static str {
         Fact::Node(_, Event::AttemptsRefused(_)) => TYPES[25],
         Fact::Domain(domain::Event::LevelRaised { .. }) => TYPES[26],
         Fact::Domain(domain::Event::Restored(_)) => TYPES[27],
+        Fact::Node(_, Event::CertificateRevoked { .. }) => TYPES[28],
     }
 }
 
@@ -139,6 +141,7 @@ fn examples() -> Vec<Fact> {
         of(Event::AttemptsRefused(refused(RefusalReason::HardwareMismatch, 60, 300))),
         level_raised(2),
         restored("j1000", 1000, 300),
+        of(distrusted(&[2, 1])),
     ]
 }
 

@@ -11,7 +11,9 @@ use crate::domain;
 use crate::fact::Fact;
 use crate::level::Level;
 use crate::member;
-use crate::node::{Cause, DeactivationCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession};
+use crate::node::{
+    Cause, DeactivationCause, DistrustCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+};
 use crate::operator;
 use crate::stream::StreamVersion;
 use crate::vocabulary::{
@@ -128,6 +130,8 @@ fn node_event() -> impl Strategy<Value = Event> {
             Event::HardwareReplaced { hardware, released, serials }
         }),
         refused_attempts().prop_map(Event::AttemptsRefused),
+        vec(serial(), 0..3)
+            .prop_map(|serials| Event::CertificateRevoked { cause: DistrustCause::JournalEvicted, serials }),
     ]
 }
 

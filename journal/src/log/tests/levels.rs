@@ -107,7 +107,8 @@ async fn rule_26_a_member_stops_before_it_stores_an_entry_of_a_later_level() {
         entries: vec![Blob(entry)],
         commit: None,
         proven_ms_ago: None,
-        clock: Timestamp::default(),
+        after: None,
+        median: None,
     });
     let Ok(Told::Failed(told)) = say(&quorum.log(follower), leader, &ask).await else { panic!("it took it") };
     assert!(told.contains("upgrade"), "{told}");

@@ -5,6 +5,7 @@ mod failing;
 mod fixture;
 mod levels;
 mod opening;
+mod proof;
 mod quorum;
 mod raft;
 mod restoring;

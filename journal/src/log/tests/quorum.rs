@@ -11,15 +11,22 @@ use parking_lot::Mutex;
 
 use super::fixture::{Ground, created, founding, node, operator_created, remark_erased, step};
 use crate::log::store::Store;
+use crate::log::wire::{self, Ask};
 use crate::log::{AppendError, Committed, Exchange, Log, PeerError, Peers, Settings, Timing};
 
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// Who is reachable from where.
 #[derive(Default)]
-struct Ways {
+pub(super) struct Ways {
     logs: BTreeMap<u64, Log>,
     cut: BTreeSet<(u64, u64)>,
+    /// Ways on which messages get lost, and the last of each.
+    lost: BTreeMap<(u64, u64), Vec<u8>>,
+    /// Whom answers reach only when they are let through.
+    held: BTreeSet<u64>,
+    /// How many read indexes were asked of a leader.
+    read_indexes: usize,
 }
 
 /// One member's way to the others.
@@ -33,14 +40,24 @@ impl Peers for Way {
         let (from, ways) = (self.from, Arc::clone(&self.ways));
         Box::pin(async move {
             let log = {
-                let ways = ways.lock();
-                let open = !ways.cut.contains(&(from, member));
+                let mut ways = ways.lock();
+                if matches!(wire::read(&question), Ok(Ask::ReadIndex)) {
+                    ways.read_indexes += 1;
+                }
+                let mut open = !ways.cut.contains(&(from, member));
+                if let Some(lost) = ways.lost.get_mut(&(from, member)) {
+                    lost.clone_from(&question);
+                    open = false;
+                }
                 ways.logs.get(&member).filter(|_| open).cloned()
             };
             let unreachable = PeerError::Unreachable { member, reason: "the way is cut".to_owned() };
             let log = log.ok_or_else(|| unreachable.clone())?;
             let answer = log.answer(&name(from), &question).await;
             let answer = answer.map_err(|reason| PeerError::Broken { member, reason })?;
+            while ways.lock().held.contains(&from) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             // An answer takes the same way back.
             if ways.lock().cut.contains(&(member, from)) { Err(unreachable) } else { Ok(answer) }
         })
@@ -50,7 +67,7 @@ impl Peers for Way {
 /// Journals j1, j2, … with the numbers 1, 2, … in Raft.
 pub(super) struct Quorum {
     ways: Arc<Mutex<Ways>>,
-    grounds: BTreeMap<u64, Ground>,
+    pub(super) grounds: BTreeMap<u64, Ground>,
     keep_entries: u64,
 }
 
@@ -115,15 +132,45 @@ impl Quorum {
         self.ways.lock().cut.insert((from, to));
     }
 
-    fn isolate(&self, member: u64) {
+    pub(super) fn cut_to(&self, to: &[u64], from: u64) {
+        to.iter().for_each(|to| self.cut(from, *to));
+    }
+
+    /// From now on messages on this way get lost.
+    pub(super) fn lose(&self, from: u64, to: u64) {
+        self.ways.lock().lost.insert((from, to), vec![]);
+    }
+
+    /// The last that was lost on it; empty if none was.
+    pub(super) fn last_lost(&self, from: u64, to: u64) -> Vec<u8> {
+        self.ways.lock().lost[&(from, to)].clone()
+    }
+
+    /// From now on answers wait in front of this member, or get through again.
+    pub(super) fn hold_answers(&self, to: u64, hold: bool) {
+        let mut ways = self.ways.lock();
+        if hold {
+            ways.held.insert(to)
+        } else {
+            ways.held.remove(&to)
+        };
+    }
+
+    pub(super) fn read_indexes(&self) -> usize {
+        self.ways.lock().read_indexes
+    }
+
+    pub(super) fn isolate(&self, member: u64) {
         for other in self.grounds.keys().filter(|other| **other != member) {
             self.cut(member, *other);
             self.cut(*other, member);
         }
     }
 
-    fn heal(&self) {
-        self.ways.lock().cut.clear();
+    pub(super) fn heal(&self) {
+        let mut ways = self.ways.lock();
+        ways.cut.clear();
+        ways.lost.clear();
     }
 
     /// Who leads, as everybody who runs agrees.

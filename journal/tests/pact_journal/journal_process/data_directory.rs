@@ -108,6 +108,7 @@ impl DataDirectory {
         fs::write(&file, token).expect("it can be written");
         let mut command = journal_of(self.program);
         command.args(["join", "--journal-id", journal_id, "--join-addr", door, "--advertise", "127.0.0.1"]);
+        command.args(["--advertise", "localhost"]);
         command.arg("--join-token").arg(format!("@{}", file.display()));
         command.args(["--agent-listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
         command.args(["--http-listen", "127.0.0.1:0", "--cluster-listen", &free_port().to_string()]);

@@ -160,6 +160,12 @@ impl Journal {
         served.process.ended_within(READY).code()
     }
 
+    /// Waits until it ends by itself; its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        let mut served = self.served.take().expect("it serves");
+        served.process.ended_within(READY).code()
+    }
+
     /// Ends it, and leaves its files.
     pub fn into_dir(mut self) -> DataDirectory {
         self.kill();

@@ -32,6 +32,7 @@ async fn ask(door: &str, token: &JoinToken, key: &KeyPair) -> Answer<JoinRespons
         csr: csr(key),
         endpoints: Some(endpoints),
         format_level: Some(Level::NEWEST.number()),
+        hosts: vec![],
     };
     answer(&connection, JoinServiceClient::new(connection.channel()).join(request).await)
 }

@@ -1,12 +1,20 @@
 //! Several journals that act as one (design §7): how a journal joins, what each member knows of the others' nodes, and who
 //! is kept out.
 
+mod certificates;
+mod clocks;
+mod contests;
+mod directions;
+mod eviction;
 mod imposters;
 mod joining;
 mod levels;
 mod listener;
 mod presence;
+mod reads;
+mod reserve;
 mod revocation;
+mod staleness;
 
 use proto::pb;
 use proto::pb::member_service_client::MemberServiceClient;
@@ -99,6 +107,18 @@ impl Trio {
     /// Who leads, by the word of these members.
     async fn leader(&self, asked: &[usize]) -> usize {
         self.leader_but(asked, usize::MAX).await
+    }
+
+    /// Has this one lead.
+    async fn leader_is(&self, nth: usize) {
+        let leader = self.leader(&[0, 1, 2]).await;
+        if leader != nth {
+            let request = pb::TransferLeaderRequest { journal_id: format!("j{}", nth + 1) };
+            let operator = self.operator(leader).await;
+            let moved = MemberServiceClient::new(operator.0.channel()).transfer_leader(request).await;
+            answer(&operator.0, moved).expect("it is a voter");
+            self.leader_but(&[0, 1, 2], leader).await;
+        }
     }
 
     /// The same, and it is not this one.
