@@ -9,6 +9,7 @@
 mod draft;
 mod options;
 pub(super) mod raft_log;
+mod recent;
 pub(super) mod state_machine;
 pub(super) mod takeover;
 
