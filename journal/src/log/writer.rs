@@ -39,7 +39,7 @@ const BUSY: usize = 4;
 const LINGER_EACH: Duration = Duration::from_millis(1);
 /// And how long at most: an entry costs as much as dozens of appends, with other members a message to each and a sync on
 /// each. Only where hundreds wait does anybody wait so long, and they wait for each other anyway.
-const LINGER_MAX: Duration = Duration::from_millis(50);
+const LINGER_MAX: Duration = Duration::from_millis(100);
 /// After so much quiet nobody else is on their way.
 const MEMORY: Duration = Duration::from_millis(250);
 
