@@ -3,6 +3,7 @@
 //! The chain covers the body; the remarks behind it are the one thing that can be erased (R4).
 
 use crate::fact::Record;
+use crate::level::{self, Level};
 use crate::stream::MAX_STREAMS;
 use crate::vocabulary::{Remark, RemarkHash};
 
@@ -73,4 +74,15 @@ pub fn decode_body(body: &[u8]) -> Result<Record, DecodeError> {
     let record: Record = decode::<Record, BODY_LIMIT>(rest)?;
     let first = record.streams.first().is_some_and(|at| at.name == record.fact.subject());
     if first && record.streams.len() <= MAX_STREAMS { Ok(record) } else { Err(DecodeError::Misplaced) }
+}
+
+/// [`decode_body`] of a fact that the reader must understand, and also what comes after it (R26). Only for a body of which
+/// the chain says that it is as it was written.
+///
+/// # Errors
+/// As [`decode_body`]; and if the fact needs a higher level than is read.
+pub fn decode_body_up_to(body: &[u8], reads: Level) -> Result<Record, DecodeError> {
+    let record = decode_body(body)?;
+    level::legible(&record.fact, reads).map_err(DecodeError::AboveLevel)?;
+    Ok(record)
 }

@@ -1,7 +1,7 @@
 //! Folds facts into a node's state. Total: what has happened is never refused; a fact that fits no state (which only a
 //! log that breaks an invariant holds) changes nothing.
 
-use crate::vocabulary::{Assurance, HardwareIdentity, Timestamp};
+use crate::vocabulary::{Assurance, HardwareIdentity, Serial, Timestamp};
 
 use super::event::{DeactivationCause, Event, Supersession};
 use super::state::{Enrollment, Held, State};
@@ -77,6 +77,32 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp, assurance: Op
         Event::Resolved {} => contested(state, false),
         Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
         Event::AttemptsRefused(_) => state,
+        Event::CertificateRevoked { serials, .. } => distrusted(state, serials),
+    }
+}
+
+/// Without its current certificate a node is gone, and whatever it had beside it opens nothing more.
+fn distrusted(state: State, ended: &[Serial]) -> State {
+    let stands = |held: &Held| !ended.contains(&held.certificate.serial);
+    match state {
+        State::Active { enrollment, current, overlap } if stands(&current) => {
+            State::Active { enrollment, current, overlap: overlap.filter(stands) }
+        }
+        State::Active { enrollment, .. } => State::Inactive { enrollment, current: None },
+        State::Inactive { enrollment, current } => {
+            State::Inactive { enrollment, current: current.filter(stands) }
+        }
+        State::Unknown | State::Registered { .. } | State::Revoked { .. } => state,
+    }
+}
+
+/// The domain was restored (R27): no certificate of before opens anything, and whoever was let in must ask again.
+pub fn restored(state: State) -> State {
+    match state {
+        State::Unknown | State::Registered { .. } | State::Revoked { .. } => state,
+        State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
+            State::Inactive { enrollment, current: None }
+        }
     }
 }
 
