@@ -86,7 +86,7 @@ impl<'a> Continuation<'a> {
     pub(in crate::log) fn apply(&mut self, entry: &Batch) -> Result<(), ContinueError> {
         self.write()?;
         let mut draft = Draft::new(self.store, self.tip, &entry.overlays);
-        for append in &entry.appends {
+        for append in entry.appends.iter() {
             draft.append(append, entry.stamp)?;
         }
         let mut batch = draft.batch();

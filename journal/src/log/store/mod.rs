@@ -10,6 +10,7 @@ pub(super) mod continuation;
 mod draft;
 mod options;
 pub(super) mod raft_log;
+mod recent;
 pub(super) mod state_machine;
 pub(super) mod takeover;
 
