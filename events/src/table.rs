@@ -88,13 +88,29 @@ impl<const N: usize, V> Table<N, V> {
         if let Some(known) = self.get_mut(&key) {
             return Some(std::mem::replace(known, value));
         }
+        self.push(key, value);
+        None
+    }
+
+    /// The value of a key, to change it; made if there is none.
+    pub(crate) fn get_or_insert_with(&mut self, key: &[u8; N], make: impl FnOnce() -> V) -> &mut V {
+        let entry = match self.find(key) {
+            Some((_, entry)) => entry as usize,
+            None => self.push(*key, make()),
+        };
+        &mut self.entries[entry].1
+    }
+
+    /// Notes a key that is not there; answers its entry.
+    fn push(&mut self, key: [u8; N], value: V) -> usize {
+        let entry = self.entries.len();
         self.entries.push((key, value));
         if self.entries.len() * OF > self.slots.len() * TAKEN {
             self.grow();
         }
-        let entry = u32::try_from(self.entries.len() - 1).expect("memory ends before the numbers do");
-        self.place(Slot { bits: bits(&key), entry });
-        None
+        let number = u32::try_from(entry).expect("memory ends before the numbers do");
+        self.place(Slot { bits: bits(&key), entry: number });
+        entry
     }
 
     /// Reads the slot that a look-up of the key will read first, and answers something of it. Of many keys one after

@@ -15,7 +15,7 @@ use events::invariants::{Auditor, Violation};
 use serde_json::{Value, json};
 
 use crate::against::{Comparison, compare};
-use crate::reader::{Entry, Facts, LogError, ReadError, Reader, StreamSum};
+use crate::reader::{Entry, LogError, ReadError, Reader};
 
 /// Violations are listed up to this number and counted beyond: a log that is damaged throughout must not fill memory.
 pub const MAX_LISTED: usize = 1000;
@@ -108,11 +108,10 @@ pub fn verify_against(log: &Path, other: &Path) -> Result<Report, LogError> {
 fn check(reader: &Reader) -> Result<Report, LogError> {
     let mut report = Report::default();
     let mut auditor = Auditor::default();
-    let mut streams = StreamSum::default();
-    let mut facts = reader.facts();
+    let mut facts = reader.facts().without_texts();
     let mut batch = Vec::with_capacity(BATCH);
     loop {
-        let failed = read(&mut facts, &mut batch);
+        let failed = facts.next_batch(&mut batch, BATCH);
         auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_ref()));
         for entry in &batch {
             if let (Some(format), true) = (entry.later_format(), report.ok()) {
@@ -122,7 +121,6 @@ fn check(reader: &Reader) -> Result<Report, LogError> {
             report.head = entry.chain.or(report.head);
             entry.violations().for_each(|violation| report.add(violation));
             if let Some(record) = &entry.record {
-                streams.add(record);
                 auditor.check(record).into_iter().for_each(|violation| report.add(violation));
             }
         }
@@ -137,22 +135,13 @@ fn check(reader: &Reader) -> Result<Report, LogError> {
     }
     // Behind a violation the heads could only repeat what is known.
     if report.ok() {
-        check_heads(reader, &streams, &mut report)?;
+        check_heads(reader, &auditor, &mut report)?;
     }
     Ok(report)
 }
 
-/// Takes the next facts, at most [`BATCH`].
-fn read(facts: &mut Facts<'_>, batch: &mut Vec<Entry>) -> Result<(), ReadError> {
-    batch.clear();
-    for entry in facts.take(BATCH) {
-        batch.push(entry?);
-    }
-    Ok(())
-}
-
-fn check_heads(reader: &Reader, streams: &StreamSum, report: &mut Report) -> Result<(), ReadError> {
-    let found = reader.compare_heads(streams).map_err(|source| ReadError { after: report.facts, source })?;
+fn check_heads(reader: &Reader, auditor: &Auditor, report: &mut Report) -> Result<(), ReadError> {
+    let found = reader.compare_heads(auditor).map_err(|source| ReadError { after: report.facts, source })?;
     for disagreement in found {
         let (seq, message) = (disagreement.seq, disagreement.message);
         report.add(Violation { seq, invariant: "heads", message });

@@ -4,7 +4,7 @@
 
 use crate::fact::Record;
 use crate::stream::MAX_STREAMS;
-use crate::vocabulary::{Remark, RemarkHash};
+use crate::vocabulary::{Remark, RemarkHash, StoredRemark};
 
 use super::binary::{DecodeError, EncodeError, decode, encode};
 use super::chain::Chain;
@@ -47,6 +47,16 @@ impl<'a> StoredValue<'a> {
     /// The remarks that were not erased.
     pub fn remarks(&self) -> Result<Vec<Remark>, DecodeError> {
         if self.remarks.is_empty() { Ok(vec![]) } else { decode::<Vec<Remark>, REMARKS_LIMIT>(self.remarks) }
+    }
+
+    /// The hashes of the remarks that were not erased; takes no memory for their texts.
+    pub fn remark_hashes(&self) -> Result<impl Iterator<Item = RemarkHash> + use<'a>, DecodeError> {
+        let stored = if self.remarks.is_empty() {
+            vec![]
+        } else {
+            decode::<Vec<StoredRemark<'a>>, REMARKS_LIMIT>(self.remarks)?
+        };
+        Ok(stored.into_iter().map(|remark| remark.hash()))
     }
 
     /// The same value without a remark: chain and body stay as they are.

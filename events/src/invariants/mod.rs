@@ -30,6 +30,7 @@ mod time_never_runs_back;
 
 use crate::certificate::Certificate;
 use crate::fact::{Fact, Record};
+use crate::stream::StreamName;
 use crate::views::Views;
 use crate::vocabulary::Der;
 use crate::{node, operator};
@@ -97,6 +98,16 @@ impl Auditor {
     /// one by one it keeps whoever asks waiting. Decides nothing and changes nothing.
     pub fn look_ahead<'a>(&self, next: impl Iterator<Item = &'a Record> + Clone) {
         self.past.look_ahead(next);
+    }
+
+    /// The version of a stream after the last fact checked; 0: it has none. Of a sound history.
+    pub fn version(&self, stream: &StreamName) -> u64 {
+        self.past.version(stream)
+    }
+
+    /// How many streams have facts. Of a sound history.
+    pub fn streams(&self) -> u64 {
+        self.past.streams()
     }
 
     /// The views up to the last fact checked.

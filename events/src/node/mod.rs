@@ -25,5 +25,6 @@ pub use event::{
     Cause, DeactivationCause, Event, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
 };
 pub use evolve::evolve;
+pub(crate) use evolve::evolve_in_place;
 pub use rejection::Rejection;
 pub use state::{Enrollment, Held, OVERLAP, State};

@@ -67,16 +67,6 @@ pub struct Views {
     pub join_tokens: JoinTokens,
 }
 
-impl Changed {
-    /// Takes in what the next fold changed.
-    pub fn add(&mut self, next: Self) {
-        self.certificates.extend(next.certificates);
-        self.nodes.extend(next.nodes);
-        self.configurations |= next.configurations;
-        self.members |= next.members;
-    }
-}
-
 /// What a fold changed that open connections and timers depend on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changed {
@@ -88,6 +78,33 @@ pub struct Changed {
     pub configurations: bool,
     /// Whether a fact told of a journal as a member of the quorum.
     pub members: bool,
+}
+
+impl Changed {
+    /// Takes in what the next fold changed.
+    pub fn add(&mut self, next: Self) {
+        self.certificates.extend(next.certificates);
+        self.nodes.extend(next.nodes);
+        self.configurations |= next.configurations;
+        self.members |= next.members;
+    }
+
+    fn note(&mut self, change: Change<'_>) {
+        match change {
+            Change::Certificate(hash) => self.certificates.push(hash),
+            Change::Node(id) => self.nodes.push(id.clone()),
+            Change::Configurations => self.configurations = true,
+            Change::Members => self.members = true,
+        }
+    }
+}
+
+/// One thing of [`Changed`].
+enum Change<'a> {
+    Certificate(CertificateHash),
+    Node(&'a NodeId),
+    Configurations,
+    Members,
 }
 
 /// What a node is configured by at its boot, and from then on (design §3 step 9).
@@ -145,47 +162,65 @@ pub enum Identity {
 impl Views {
     /// Folds one fact in. Total.
     pub fn fold(&mut self, record: &Record) -> Changed {
+        let mut changed = Changed::default();
+        self.fold_and_tell(record, |change| changed.note(change));
+        changed
+    }
+
+    /// Folds in a fact of a log that is read again, where nobody waits to hear what it changed. Total.
+    pub fn refold(&mut self, record: &Record) {
+        self.fold_and_tell(record, |_| {});
+    }
+
+    fn fold_and_tell(&mut self, record: &Record, mut tell: impl FnMut(Change<'_>)) {
         self.seq = record.seq;
         self.recorded_at = record.recorded_at;
-        let mut changed = Changed::default();
         match &record.fact {
             Fact::Domain(event) => {
                 self.domain = domain::evolve(std::mem::take(&mut self.domain), event);
                 self.domain_version = record.subject_version();
-                changed.configurations = self.vclusters.fold(record);
+                if self.vclusters.fold(record) {
+                    tell(Change::Configurations);
+                }
                 self.join_tokens.fold(event, record);
                 if let domain::Event::Created(created) = event {
                     self.members.found(&created.founder);
-                    changed.members = true;
+                    tell(Change::Members);
                 }
             }
             Fact::Member(id, event) => {
                 self.members.fold(id, event, record);
-                changed.members = true;
+                tell(Change::Members);
             }
-            Fact::VCluster(..) => changed.configurations = self.vclusters.fold(record),
+            Fact::VCluster(..) => {
+                if self.vclusters.fold(record) {
+                    tell(Change::Configurations);
+                }
+            }
             Fact::Authority(id, event) => self.authorities.fold(*id, event, record),
             Fact::Operator(id, event) => {
-                self.keys.fold(record);
-                self.certificates.fold(record);
-                self.revocations.fold(record, &self.certificates);
-                self.authorities.note_issuance(record);
-                changed.certificates = self.operators.fold(id, event, record);
+                self.fold_certificate(record);
+                self.operators.fold(id, event, record, |hash| tell(Change::Certificate(hash)));
             }
             Fact::Node(id, event) => {
-                self.keys.fold(record);
-                self.certificates.fold(record);
-                self.revocations.fold(record, &self.certificates);
-                self.authorities.note_issuance(record);
-                changed.certificates = self.registry.fold(id, event, record);
-                changed.nodes.push(id.clone());
-                changed.configurations = matches!(event, node::Event::Assigned { .. });
+                self.fold_certificate(record);
+                self.registry.fold(id, event, record, |hash| tell(Change::Certificate(hash)));
+                tell(Change::Node(id));
+                if matches!(event, node::Event::Assigned { .. }) {
+                    tell(Change::Configurations);
+                }
             }
         }
         self.certificates.forget(record.recorded_at);
         self.keys.forget(record.recorded_at);
         self.revocations.forget(record.recorded_at);
-        changed
+    }
+
+    fn fold_certificate(&mut self, record: &Record) {
+        self.keys.fold(record);
+        self.certificates.fold(record);
+        self.revocations.fold(record, &self.certificates);
+        self.authorities.note_issuance(record);
     }
 
     /// Reads what the folds of the next facts will look up, before they do: memory answers many questions at once, but

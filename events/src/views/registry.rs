@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 
 use crate::fact::{Fact, Record};
-use crate::node::{Event, MacClaims, State, evolve};
+use crate::node::{Event, MacClaims, State, evolve_in_place};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::vocabulary::{
@@ -201,8 +201,14 @@ impl Registry {
         }
     }
 
-    /// Folds a fact about a node; answers the certificates whose usability changed.
-    pub(super) fn fold(&mut self, id: &NodeId, event: &Event, record: &Record) -> Vec<CertificateHash> {
+    /// Folds a fact about a node; tells the certificates whose usability changed.
+    pub(super) fn fold(
+        &mut self,
+        id: &NodeId,
+        event: &Event,
+        record: &Record,
+        mut tell: impl FnMut(CertificateHash),
+    ) {
         let node = self.nodes.get_or_insert_with(id, || Node {
             state: State::Unknown,
             version: 0,
@@ -216,9 +222,8 @@ impl Registry {
         if matches!(event, Event::Registered { .. } | Event::HardwareReplaced { .. }) {
             unindex(&mut self.serials, &mut self.uuids, id, &node.state);
         }
-        let old = std::mem::take(&mut node.state);
-        self.census.leave(&old);
-        node.state = evolve(old, event, record.recorded_at, record.assurance);
+        self.census.leave(&node.state);
+        evolve_in_place(&mut node.state, event, record.recorded_at, record.assurance);
         self.census.enter(&node.state);
         node.version = record.subject_version();
         let after = usable(&node.state);
@@ -247,7 +252,7 @@ impl Registry {
             | Event::AttemptsRefused(_) => {}
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
-        ended.map(|(hash, _)| hash).collect()
+        ended.for_each(|(hash, _)| tell(hash));
     }
 
     fn claim(&mut self, id: &NodeId, hardware: &HardwareIdentity, record: &Record) {

@@ -88,12 +88,16 @@ macro_rules! digest {
 
 /// SHA-256 over the parts, one after another.
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    for part in parts {
-        context.update(part);
-    }
+    let digest = match parts {
+        [whole] => ring::digest::digest(&ring::digest::SHA256, whole),
+        parts => {
+            let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+            parts.iter().for_each(|part| context.update(part));
+            context.finish()
+        }
+    };
     let mut out = [0; 32];
-    out.copy_from_slice(context.finish().as_ref());
+    out.copy_from_slice(digest.as_ref());
     out
 }
 

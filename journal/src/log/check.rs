@@ -238,7 +238,7 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
 fn fold(views: &mut Views, batch: &mut Vec<Record>) {
     views.look_ahead(batch.iter());
     for record in batch.drain(..) {
-        views.fold(&record);
+        views.refold(&record);
     }
 }
 
@@ -259,7 +259,7 @@ pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Record, 
         return Err(Damage::Order { seq: expected });
     }
     let held = [record.fact.remark(), record.source];
-    if value.remarks().map_err(unread)?.iter().any(|remark| !held.contains(&Some(remark.hash()))) {
+    if value.remark_hashes().map_err(unread)?.any(|hash| !held.contains(&Some(hash))) {
         return Err(Damage::Remark { seq: expected });
     }
     *tip = Tip { position: Position { seq: expected, chain }, recorded_at: record.recorded_at };
