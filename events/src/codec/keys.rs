@@ -1,6 +1,8 @@
 //! Where things lie in RocksDB: column families and keys. Shared by the journal, which writes, and `replay`, whose
 //! reader is its own.
 
+use std::fmt::{self, Write};
+
 use crate::stream::StreamName;
 
 /// The folder of the RocksDB inside a journal's data directory.
@@ -35,6 +37,19 @@ pub fn seq(key: &[u8]) -> Option<u64> {
 /// The key of a stream's head.
 pub fn head(stream: &StreamName) -> Vec<u8> {
     stream.to_string().into_bytes()
+}
+
+/// Whether this is [`head`] of the stream; takes no memory.
+pub fn is_head(key: &[u8], stream: &StreamName) -> bool {
+    struct Rest<'a>(&'a [u8]);
+    impl Write for Rest<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(text.as_bytes()).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut rest = Rest(key);
+    write!(rest, "{stream}").is_ok() && rest.0.is_empty()
 }
 
 /// The key of one version of a subject's stream.

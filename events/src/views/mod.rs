@@ -17,6 +17,7 @@ mod revocations;
 mod tests;
 mod vclusters;
 
+use crate::certificate::Certificate;
 use crate::fact::{Fact, Record};
 use crate::member::TokenClaim;
 use crate::node::{KeyClaim, KeyHolder};
@@ -24,7 +25,7 @@ use crate::stream::StreamName;
 use crate::vocabulary::{
     CertificateHash, KeyHash, NodeId, OperatorId, Overlay, Role, SecretHash, Serial, Timestamp, VClusterId,
 };
-use crate::{domain, node};
+use crate::{domain, node, operator};
 
 pub use authorities::{Authorities, Authority};
 pub use certificates::{Certificates, Holder, Known};
@@ -307,17 +308,41 @@ impl Views {
     }
 }
 
+/// To whom a fact gives a certificate.
+#[derive(Clone, Copy)]
+enum Receiver<'a> {
+    /// A node, in this epoch.
+    Node(&'a NodeId, u32),
+    /// An operator.
+    Operator(&'a OperatorId),
+}
+
+impl Receiver<'_> {
+    fn holder(self) -> Holder {
+        match self {
+            Self::Node(id, _) => Holder::Node(id.clone()),
+            Self::Operator(id) => Holder::Operator(id.clone()),
+        }
+    }
+
+    fn key_holder(self) -> KeyHolder {
+        match self {
+            Self::Node(id, epoch) => KeyHolder::Node(id.clone(), epoch),
+            Self::Operator(_) => KeyHolder::Operator,
+        }
+    }
+}
+
 /// The certificate that a fact tells of and its holder: of nodes and operators alike.
-fn issued(record: &Record) -> Option<(&crate::certificate::Certificate, Holder, KeyHolder)> {
-    use crate::operator;
+fn issued(record: &Record) -> Option<(&Certificate, Receiver<'_>)> {
     match &record.fact {
         Fact::Node(id, node::Event::CertificateIssued { certificate, epoch, .. }) => {
-            Some((certificate, Holder::Node(id.clone()), KeyHolder::Node(id.clone(), *epoch)))
+            Some((certificate, Receiver::Node(id, *epoch)))
         }
         Fact::Operator(
             id,
             operator::Event::Created { certificate, .. } | operator::Event::Renewed { certificate, .. },
-        ) => Some((certificate, Holder::Operator(id.clone()), KeyHolder::Operator)),
+        ) => Some((certificate, Receiver::Operator(id))),
         Fact::Operator(_, operator::Event::Revoked { .. })
         | Fact::Node(
             _,

@@ -178,7 +178,7 @@ impl<'a> Facts<'a> {
         for _ in 0..most {
             // Where it will lie: a fact has hundreds of bytes, and is not moved about.
             batch.push(Entry::empty(self.place.expected));
-            let taken = batch.last_mut().map_or(Ok(false), |entry| self.take(entry));
+            let taken = batch.last_mut().map_or(Ok(false), |entry| self.read_next(entry));
             if !matches!(taken, Ok(true)) {
                 batch.pop();
                 return taken.map(|_| ());
@@ -188,7 +188,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Reads the next fact into an empty entry. False: there is none.
-    fn take(&mut self, entry: &mut Entry) -> Result<bool, ReadError> {
+    fn read_next(&mut self, entry: &mut Entry) -> Result<bool, ReadError> {
         if self.ended {
             return Ok(false);
         }
@@ -218,7 +218,7 @@ impl Iterator for Facts<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut entry = Entry::empty(self.place.expected);
-        self.take(&mut entry).map(|taken| taken.then_some(entry)).transpose()
+        self.read_next(&mut entry).map(|taken| taken.then_some(entry)).transpose()
     }
 }
 
