@@ -112,7 +112,7 @@ fn check(reader: &Reader) -> Result<Report, LogError> {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let failed = facts.next_batch(&mut batch, BATCH);
-        auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_ref()));
+        auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_deref()));
         for entry in &batch {
             if let (Some(format), true) = (entry.later_format(), report.ok()) {
                 return Err(LogError::LaterFormat { seq: entry.seq, format });

@@ -15,4 +15,4 @@ mod value;
 
 pub use binary::{DecodeError, EncodeError, decode, encode};
 pub use chain::Chain;
-pub use value::{StoredValue, decode_body, encode_body};
+pub use value::{StoredValue, decode_body, decode_body_boxed, encode_body};

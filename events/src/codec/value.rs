@@ -76,11 +76,16 @@ pub fn encode_body(record: &Record) -> Result<Vec<u8>, EncodeError> {
 
 /// Reads a body. Format 1 is the only one so far; a later release lifts it to its own.
 pub fn decode_body(body: &[u8]) -> Result<Record, DecodeError> {
+    decode_body_boxed(body).map(|record| *record)
+}
+
+/// The same for whoever reads years of facts: a fact has hundreds of bytes, which are not moved about once they are read.
+pub fn decode_body_boxed(body: &[u8]) -> Result<Box<Record>, DecodeError> {
     let (format, rest) = body.split_first().ok_or(DecodeError::Truncated)?;
     if *format != FORMAT {
         return Err(DecodeError::UnknownFormat { format: *format });
     }
-    let record: Record = decode::<Record, BODY_LIMIT>(rest)?;
-    let first = record.streams.first().is_some_and(|at| at.name == record.fact.subject());
+    let record = decode::<Box<Record>, BODY_LIMIT>(rest)?;
+    let first = record.streams.first().is_some_and(|at| record.fact.is_about(&at.name));
     if first && record.streams.len() <= MAX_STREAMS { Ok(record) } else { Err(DecodeError::Misplaced) }
 }

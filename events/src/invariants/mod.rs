@@ -85,7 +85,7 @@ impl Auditor {
     pub fn check(&mut self, record: &Record) -> Vec<Violation> {
         let mut violations = vec![];
         let before = Before::new(&self.past, record);
-        for (invariant, check) in ALL {
+        for &(invariant, check) in &ALL {
             if let Err(message) = check(&before, record) {
                 violations.push(Violation { seq: record.seq, invariant, message });
             }
@@ -103,6 +103,11 @@ impl Auditor {
     /// The version of a stream after the last fact checked; 0: it has none. Of a sound history.
     pub fn version(&self, stream: &StreamName) -> u64 {
         self.past.version(stream)
+    }
+
+    /// Reads what [`Self::version`] of the stream will look up; see [`Self::look_ahead`].
+    pub fn touch(&self, stream: &StreamName) {
+        self.past.touch(stream);
     }
 
     /// How many streams have facts. Of a sound history.

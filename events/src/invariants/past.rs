@@ -68,6 +68,25 @@ impl Past {
         self.claim(stream).or_else(|| self.views.version(stream)).unwrap_or(0)
     }
 
+    /// See [`super::Auditor::touch`].
+    pub(super) fn touch(&self, stream: &StreamName) {
+        match stream {
+            StreamName::Key(key) => {
+                black_box(self.keys.touch_entry(key.as_bytes()).copied());
+            }
+            StreamName::Domain
+            | StreamName::Node(_)
+            | StreamName::Authority(_)
+            | StreamName::Operator(_)
+            | StreamName::Mac(_)
+            | StreamName::Join(_)
+            | StreamName::VCluster(_)
+            | StreamName::Journal(_) => {
+                black_box(self.views.version(stream));
+            }
+        }
+    }
+
     /// How many streams are not empty: each began with a version 1.
     pub(super) fn streams(&self) -> u64 {
         self.streams

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use events::codec::{Chain, StoredValue, decode_body, keys};
+use events::codec::{Chain, StoredValue, decode_body_boxed, keys};
 use events::domain;
 use events::fact::{Fact, Record};
 use events::views::Views;
@@ -243,15 +243,15 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
     }
 }
 
-fn fold(views: &mut Views, batch: &mut Vec<Record>) {
-    views.look_ahead(batch.iter());
+fn fold(views: &mut Views, batch: &mut Vec<Box<Record>>) {
+    views.look_ahead(batch.iter().map(Box::as_ref));
     for record in batch.drain(..) {
         views.refold(&record);
     }
 }
 
 /// Takes the fact that follows `tip`, and makes it the tip.
-pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Record, Damage> {
+pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Box<Record>, Damage> {
     let expected = tip.position.seq + 1;
     if key != keys::fact(expected) {
         return Err(Damage::FactMissing { expected });
@@ -262,7 +262,7 @@ pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Record, 
     if chain != value.chain {
         return Err(Damage::Chain { seq: expected });
     }
-    let record = decode_body(value.body).map_err(unread)?;
+    let record = decode_body_boxed(value.body).map_err(unread)?;
     if record.seq != expected || record.recorded_at < tip.recorded_at {
         return Err(Damage::Order { seq: expected });
     }

@@ -6,7 +6,7 @@
 //! **Invariant:** one damage is told once: behind it the walk goes on with what is stored, so that the facts after it
 //! are judged by themselves.
 
-use events::codec::{Chain, DecodeError, StoredValue, decode_body, keys};
+use events::codec::{Chain, DecodeError, StoredValue, decode_body_boxed, keys};
 use events::fact::{Fact, Record};
 use events::invariants::Violation;
 use events::vocabulary::{Remark, RemarkHash};
@@ -92,7 +92,7 @@ pub struct Entry {
     /// The link of the chain beside it. None if the value cannot be taken apart.
     pub chain: Option<Chain>,
     /// The fact. None if it cannot be read.
-    pub record: Option<Record>,
+    pub record: Option<Box<Record>>,
     /// The texts beside it that were not erased, unless only their hashes were asked for.
     pub remarks: Vec<Remark>,
     /// Its stored value, if it was asked for.
@@ -276,7 +276,7 @@ impl Place {
         if let Link::Stored(before) = self.link {
             check(before, entry);
         }
-        match decode_body(stored.body) {
+        match decode_body_boxed(stored.body) {
             Ok(record) => {
                 if let Link::Beginning = self.link {
                     match beginning(&record) {

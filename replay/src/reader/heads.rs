@@ -13,6 +13,9 @@ use rocksdb::DB;
 
 use super::{column_family, cursor};
 
+/// So many heads are read before they are compared: what they are compared with is looked up for all of them at once.
+const BATCH: usize = 32;
+
 /// Disagreements are counted no further than this.
 const MAX_LISTED: usize = 1000;
 
@@ -46,16 +49,23 @@ impl Head {
 
 /// See [`super::Reader::compare_heads`].
 pub(super) fn compare(store: &DB, auditor: &Auditor) -> Result<Vec<Disagreement>, rocksdb::Error> {
-    let mut heads = 0;
+    let (mut heads, mut batch) = (0, Vec::with_capacity(BATCH));
     let mut cursor = cursor(store, keys::HEADS);
-    while let Some((key, value)) = cursor.item() {
-        let agrees =
-            Head::parse(key, value).is_some_and(|head| head.version > 0 && head.version == auditor.version(&head.name));
-        if !agrees {
+    loop {
+        batch.clear();
+        while let Some((key, value)) = cursor.item().filter(|_| batch.len() < BATCH) {
+            let Some(head) = Head::parse(key, value) else { return name_them(store) };
+            batch.push(head);
+            cursor.next();
+        }
+        batch.iter().for_each(|head| auditor.touch(&head.name));
+        heads += batch.len() as u64;
+        if batch.iter().any(|head| head.version == 0 || head.version != auditor.version(&head.name)) {
             return name_them(store);
         }
-        heads += 1;
-        cursor.next();
+        if batch.is_empty() {
+            break;
+        }
     }
     cursor.status()?;
     if heads == auditor.streams() { Ok(vec![]) } else { name_them(store) }
