@@ -144,11 +144,12 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
             places += record.streams.len() as u64;
             batch.push(record);
             if batch.len() == BATCH {
-                fold(&mut views, &mut batch);
+                fold(&mut views, &batch);
+                batch.clear();
             }
             Ok(())
         })?;
-        fold(&mut views, &mut batch);
+        fold(&mut views, &batch);
         Ok((views, tip, places))
     }
 
@@ -243,11 +244,9 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
     }
 }
 
-fn fold(views: &mut Views, batch: &mut Vec<Box<Record>>) {
+fn fold(views: &mut Views, batch: &[Box<Record>]) {
     views.look_ahead(batch.iter().map(Box::as_ref));
-    for record in batch.drain(..) {
-        views.refold(&record);
-    }
+    batch.iter().for_each(|record| views.refold(record));
 }
 
 /// Takes the fact that follows `tip`, and makes it the tip.

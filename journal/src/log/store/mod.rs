@@ -53,6 +53,9 @@ const READAHEAD_BYTES: usize = 2 << 20;
 /// Key and value.
 pub(super) type Row = (Box<[u8]>, Box<[u8]>);
 
+/// Key and value where they lie.
+type RowInPlace<'a> = (&'a [u8], &'a [u8]);
+
 /// The last version of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Head {
@@ -86,7 +89,7 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Key and value of the next row; none: that was the last.
-    pub(super) fn next(&mut self) -> Result<Option<(&[u8], &[u8])>, StoreError> {
+    pub(super) fn next(&mut self) -> Result<Option<RowInPlace<'_>>, StoreError> {
         if std::mem::replace(&mut self.taken, true) {
             self.rows.next();
         }
