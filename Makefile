@@ -24,11 +24,16 @@ NODES ?= 10000
 FUZZ_SECONDS ?= 5
 FUZZ_RUNS ?= 10000000
 
-.PHONY: build demo test bench lint fuzz prerequisites
+.PHONY: build previous demo test bench lint fuzz man prerequisites
 
 ## The five binaries.
 build: prerequisites
 	cargo build --release --locked --workspace --bins
+	@scripts/place-binaries.sh
+
+## The same journal, pretending to be the release before: tests run it beside the real one. Nothing but one crate is compiled.
+previous: build
+	cargo build --release --locked --workspace --features journal/previous-level --bin pact-journal-previous
 	@scripts/place-binaries.sh
 
 ## A storm on a quorum of three journals over real TLS: registers the nodes, boots them all at once, compares and verifies their logs.
@@ -36,7 +41,7 @@ demo: build
 	$(BINARIES)/pact-loadtest storm --journals 3 --nodes $(NODES)
 
 ## All tests, with the binaries above, then the commands of the README, then a short run of each fuzz target.
-test: build
+test: build previous
 	@scripts/install-judges.sh $(JUDGES)
 	PACT_BIN_DIR=$(BINARIES) PACT_JUDGES_DIR=$(JUDGES)/bin cargo test --release --locked --workspace --no-fail-fast
 	@scripts/place-binaries.sh
@@ -47,6 +52,7 @@ test: build
 bench: build
 	cargo bench --profile release --locked -p benches --bench steps --bench log
 	@scripts/place-binaries.sh
+	PACT_BIN_DIR=$(BINARIES) cargo bench --quiet --profile release --locked -p benches --bench catch_up
 	PACT_BIN_DIR=$(BINARIES) NODES=$(NODES) cargo bench --quiet --profile release --locked -p benches --bench table
 
 ## Form, clippy, documentation, licences and banned crates. The advisory database is not asked: it needs the network.
@@ -60,6 +66,11 @@ lint: build
 ## Every parser of foreign bytes, ten million inputs each: some hours. `make fuzz FUZZ_TARGETS=csr` for one.
 fuzz: prerequisites
 	PACT_TOOLS_DIR=$(TOOLS) scripts/fuzz.sh runs $(FUZZ_RUNS) $(FUZZ_TARGETS)
+
+## The manual pages, for packages, in ./target/man.
+man: build
+	@mkdir -p target/man
+	for binary in pact-journal pact-agent pact pact-replay pact-loadtest; do $(BINARIES)/$$binary man > target/man/$$binary.1; done
 
 prerequisites:
 	@scripts/install-prerequisites.sh

@@ -11,7 +11,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "proto/pact/v1/boot_config.proto",
     "proto/pact/v1/cluster.proto",
     "proto/pact/v1/enrollment.proto",
@@ -20,6 +20,7 @@ const FILES: [&str; 10] = [
     "proto/pact/v1/member.proto",
     "proto/pact/v1/node.proto",
     "proto/pact/v1/operator.proto",
+    "proto/pact/v1/recovery.proto",
     "proto/pact/v1/status.proto",
     "proto/pact/v1/vcluster.proto",
 ];

@@ -28,7 +28,9 @@ needs libclang-dev libclang_is_there                      # bindgen reads RocksD
 needs ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
 needs curl command -v curl                                # README
 needs openssl command -v openssl                          # README, and a judge of the certificates
+needs mandoc command -v mandoc                            # a judge of the manual pages
 needs python3 command -v python3                          # the judges that come from PyPI
+needs faketime command -v faketime                        # tests of wrong clocks
 needs python3-venv python3 -c 'import ensurepip, venv'
 
 if [ ${#missing[@]} -gt 0 ]; then

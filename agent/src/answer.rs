@@ -40,6 +40,8 @@ pub struct Identity {
     pub not_after: Timestamp,
     /// When to renew, by the journal's clock.
     pub renew_after: Timestamp,
+    /// What time it was at the journal when it answered.
+    pub journal_time: Timestamp,
     /// When to renew, counted from the answer: this machine's clock may be wrong (R25).
     pub renew_in: Duration,
     /// When the certificate ends, counted from the answer: this machine's clock may be wrong (R25).
@@ -94,6 +96,7 @@ pub fn check(answer: pb::EnrollResponse, key: &NodeKey) -> Result<Identity, Answ
         not_before: times.not_before,
         not_after: times.not_after,
         renew_after: times.renew_after,
+        journal_time: times.journal_time,
         renew_in: times.renew_after.since(times.journal_time).max(SOONEST_RENEWAL),
         expires_in: times.not_after.since(times.journal_time),
         vcluster: answer.vcluster_id,

@@ -8,7 +8,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Command as Usage, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use proto::{channel::JournalAddress, logging::LogFormat};
+use events::vocabulary::Timestamp;
+use proto::{
+    channel::JournalAddress,
+    logging::LogFormat,
+    manual::{self, Completion},
+};
 
 use crate::kernel_command_line::KernelCommandLine;
 
@@ -47,8 +52,9 @@ impl Arguments {
                 if run.ca.is_none() {
                     run.ca.clone_from(&kernel.ca);
                 }
+                run.image_built_at = run.image_built_at.or(kernel.image_built_at);
             }
-            Command::Hardware(_) => {}
+            Command::Hardware(_) | Command::Completion(_) | Command::Man {} => {}
         }
     }
 }
@@ -70,6 +76,12 @@ pub enum Command {
     Run(RunArguments),
     /// Shows what this machine would present, and why each network interface does or does not count.
     Hardware(HardwareArguments),
+    /// Prints a script with which your shell completes commands and flags.
+    #[command(after_help = "Examples:\n  pact-agent completion bash > /etc/bash_completion.d/pact-agent")]
+    Completion(Completion),
+    /// Prints the manual page.
+    #[command(after_help = "Examples:\n  pact-agent man | man -l -")]
+    Man {},
 }
 
 impl Command {
@@ -78,6 +90,18 @@ impl Command {
         match self {
             Self::Run(run) => run.output,
             Self::Hardware(hardware) => hardware.output,
+            Self::Completion(_) | Self::Man {} => Output::Text,
+        }
+    }
+}
+
+impl Command {
+    /// What the commands for packages print; of the others nothing.
+    pub fn page(&self) -> Vec<u8> {
+        match self {
+            Self::Completion(completion) => completion.script(Arguments::command()),
+            Self::Man {} => manual::page(Arguments::command()),
+            Self::Run(_) | Self::Hardware(_) => vec![],
         }
     }
 }
@@ -101,6 +125,10 @@ pub struct RunArguments {
     /// Presents this in place of the machine's own hardware: {"macs":["aa:bb:cc:dd:ee:01"],"bmc_serial":"SN1","uuid":null}.
     #[arg(long, value_name = "FILE.json")]
     pub hardware: Option<PathBuf>,
+    /// When this machine's image was built, as 2026-01-31T12:00:00Z. A clock that says an earlier time is wrong: it keeps the
+    /// machine from no journal, and is set by the first that enrolls it. Needs CAP_SYS_TIME. [kernel: pact.image_built_at=].
+    #[arg(long, value_name = "TIME", env = "PACT_IMAGE_BUILT_AT")]
+    pub image_built_at: Option<Timestamp>,
     /// Ends after the enrollment, a first authenticated call and a goodbye.
     #[arg(long)]
     pub once: bool,
@@ -145,7 +173,8 @@ const EXAMPLES: &str = "Examples:
 const RUN_EXAMPLES: &str = "Examples:
   pact-agent run --journal https://127.0.0.1:9443 --ca domain-ca.pem --once -o json
   PACT_JOURNALS=https://j1:9443,https://j2:9443 PACT_CA=domain-ca.pem pact-agent run
-  pact-agent run --journal https://j1:9443 --ca domain-ca.pem --hardware node.json";
+  pact-agent run --journal https://j1:9443 --ca domain-ca.pem --hardware node.json
+  pact-agent run --journal https://j1:9443 --ca domain-ca.pem --image-built-at 2026-01-31T12:00:00Z";
 
 const HARDWARE_EXAMPLES: &str = "Examples:
   pact-agent hardware                        as root: the serial and the UUID are not for others
@@ -177,7 +206,9 @@ mod tests {
     fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
         match Arguments::try_parse_from(LEAST.iter().chain(more))?.command {
             Command::Run(run) => Ok(run),
-            Command::Hardware(other) => panic!("{other:?} is no run"),
+            other @ (Command::Hardware(_) | Command::Completion(_) | Command::Man {}) => {
+                panic!("{other:?} is no run")
+            }
         }
     }
 
@@ -188,7 +219,9 @@ mod tests {
         arguments.complete(&kernel);
         match arguments.command {
             Command::Run(run) => Ok(run),
-            Command::Hardware(other) => panic!("{other:?} is no run"),
+            other @ (Command::Hardware(_) | Command::Completion(_) | Command::Man {}) => {
+                panic!("{other:?} is no run")
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 //! [`crate::run`] calls it once a boot, and again when the certificate's time is over; `loadtest` once a made-up
 //! machine.
 //!
-//! Every try is a connection of its own, without a client certificate, and goes to the journals in an order of its own.
+//! Every try is a connection of its own, without a client certificate, and goes to the journals in an order of its own
+//! ([`crate::round`]).
 //!
 //! Not here, on purpose: tokens, and asking two journals at once: an Enroll must not be sent twice in parallel.
 //!
@@ -21,17 +22,18 @@ use tokio::time;
 
 use crate::{
     answer::{self, Identity},
-    journals::{self, Journals},
+    journals::{self, Journals, Preference, Told},
     key::NodeKey,
     machine::Machine,
-    retry::{Patience, Tries, Verdict, most_telling, remedy, verdict},
+    retry::{Patience, Tries, remedy},
+    round::Round,
 };
+
+pub use crate::round::CONNECT_WITHIN;
 
 /// The version of the protocol that this agent speaks (R26).
 pub const PROTOCOL: u32 = 1;
 
-/// How long one connection may take: in a storm it waits in the kernel's backlog (R21).
-pub const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long one answer may take: in a storm the request waits in the journal's queue (R21).
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
@@ -42,6 +44,8 @@ pub struct Enrolled {
     pub identity: Identity,
     /// The journal that answered.
     pub journal: JournalAddress,
+    /// What it told of all journals.
+    pub told: Told,
 }
 
 /// Enrolls a machine with this key. Endless patience also outlasts a refusal that has a [`remedy`] (R14): a node must
@@ -81,35 +85,34 @@ async fn round(
     key: &NodeKey,
     patience: Patience,
 ) -> Result<Enrolled, Failure> {
-    let mut kept = None;
-    for journal in journals.shuffled() {
-        let failure = match ask(journals, &journal, request, patience).await {
-            Ok(answer) => return Ok(Enrolled { identity: answer::check(answer, key)?, journal }),
-            Err(failure) => failure,
-        };
-        if verdict(&failure) == Verdict::Final {
-            return Err(failure);
+    let mut round = Round::new(journals, Preference::Any, None, patience);
+    while let Some(connection) = round.connect().await? {
+        match ask(&connection, request, patience).await {
+            Ok(mut answer) => {
+                let told = Told::of(&mut answer);
+                let (identity, journal) = (answer::check(answer, key)?, connection.address().clone());
+                journals.hear_time(identity.journal_time);
+                return Ok(Enrolled { identity, journal, told });
+            }
+            Err(failure) => round.keep(failure)?,
         }
-        kept = Some(most_telling(kept, failure));
     }
-    Err(kept.unwrap_or_else(|| Failure::Usage("no journal is given".to_owned())))
+    Err(round.ended())
 }
 
 async fn ask(
-    journals: &Journals,
-    journal: &JournalAddress,
+    connection: &Connection,
     request: &EnrollRequest,
     patience: Patience,
 ) -> Result<EnrollResponse, Failure> {
-    let within = patience.within(CONNECT_WITHIN);
-    let connection = Connection::open(journal, &journals.trust, None, within).await?;
     let mut client = EnrollmentServiceClient::new(connection.channel());
     let within = patience.within(ANSWER_WITHIN);
     match time::timeout(within, client.enroll(request.clone())).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
-        Ok(Err(status)) => Err(journals::failure(&connection, &status)),
+        Ok(Err(status)) => Err(journals::failure(connection, &status)),
         Err(_) => {
-            Err(Failure::Deadline(format!("{journal} did not answer within {} ms", within.as_millis())))
+            let (journal, within) = (connection.address(), within.as_millis());
+            Err(Failure::Deadline(format!("{journal} did not answer within {within} ms")))
         }
     }
 }

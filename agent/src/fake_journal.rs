@@ -2,6 +2,7 @@
 //!
 //! Not here, on purpose: any rule of a journal. The tests in `agent/tests` run the real one.
 
+mod authority;
 mod boot_script;
 mod judge;
 
@@ -15,10 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::vocabulary::{Serial, Timestamp};
+use events::vocabulary::CertificateHash;
 use proto::{
     channel::JournalAddress,
-    convert::moment,
     pb::{
         AgentMessage, BootConfigRequest, EnrollRequest, EnrollResponse, JournalMessage, RenewCertRequest,
         agent_message,
@@ -29,16 +29,8 @@ use proto::{
     },
     pem_file::Trust,
     refusal::Refusal,
-    tls,
 };
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData, SerialNumber,
-};
-use rustls::{
-    CertificateError, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer},
-};
-use time::OffsetDateTime;
+use rustls::CertificateError;
 use tokio::{
     io::DuplexStream,
     net::{TcpListener, TcpStream},
@@ -47,96 +39,16 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming, transport::Server};
-use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer};
 
-pub(crate) use self::boot_script::{BootScript, Configured};
+pub(crate) use self::{
+    authority::FakeAuthority,
+    boot_script::{BootScript, Configured},
+};
 use self::{
     boot_script::{BootDesk, Chunks},
     judge::{Judge, Verdicts},
 };
-use crate::{journals::Journals, key::NodeKey, retry};
-
-/// The life of a certificate, unless a test wants another.
-const LIFETIME: Duration = Duration::from_secs(3 * 24 * 3600);
-
-/// A domain CA and an authority in one, which signs whatever it is asked.
-#[derive(Debug)]
-pub(crate) struct FakeAuthority {
-    certificate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-    lifetime: Duration,
-}
-
-/// The public key of a request: a point on P-256.
-struct Requested(Vec<u8>);
-
-impl PublicKeyData for Requested {
-    fn der_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
-    }
-}
-
-impl FakeAuthority {
-    pub(crate) fn new() -> Self {
-        Self::with_lifetime(LIFETIME)
-    }
-
-    pub(crate) fn with_lifetime(lifetime: Duration) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "the fake authority");
-        let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { certificate, issuer: Issuer::new(params, key), lifetime }
-    }
-
-    /// A good answer to a request, for the node `compute-042` of the domain `alps`.
-    pub(crate) fn answer(&self, csr: &[u8]) -> EnrollResponse {
-        let (_, request) = X509CertificationRequest::from_der(csr).unwrap();
-        let point = request.certification_request_info.subject_pki.subject_public_key.data.to_vec();
-        let serial = Serial::from_random(u128::from(retry::random()).to_le_bytes());
-        let now = OffsetDateTime::now_utc();
-        let mut params = CertificateParams::default();
-        params.serial_number = Some(SerialNumber::from_slice(serial.as_bytes()));
-        params.not_before = now - Duration::from_secs(300);
-        params.not_after = now + self.lifetime;
-        let certificate = params.signed_by(&Requested(point), &self.issuer).unwrap();
-        let wire = |time: OffsetDateTime| {
-            let seconds = u64::try_from(time.unix_timestamp()).unwrap();
-            Some(moment::to_wire(Timestamp::from_millis(seconds * 1000)))
-        };
-        EnrollResponse {
-            node_id: "compute-042".to_owned(),
-            domain_id: "alps".to_owned(),
-            certificate: certificate.der().to_vec(),
-            ca_chain: vec![self.certificate.to_vec()],
-            serial: serial.to_string(),
-            not_before: wire(params.not_before),
-            not_after: wire(params.not_after),
-            renew_after: wire(now + self.lifetime * 2 / 3),
-            journal_time: wire(now),
-            ..Default::default()
-        }
-    }
-
-    fn server_config(&self, judge: Judge) -> ServerConfig {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        let chain = vec![params.signed_by(&key, &self.issuer).unwrap().der().clone()];
-        let mut config = ServerConfig::builder_with_provider(tls::provider())
-            .with_protocol_versions(tls::VERSIONS)
-            .unwrap()
-            .with_client_cert_verifier(Arc::new(judge))
-            .with_single_cert(chain, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-            .unwrap();
-        config.alpn_protocols = vec![tls::ALPN_H2.to_vec()];
-        config
-    }
-}
+use crate::{journals::Journals, key::NodeKey};
 
 /// What the fake does with one Enroll or RenewCert.
 #[derive(Debug)]
@@ -157,6 +69,8 @@ struct Stage {
     renew_requests: Mutex<Vec<RenewCertRequest>>,
     subscriptions: Mutex<Vec<mpsc::Sender<Result<JournalMessage, Status>>>>,
     issued: Mutex<Vec<Vec<u8>>>,
+    server: CertificateHash,
+    evicted: Mutex<Vec<Vec<u8>>>,
     verdicts: Verdicts,
     away_until: Mutex<Option<Instant>>,
     hellos: Mutex<Vec<Hello>>,
@@ -198,7 +112,7 @@ impl FakeJournal {
     async fn of(authority: Arc<FakeAuthority>, script: Vec<Scripted>) -> Self {
         let (listener, address) = listen().await;
         let verdicts = Verdicts::default();
-        let config = authority.server_config(Judge { verdicts: Arc::clone(&verdicts) });
+        let (server, config) = authority.server_config(Judge { verdicts: Arc::clone(&verdicts) });
         let stage = Arc::new(Stage {
             authority,
             script: Mutex::new(script.into()),
@@ -206,6 +120,8 @@ impl FakeJournal {
             renew_requests: Mutex::default(),
             subscriptions: Mutex::default(),
             issued: Mutex::default(),
+            server,
+            evicted: Mutex::default(),
             verdicts,
             away_until: Mutex::default(),
             hellos: Mutex::default(),
@@ -273,6 +189,16 @@ impl FakeJournal {
     pub(crate) fn leave_for(&self, span: Duration) {
         *locked(&self.stage.away_until) = Some(Instant::now() + span);
         self.cut();
+    }
+
+    /// SHA-256 of the certificate that it shows.
+    pub(crate) fn server(&self) -> Vec<u8> {
+        self.stage.server.as_bytes().to_vec()
+    }
+
+    /// From now on, answers tell that journals with these certificates were evicted.
+    pub(crate) fn tell_evicted(&self, certificates: &[Vec<u8>]) {
+        *locked(&self.stage.evicted) = certificates.to_vec();
     }
 
     /// From now on, no new subscription gets an answer.
@@ -357,7 +283,8 @@ impl FakeJournal {
     }
 
     fn issue(&self, csr: &[u8]) -> Response<EnrollResponse> {
-        let answer = self.stage.authority.answer(csr);
+        let mut answer = self.stage.authority.answer(csr);
+        answer.evicted_journals = locked(&self.stage.evicted).clone();
         locked(&self.stage.issued).push(answer.certificate.clone());
         Response::new(answer)
     }

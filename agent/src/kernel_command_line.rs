@@ -1,5 +1,5 @@
 //! What the kernel command line says to an agent that is the first process of its machine: `pact.journal=`,
-//! `pact.ca=`, `pact.token=`, `pact.ip=`.
+//! `pact.ca=`, `pact.image_built_at=`, `pact.token=`, `pact.ip=`.
 //!
 //! A machine without a disk has no other place for it. [`crate::arguments`] asks for what neither flags nor the
 //! environment give. The names have a dot, so that the kernel does not hand them on to its first process in other ways.
@@ -24,6 +24,7 @@ use std::{
     str::{self, FromStr},
 };
 
+use events::vocabulary::Timestamp;
 use proto::{
     channel::{InvalidAddress, JournalAddress},
     outcome::Failure,
@@ -48,6 +49,8 @@ pub struct KernelCommandLine {
     pub journals: Vec<JournalAddress>,
     /// `pact.ca=FILE`: the domain CA certificate.
     pub ca: Option<PathBuf>,
+    /// `pact.image_built_at=2026-01-31T12:00:00Z`: what time it is later than for sure (R25).
+    pub image_built_at: Option<Timestamp>,
     /// `pact.token=TOKEN`. It has no effect yet.
     pub token: Option<Token>,
     /// `pact.ip=ADDRESS/PREFIX`. It has no effect yet.
@@ -85,6 +88,9 @@ pub enum UnusableWord {
     /// A path cannot hold a zero byte.
     #[error("kernel command line: pact.ca must be the path of a file")]
     Ca,
+    /// It is no time.
+    #[error("kernel command line: pact.image_built_at must be a time, as in 2026-01-31T12:00:00Z")]
+    ImageBuiltAt,
     /// Empty, too long, or with characters that no token has.
     #[error("kernel command line: pact.token must have 1 to {TOKEN_BYTES} printable ASCII characters")]
     Token,
@@ -191,6 +197,11 @@ impl KernelCommandLine {
             b"pact.ca" => {
                 let path = word.value.filter(|path| !path.is_empty() && !path.contains(&0));
                 self.ca = Some(OsStr::from_bytes(path.ok_or(UnusableWord::Ca)?).into());
+                Ok(())
+            }
+            b"pact.image_built_at" => {
+                let told = word.text("pact.image_built_at")?.parse();
+                self.image_built_at = Some(told.map_err(|_| UnusableWord::ImageBuiltAt)?);
                 Ok(())
             }
             b"pact.token" => {
@@ -366,6 +377,12 @@ mod tests {
         assert_eq!(refused(b"pact.journal"), UnusableWord::NoText { name: "pact.journal" });
         assert_eq!(refused(b"pact.journal=\xff"), UnusableWord::NoText { name: "pact.journal" });
         assert_eq!([refused(b"pact.ca"), refused(b"pact.ca=")], [UnusableWord::Ca, UnusableWord::Ca]);
+        for time in ["", "2026", "2026-01-31T12:00:00", "1700000000"] {
+            let line = format!("pact.image_built_at={time}");
+            assert_eq!(refused(line.as_bytes()), UnusableWord::ImageBuiltAt, "{time}");
+        }
+        let built = parse("pact.image_built_at=2026-01-31T12:00:00Z").image_built_at.unwrap();
+        assert_eq!(built.to_string(), "2026-01-31T12:00:00.000Z");
         for ip in
             ["", "10.0.2.15", "10.0.2.15/33", "10.0.2.15/024", "10.0.2.15/+24", "::1/129", "10.0.2.15/24/24"]
         {

@@ -9,8 +9,10 @@
 //! | [`machine`] | knows which of its boots this is |
 //! | [`key`] | makes a key pair in RAM and the certificate request for it |
 //! | [`journals`] | knows whom to ask and whom to trust |
+//! | `round` | connects to one journal after another, and beside one that stalls to the next |
 //! | [`enroll`] | asks until a journal answers, as [`retry`] allows |
 //! | [`answer`] | checks the answer before anything is done with it |
+//! | `waking` | sets a clock that woke up wrong |
 //! | [`subscription`] | connects with the certificate, stays connected, says goodbye |
 //! | [`boot_config`] | fetches and checks what the node is configured by, and the next when that changes |
 //! | [`renew`] | asks for the next certificate |
@@ -35,8 +37,10 @@ pub mod probe;
 pub mod renew;
 pub mod report;
 pub mod retry;
+mod round;
 pub mod run;
 pub mod subscription;
+mod waking;
 
 #[cfg(test)]
 mod fake_journal;

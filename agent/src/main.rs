@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use agent::{
     arguments::{Arguments, Command, RunArguments},
     kernel_command_line, probe,
-    report::Report,
+    report::{self, Report},
     run::{self, Agent},
 };
 use proto::{
@@ -36,6 +36,7 @@ fn obey(command: &Command) -> Result<(), Failure> {
             Report::new(arguments.output).hardware(&probe::this_machine()?);
             Ok(())
         }
+        Command::Completion(_) | Command::Man {} => report::document(&command.page()),
     }
 }
 

@@ -17,21 +17,27 @@ use tokio::time;
 use crate::{
     answer::{self, Identity},
     enroll::ANSWER_WITHIN,
-    journals,
+    journals::{self, Told},
     key::NodeKey,
 };
 
-/// Renews a certificate with a new key. The connection must be one that `current` opened.
+/// Renews a certificate with a new key. The connection must be one that `current` opened. Also answers what the journal
+/// told of all journals.
 ///
 /// # Errors
 /// With the journal's refusal, what happened to the connection, or what is wrong with the answer.
-pub async fn renew(connection: &Connection, current: &Identity, next: &NodeKey) -> Result<Identity, Failure> {
+pub async fn renew(
+    connection: &Connection,
+    current: &Identity,
+    next: &NodeKey,
+) -> Result<(Identity, Told), Failure> {
     let request = RenewCertRequest { current_serial: current.serial.to_string(), csr: next.csr().to_vec() };
     let mut client = EnrollmentServiceClient::new(connection.channel());
-    let answer = match time::timeout(ANSWER_WITHIN, client.renew_cert(request)).await {
+    let mut answer = match time::timeout(ANSWER_WITHIN, client.renew_cert(request)).await {
         Ok(Ok(answer)) => answer.into_inner(),
         Ok(Err(status)) => return Err(journals::failure(connection, &status)),
         Err(_) => return Err(Failure::Deadline(format!("{} renewed nothing in time", connection.address()))),
     };
-    Ok(answer::check(answer, next)?)
+    let told = Told::of(&mut answer);
+    Ok((answer::check(answer, next)?, told))
 }

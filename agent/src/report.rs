@@ -200,6 +200,16 @@ fn json(told: &impl Serialize) -> String {
     serde_json::to_string(told).expect("texts and times are JSON")
 }
 
+/// Prints a document as it is: a script, a manual page.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub fn document(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let printed = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    printed.map_err(|error| Failure::other(error.to_string()))
+}
+
 /// Nobody is left to tell if stdout is closed.
 fn print(line: &str) {
     let mut stdout = io::stdout().lock();

@@ -6,8 +6,8 @@
 //! Not here, on purpose: a clock in the rules. All but the waiting of [`Tries`] is arithmetic, and tested as such.
 //!
 //! **Invariant:** a wait that a journal asked for is never cut short, and no wait is without a bound. One exception: a
-//! journal that says `ALREADY_ACTIVE` tells the end of a certificate, days away, and an operator may let the node in
-//! sooner.
+//! journal that says `ALREADY_ACTIVE` tells the end of the grace period, or of a certificate, days away; an operator, or a
+//! goodbye, may let the node in sooner.
 
 use std::time::Duration;
 
@@ -48,7 +48,9 @@ pub fn verdict(failure: &Failure) -> Verdict {
             Verdict::Again(refusal.retry_after)
         }
         // The server's certificate, or this machine's clock, may be put right.
-        Failure::Unreachable(_) | Failure::Deadline(_) | Failure::NotTrusted(_) => Verdict::Again(None),
+        Failure::Unreachable(_) | Failure::Deadline(_) | Failure::NotTrusted(_) | Failure::Evicted(_) => {
+            Verdict::Again(None)
+        }
         Failure::Failed { .. } if *failure.reason_text() == *Failure::other("").reason_text() => {
             Verdict::Again(None)
         }
@@ -182,6 +184,7 @@ impl Tries {
             Failure::ConnectionRefused(_)
             | Failure::Unreachable(_)
             | Failure::NotTrusted(_)
+            | Failure::Evicted(_)
             | Failure::Deadline(_)
             | Failure::Usage(_)
             | Failure::Violation(_)
@@ -198,7 +201,7 @@ impl Tries {
 /// that all of them are strangers only if all of them are.
 pub fn most_telling(kept: Option<Failure>, next: Failure) -> Failure {
     let rank = |failure: &Failure| match failure {
-        Failure::NotTrusted(_) => 0,
+        Failure::NotTrusted(_) | Failure::Evicted(_) => 0,
         Failure::Unreachable(_) | Failure::Deadline(_) => 1,
         Failure::Failed { .. } => 2,
         Failure::Refused(_) | Failure::ConnectionRefused(_) | Failure::Usage(_) | Failure::Violation(_) => 3,
@@ -250,6 +253,7 @@ fn given_up(span: Duration, last: &Failure) -> Failure {
     match last {
         Failure::Unreachable(_) => Failure::Unreachable(told),
         Failure::NotTrusted(_) => Failure::NotTrusted(told),
+        Failure::Evicted(_) => Failure::Evicted(told),
         Failure::Deadline(_) => Failure::Deadline(told),
         Failure::Refused(_)
         | Failure::ConnectionRefused(_)
@@ -278,6 +282,7 @@ mod tests {
         for (failure, expected) in [
             (Failure::Unreachable(String::new()), Verdict::Again(None)),
             (Failure::Deadline(String::new()), Verdict::Again(None)),
+            (Failure::Evicted(String::new()), Verdict::Again(None)),
             (Failure::other("it broke"), Verdict::Again(None)),
             (Failure::named("NODE_ON_FIRE", "of a newer journal"), Verdict::Final),
             (Failure::ConnectionRefused(ConnectionRefusal::Revoked), Verdict::Final),
@@ -364,6 +369,21 @@ mod tests {
         assert_eq!(patience.ends_before(Duration::from_secs(1), &last), None);
         assert!(patience.ends_before(hour, &last).is_some());
         assert!(patience.within(hour) <= Duration::from_secs(600));
+    }
+
+    #[test]
+    fn rule_19_nodes_that_lost_their_journal_at_one_moment_come_back_at_all_moments_alike() {
+        for failed in [0, 3, 20] {
+            let bound = FIRST.saturating_mul(2u32.saturating_pow(failed)).min(LONGEST);
+            let (nodes, mut tenths) = (10_000u32, [0u32; 10]);
+            for _ in 0..nodes {
+                let wait = Backoff { failed }.after(None);
+                assert!(wait <= bound);
+                tenths[((wait.as_secs_f64() / bound.as_secs_f64() * 10.0) as usize).min(9)] += 1;
+            }
+            // A thousand in each tenth of the time, within six standard deviations of 30.
+            assert!(tenths.iter().all(|count| count.abs_diff(nodes / 10) <= 180), "{tenths:?}");
+        }
     }
 
     proptest! {

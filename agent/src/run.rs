@@ -11,7 +11,7 @@ mod farewell;
 
 use std::time::Duration;
 
-use proto::{channel::JournalAddress, outcome::Failure, pem_file::Trust};
+use proto::{outcome::Failure, pem_file::Trust};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::daemon::Daemon;
@@ -21,12 +21,13 @@ use crate::{
     boot_config::{self, BootConfig},
     enroll::{self, Enrolled},
     hardware,
-    journals::Journals,
+    journals::{Journals, Preference},
     key::{KeyError, NodeKey},
     machine::Machine,
     probe,
     report::{Change, Enrollment, Report},
-    retry::{Patience, Tries, Verdict, most_telling, verdict},
+    retry::{Patience, Tries},
+    round::Round,
     subscription::Subscription,
 };
 
@@ -54,7 +55,10 @@ impl Agent {
             Some(file) => hardware::read(file).map_err(|error| Failure::Usage(error.to_string()))?,
             None => probe::this_machine()?.hardware,
         };
-        let journals = Journals::new(trust, arguments.journals.clone())?;
+        let mut journals = Journals::new(trust, arguments.journals.clone())?;
+        if let Some(image_built_at) = arguments.image_built_at {
+            journals = journals.waking_after(image_built_at);
+        }
         Ok(Self { journals, machine: Machine::here(hardware) })
     }
 
@@ -67,6 +71,26 @@ impl Agent {
         Ok((enrolled, subscription))
     }
 
+    /// Subscribes anew with the certificate that it has, at any journal: its subscription was lost, as when a journal is
+    /// killed.
+    ///
+    /// # Errors
+    /// With the first refusal that is final, or when patience is over.
+    pub async fn subscribe_again(
+        &self,
+        identity: &Identity,
+        patience: Patience,
+    ) -> Result<Subscription, Failure> {
+        let caller = Caller { machine: &self.machine, identity, patience };
+        let mut tries = Tries::new(patience);
+        loop {
+            match caller.subscribe(&self.journals, Preference::Any, None).await {
+                Ok((subscription, _)) => return Ok(subscription),
+                Err(failure) => tries.pause(failure).await?,
+            };
+        }
+    }
+
     /// Enrolls with a new key, opens the first subscription, which confirms the enrollment, and fetches the first boot
     /// configuration over the same connection.
     ///
@@ -75,11 +99,13 @@ impl Agent {
     pub async fn boot(&self, patience: Patience) -> Result<(Enrolled, Subscription, BootConfig), Failure> {
         let key = NodeKey::generate()?;
         let enrolled = enroll::enroll(&self.journals, &self.machine, &key, patience).await?;
+        let mut journals = self.journals.clone();
+        journals.learn(&enrolled.told);
         let caller = Caller { machine: &self.machine, identity: &enrolled.identity, patience };
         let mut tries = Tries::new(patience);
-        let mut first = Some(&enrolled.journal);
+        let mut preference = Preference::First(&enrolled.journal);
         loop {
-            let failure = match caller.subscribe(&self.journals, first, None).await {
+            let failure = match caller.subscribe(&journals, preference, None).await {
                 Err(failure) => failure,
                 Ok((subscription, config)) => match caller.configure(&subscription, config, &mut tries).await
                 {
@@ -88,7 +114,7 @@ impl Agent {
                 },
             };
             // A journal that does not serve now may not be the one to ask next.
-            first = None;
+            preference = Preference::Last(&enrolled.journal);
             tries.pause(failure).await?;
         }
     }
@@ -102,30 +128,22 @@ struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// Opens a subscription at the journal that is known to serve, or else at any other.
+    /// Opens a subscription at the first journal that serves.
     async fn subscribe(
         &self,
         journals: &Journals,
-        first: Option<&JournalAddress>,
+        preference: Preference<'_>,
         held: Option<&BootConfig>,
     ) -> Result<(Subscription, Result<BootConfig, Failure>), Failure> {
         let Self { machine, identity, patience } = *self;
-        let mut kept = None;
-        if let Some(first) = first {
-            match Subscription::open(journals, first, identity, machine, held, patience).await {
-                Err(failure) if verdict(&failure) != Verdict::Final => kept = Some(failure),
-                opened => return opened,
+        let mut round = Round::new(journals, preference, Some(&identity.credential), patience);
+        while let Some(connection) = round.connect().await? {
+            match Subscription::begin(connection, machine, held, patience).await {
+                Ok(opened) => return Ok(opened),
+                Err(failure) => round.keep(failure)?,
             }
         }
-        for journal in journals.shuffled().iter().filter(|journal| Some(*journal) != first) {
-            match Subscription::open(journals, journal, identity, machine, held, patience).await {
-                Err(failure) if verdict(&failure) != Verdict::Final => {
-                    kept = Some(most_telling(kept, failure));
-                }
-                opened => return opened,
-            }
-        }
-        Err(kept.unwrap_or_else(|| Failure::Usage("no journal is given".to_owned())))
+        Err(round.ended())
     }
 
     /// Asks again for the first boot configuration while the journal only says that it is busy. A connection is dear:
@@ -156,7 +174,7 @@ impl From<KeyError> for Failure {
 /// With the first refusal that is final, or when the time is over.
 pub async fn once(agent: &Agent, timeout: Duration, report: &Report) -> Result<(), Failure> {
     let patience = Patience::of(timeout);
-    let (Enrolled { identity, journal }, subscription, config) = agent.boot(patience).await?;
+    let (Enrolled { identity, journal, told: _ }, subscription, config) = agent.boot(patience).await?;
     subscription.goodbye(patience.within(GOODBYE_WITHIN)).await?;
     report.once(&Enrollment::new(&identity, &journal, Some(&config)));
     Ok(())

@@ -64,10 +64,7 @@ pub async fn connect(
 }
 
 impl Subscription {
-    /// Connects with the node's certificate, subscribes, and fetches the boot configuration if the node holds none. Of
-    /// the two no one waits for the other: a change in between is told, because the subscription begins before it.
-    ///
-    /// The second value is what the node holds or fetched; it may fail alone.
+    /// Connects with the node's certificate to one journal, and then as [`begin`](Self::begin).
     ///
     /// # Errors
     /// With the journal's refusal, also of the certificate, or with what happened to the connection.
@@ -80,6 +77,23 @@ impl Subscription {
         patience: Patience,
     ) -> Result<(Self, Result<BootConfig, Failure>), Failure> {
         let connection = connect(journals, journal, identity, patience.within(CONNECT_WITHIN)).await?;
+        Self::begin(connection, machine, held, patience).await
+    }
+
+    /// Subscribes over a connection that the node's certificate opened, and fetches the boot configuration if the node
+    /// holds none. Of the two no one waits for the other: a change in between is told, because the subscription begins
+    /// before it.
+    ///
+    /// The second value is what the node holds or fetched; it may fail alone.
+    ///
+    /// # Errors
+    /// With the journal's refusal, also of the certificate, or with what happened to the connection.
+    pub async fn begin(
+        connection: Connection,
+        machine: &Machine,
+        held: Option<&BootConfig>,
+        patience: Patience,
+    ) -> Result<(Self, Result<BootConfig, Failure>), Failure> {
         match held {
             Some(held) => {
                 let subscription = Self::over(connection, machine, held.seq, patience).await?;

@@ -10,7 +10,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use events::append::{Append, settle};
+use events::append::{Append, Last, settle};
 use events::certificate::Terms;
 use events::fact::{Fact, Record};
 use events::node::{Command, Decision, Enroll, Event, Register, Renew, decide};
@@ -131,6 +131,11 @@ impl History {
     /// The time that it is.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// It is another time: where the clock is the machine's, nobody waits for days.
+    pub fn set_now(&mut self, now: Timestamp) {
+        self.now = now;
     }
 
     /// The appends that a happening brings; none of them depends on another.
@@ -297,7 +302,7 @@ impl History {
 /// # Panics
 /// If it does not fit the views.
 pub fn settled(append: &Append, views: &Views, now: Timestamp) -> Vec<Record> {
-    let last = (views.seq, views.recorded_at);
+    let last = Last { seq: views.seq, recorded_at: views.recorded_at, level: views.level };
     let version = |name: &StreamName| Ok::<_, Infallible>(views.version(name).unwrap_or_default());
     match settle(append, last, now, version) {
         Ok(Ok(records)) => records,
@@ -336,7 +341,8 @@ fn node(number: u32) -> NodeId {
 fn hardware(number: u32) -> HardwareIdentity {
     let spread = spread(number);
     let [_, a, b, c] = spread.to_be_bytes();
-    let mac = format!("02:00:00:{a:02x}:{b:02x}:{c:02x}");
+    // Not those of a storm, which may come on top.
+    let mac = format!("02:42:00:{a:02x}:{b:02x}:{c:02x}");
     let uuid = format!("4c4c4544-0042-3010-8050-{spread:012x}");
     HardwareIdentity::registered(&[mac], &format!("SN{spread:08}"), &uuid).expect("the hardware is valid")
 }

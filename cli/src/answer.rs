@@ -19,11 +19,15 @@ use serde::Serialize;
 
 use crate::{
     journal::{JoinTokenJson, MemberJson},
-    node::batch::Report,
+    node::batch::{Report, Warning},
     operator::OperatorJson,
+    spread::Spread,
     status::{AuthorityJson, StatusJson},
     table,
 };
+
+/// A cluster of blades has one for each: a person reads some.
+const WARNINGS_SHOWN: usize = 10;
 
 /// The form of an answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -41,6 +45,23 @@ pub enum Output {
 pub enum Answer {
     /// The node that was looked at or changed.
     Node(Box<NodeJson>),
+    /// The node that was changed, and what is unusual about it.
+    Changed {
+        /// The node.
+        #[serde(flatten)]
+        node: Box<NodeJson>,
+        /// Sentences of the journal. Absent if there are none, as of every other answer about a node.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
+    },
+    /// A node that was revoked, and which journals have applied that.
+    SpreadNode {
+        /// The node.
+        #[serde(flatten)]
+        node: Box<NodeJson>,
+        /// The journals.
+        wait: Spread,
+    },
     /// Nodes in the order of their names.
     Nodes {
         /// The nodes.
@@ -108,6 +129,24 @@ impl Answer {
         Ok(Self::Node(Box::new(readable(node)?)))
     }
 
+    /// Reads the node of a journal's answer that has warnings.
+    ///
+    /// # Errors
+    /// If there is no node, or this release cannot read it.
+    pub fn of_changed(node: Option<pb::Node>, warnings: Vec<String>) -> Result<Self, Failure> {
+        let node = node.ok_or_else(|| Failure::other("the journal's answer holds no node"))?;
+        Ok(Self::Changed { node: Box::new(readable(node)?), warnings })
+    }
+
+    /// Reads the node of a journal's answer, and says who has applied that.
+    ///
+    /// # Errors
+    /// As [`Answer::of_node`].
+    pub fn of_spread_node(node: Option<pb::Node>, wait: Spread) -> Result<Self, Failure> {
+        let node = node.ok_or_else(|| Failure::other("the journal's answer holds no node"))?;
+        Ok(Self::SpreadNode { node: Box::new(readable(node)?), wait })
+    }
+
     /// Reads the nodes of a journal's answer.
     ///
     /// # Errors
@@ -142,7 +181,9 @@ impl Answer {
     pub fn failure(&self) -> Option<Failure> {
         match self {
             Self::Batch(report) => report.failure(),
+            Self::SpreadNode { wait, .. } => wait.failure("the revocation"),
             Self::Node(_)
+            | Self::Changed { .. }
             | Self::Nodes { .. }
             | Self::VCluster(_)
             | Self::VClusters { .. }
@@ -155,6 +196,43 @@ impl Answer {
             | Self::Authorities { .. }
             | Self::Printed
             | Self::Bytes(_) => None,
+        }
+    }
+
+    /// Tells people on stderr what is unusual and allowed.
+    pub fn warn(&self) {
+        // Nobody is left to tell if stderr is closed.
+        self.write_warnings(&mut io::stderr().lock()).ok();
+    }
+
+    fn write_warnings(&self, to: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Changed { warnings, .. } => {
+                warnings.iter().try_for_each(|warning| writeln!(to, "warning: {}", table::printable(warning)))
+            }
+            Self::Batch(report) => {
+                for Warning { line, message, .. } in report.warnings.iter().take(WARNINGS_SHOWN) {
+                    writeln!(to, "warning: line {line}: {}", table::printable(message))?;
+                }
+                match report.warned.saturating_sub(WARNINGS_SHOWN as u64) {
+                    0 => Ok(()),
+                    more => writeln!(to, "warning: and {more} more like these"),
+                }
+            }
+            Self::Node(_)
+            | Self::SpreadNode { .. }
+            | Self::Nodes { .. }
+            | Self::VCluster(_)
+            | Self::VClusters { .. }
+            | Self::Operator(_)
+            | Self::Operators { .. }
+            | Self::Member(_)
+            | Self::Members { .. }
+            | Self::JoinToken(_)
+            | Self::Status(_)
+            | Self::Authorities { .. }
+            | Self::Printed
+            | Self::Bytes(_) => Ok(()),
         }
     }
 
@@ -189,7 +267,8 @@ impl Answer {
 
     fn table(&self) -> String {
         match self {
-            Self::Node(node) => table::of_node(node),
+            Self::Node(node) | Self::Changed { node, .. } => table::of_node(node),
+            Self::SpreadNode { node, wait } => table::of_spread(&table::of_node(node), wait),
             Self::Nodes { nodes, .. } => table::of_nodes(nodes),
             Self::Batch(report) => table::of_batch(report),
             Self::VCluster(vcluster) => table::of_vcluster(vcluster),
@@ -224,6 +303,8 @@ fn readable(node: pb::Node) -> Result<NodeJson, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use proto::convert::batch::RowOutcome;
+
     use super::*;
 
     #[test]
@@ -231,6 +312,48 @@ mod tests {
         let mut printed = Vec::new();
         Answer::Nodes { nodes: vec![], seq: 7 }.write(Output::Json, &mut printed).unwrap();
         assert_eq!(printed, b"{\"nodes\":[],\"seq\":7}\n");
+    }
+
+    fn warned(answer: &Answer) -> String {
+        let mut told = Vec::new();
+        answer.write_warnings(&mut told).unwrap();
+        String::from_utf8(told).unwrap()
+    }
+
+    #[test]
+    fn rule_02_warnings_stand_on_stderr_and_in_the_document_only_if_there_are_any() {
+        let node = pb::Node {
+            node_id: "n1".to_owned(),
+            domain_id: "alps".to_owned(),
+            state: 1,
+            ..pb::Node::default()
+        };
+        let node =
+            pb::Node { registered_at: Some(Default::default()), hardware: Some(Default::default()), ..node };
+        let document = |answer: &Answer| {
+            let mut printed = Vec::new();
+            answer.write(Output::Json, &mut printed).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&printed).unwrap()
+        };
+        let plain = Answer::of_node(Some(node.clone())).unwrap();
+        let unusual = Answer::of_changed(Some(node.clone()), vec!["n2 has it\u{1b} too".to_owned()]).unwrap();
+        assert_eq!(document(&unusual)["warnings"], serde_json::json!(["n2 has it\u{1b} too"]));
+        assert_eq!(warned(&unusual).lines().count(), 1);
+        assert!(warned(&unusual).starts_with("warning: n2 has it") && !warned(&unusual).contains('\u{1b}'));
+        let usual = Answer::of_changed(Some(node), vec![]).unwrap();
+        assert_eq!((document(&usual), warned(&usual)), (document(&plain), String::new()));
+    }
+
+    #[test]
+    fn of_many_warnings_of_a_batch_some_are_shown_and_all_are_counted() {
+        let mut report = Report::default();
+        for line in 2..15 {
+            let row = crate::node::batch::Row { line, node_id: Some("n1".into()), fault: None };
+            report.take(row, RowOutcome::Registered { warnings: vec!["shared".to_owned()] });
+        }
+        let told = warned(&Answer::Batch(report));
+        assert!(told.starts_with("warning: line 2: shared\nwarning: line 3: shared\n"), "{told}");
+        assert!(told.ends_with("warning: line 11: shared\nwarning: and 3 more like these\n"), "{told}");
     }
 
     #[test]

@@ -13,10 +13,11 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
 use proto::{
     channel::JournalAddress,
     logging::LogFormat,
+    manual::{self, Completion},
     outcome::Failure,
     pem_file::{Credential, Trust},
 };
@@ -24,7 +25,6 @@ use tokio::runtime;
 
 use crate::{
     answer::{Answer, Output},
-    completion::Completion,
     config::UserConfig,
     connection::Journals,
     duration, events, journal, node, operator, status, vcluster,
@@ -55,6 +55,18 @@ Exit codes:
   3  no journal could be reached, or the time was over
   4  not authorized";
 
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  pact completion bash > /etc/bash_completion.d/pact
+  pact completion zsh > \"${fpath[1]}/_pact\"
+  pact completion fish > ~/.config/fish/completions/pact.fish
+  source <(pact completion bash)        for this shell only";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  pact man | man -l -
+  pact man > /usr/local/share/man/man1/pact.1";
+
 /// Commands a pact domain: which nodes may enroll, which may no longer, and what they are configured by.
 #[derive(Debug, Parser)]
 #[command(name = "pact", version, after_help = EXAMPLES)]
@@ -75,7 +87,12 @@ pub enum Command {
     Noun(Noun),
 
     /// Print a script with which your shell completes verbs and flags
+    #[command(after_help = COMPLETION_EXAMPLES)]
     Completion(Completion),
+
+    /// Print the manual page
+    #[command(after_help = MAN_EXAMPLES)]
+    Man {},
 }
 
 impl Command {
@@ -85,7 +102,7 @@ impl Command {
     /// If it cannot be read or is wrong.
     pub fn config(&self) -> Result<UserConfig, Failure> {
         match self {
-            Self::Completion(_) => Ok(UserConfig::of_user().unwrap_or_default()),
+            Self::Completion(_) | Self::Man {} => Ok(UserConfig::of_user().unwrap_or_default()),
             Self::Noun(_) => UserConfig::of_user(),
         }
     }
@@ -96,7 +113,8 @@ impl Command {
     /// If the journals to ask are not known, an argument cannot be used, or a journal refuses or cannot be reached.
     pub fn run(self, global: &Global, config: &UserConfig) -> Result<Answer, Failure> {
         let noun = match self {
-            Self::Completion(completion) => return Ok(Answer::Bytes(completion.script())),
+            Self::Completion(completion) => return Ok(Answer::Bytes(completion.script(Args::command()))),
+            Self::Man {} => return Ok(Answer::Bytes(manual::page(Args::command()))),
             Self::Noun(noun) => noun,
         };
         let journals = global.journals(config)?;
@@ -278,7 +296,7 @@ fn address(text: &str) -> Result<JournalAddress, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, error::ErrorKind};
+    use clap::error::ErrorKind;
 
     use super::*;
 

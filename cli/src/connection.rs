@@ -76,7 +76,7 @@ pub fn vclusters(channel: Channel) -> VClusters {
 }
 
 /// Whom to ask, as who, and for how long.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Journals {
     endpoints: Vec<JournalAddress>,
     trust: Trust,
@@ -106,6 +106,23 @@ impl Journals {
     /// The file of the credential.
     pub fn credential_file(&self) -> Option<&Path> {
         self.credential_file.as_deref()
+    }
+
+    /// How long each question may take, connecting included.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The same with another time for each question.
+    #[must_use]
+    pub fn within(&self, timeout: Duration) -> Self {
+        Self { timeout, ..self.clone() }
+    }
+
+    /// The same of one journal alone, as another told where it is.
+    #[must_use]
+    pub fn of(&self, endpoint: JournalAddress) -> Self {
+        Self { endpoints: vec![endpoint], ..self.clone() }
     }
 
     /// Connects to the first journal that answers, and makes one call.

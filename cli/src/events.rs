@@ -68,12 +68,13 @@ impl Verb {
         loop {
             // Without --follow the journal has all of them: it must not be silent for longer than any answer may take.
             let next = if tail.follow {
-                match facts.message().await {
-                    Ok(next) => next,
-                    Err(status) => return Err(why(journals, session.failure(&status), request).await),
-                }
+                facts.message().await.map_err(|status| session.failure(&status))
             } else {
-                session.next(&mut facts).await?
+                session.next(&mut facts).await
+            };
+            let next = match next {
+                Ok(next) => next,
+                Err(cut) => return Err(why(journals, cut, request).await),
             };
             let Some(fact) = next else { break };
             match print(&fact, output, &mut to) {

@@ -83,8 +83,11 @@ pub struct MemberJson {
     pub last_heard_ms: Option<u64>,
     /// The release that it runs.
     pub version: Option<String>,
-    /// The newest format of stored facts that it reads.
+    /// The format level up to which it reads facts.
     pub format_level: Option<u32>,
+    /// How many certificates ended with its eviction; only if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<u64>,
 }
 
 /// A new join token as `-o json` prints it.
@@ -129,6 +132,7 @@ fn readable(wire: Option<pb::Member>) -> Result<MemberJson, Failure> {
         last_heard_ms: wire.last_heard_ms,
         version: wire.version,
         format_level: wire.format_level,
+        revoked: None,
     })
 }
 

@@ -9,7 +9,6 @@
 
 mod answer;
 mod args;
-mod completion;
 mod config;
 mod connection;
 mod duration;
@@ -17,6 +16,7 @@ mod events;
 mod journal;
 mod node;
 mod operator;
+mod spread;
 mod status;
 mod table;
 mod usage;
@@ -54,6 +54,7 @@ fn run(args: Args, config: &UserConfig) -> Result<Option<Failure>, Failure> {
     logging::init(args.global.log_format)?;
     let output = args.global.output(config);
     let answer = args.command.run(&args.global, config)?;
+    answer.warn();
     answer.print(output)?;
     Ok(answer.failure())
 }

@@ -11,6 +11,7 @@ use crate::{
     journal::{JoinTokenJson, MemberJson},
     node::batch::Report,
     operator::OperatorJson,
+    spread::Spread,
     status::{AuthorityJson, StatusJson},
 };
 
@@ -73,6 +74,20 @@ pub fn of_node(node: &NodeJson) -> String {
         property("VERSION", [node.version]),
     ]);
     text(table)
+}
+
+/// What was changed, then who has applied that, and who has not as far as could be seen.
+pub fn of_spread(changed: &str, spread: &Spread) -> String {
+    let mut lines = vec![changed.to_owned(), String::new()];
+    if !spread.applied.is_empty() {
+        let applied: Vec<_> = spread.applied.iter().map(|journal_id| printable(journal_id)).collect();
+        lines.push(format!("applied by {} (fact {})", applied.join(", "), spread.seq));
+    }
+    for lagging in &spread.lagging {
+        let (journal_id, message) = (printable(&lagging.journal_id), printable(&lagging.message));
+        lines.push(format!("not by {journal_id}: {message}"));
+    }
+    lines.join("\n")
 }
 
 /// What became of a batch: how many rows, and the ones that failed.
@@ -170,6 +185,7 @@ pub fn of_members(members: &[MemberJson]) -> String {
         "HEARD",
         "CERTIFICATE UNTIL",
         "VERSION",
+        "LEVEL",
     ]);
     for member in members {
         table.add_row([
@@ -183,6 +199,7 @@ pub fn of_members(members: &[MemberJson]) -> String {
             shown(member.last_heard_ms.map(|ago| format!("{ago} ms ago"))),
             shown(member.certificate_not_after),
             shown(member.version.as_deref()),
+            shown(member.format_level),
         ]);
     }
     text(table)

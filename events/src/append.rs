@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::{Fact, Record};
+use crate::level::{self, AboveLevel, Level};
 use crate::stream::{MAX_STREAMS, StreamName, StreamVersion};
 use crate::vocabulary::{AppendId, Assurance, JournalId, Principal, Remark, RemarkHash, Timestamp};
 
@@ -117,15 +118,41 @@ pub enum Outcome {
     Skewed,
     /// It is malformed ([`Append::check`]); nothing was recorded.
     Malformed,
+    /// One of its facts needs a higher format level than the log has; nothing was recorded (R26).
+    AboveLevel {
+        /// The level that it needs.
+        needs: Level,
+        /// The log's.
+        level: Level,
+    },
+}
+
+/// The end of the facts, which an append follows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Last {
+    /// The place of the last fact; 0: there is none.
+    pub seq: u64,
+    /// Its time.
+    pub recorded_at: Timestamp,
+    /// The log's format level behind it.
+    pub level: Level,
+}
+
+impl Last {
+    /// Behind a fact which follows this end, or a later one.
+    pub fn behind(self, record: &Record) -> Self {
+        let level = level::after(self.level, &record.fact).unwrap_or(self.level);
+        Self { seq: record.seq, recorded_at: record.recorded_at, level }
+    }
 }
 
 /// Settles an append against the actual versions: the records that it brings, or why it brings none.
 ///
-/// `last` is seq and time of the fact before. `version` answers the actual version of a stream; an error of it (the
+/// `version` answers the actual version of a stream; an error of it (the
 /// store cannot be read) is passed on.
 pub fn settle<E>(
     append: &Append,
-    last: (u64, Timestamp),
+    last: Last,
     stamp: Timestamp,
     mut version: impl FnMut(&StreamName) -> Result<u64, E>,
 ) -> Result<Result<Vec<Record>, Outcome>, E> {
@@ -134,10 +161,13 @@ pub fn settle<E>(
     }
     // Against the time that the facts would get: after a fact from the future, and until then, nothing is recorded.
     // Otherwise its views would forget at once what they learn.
-    let recorded_at = stamp.max(last.1);
+    let recorded_at = stamp.max(last.recorded_at);
     let away = |from| append.decided_at.distance(from) > MAX_SKEW;
     if away(stamp) || away(recorded_at) {
         return Ok(Err(Outcome::Skewed));
+    }
+    if let Err(AboveLevel { needs, level }) = level::after_all(last.level, &append.facts) {
+        return Ok(Err(Outcome::AboveLevel { needs, level }));
     }
     let mut versions = BTreeMap::new();
     for StreamVersion { name, version: expected } in &append.expects {
@@ -148,7 +178,7 @@ pub fn settle<E>(
         versions.insert(name, found);
     }
     let mut records = Vec::with_capacity(append.facts.len());
-    for (seq, fact) in (last.0 + 1..).zip(&append.facts) {
+    for (seq, fact) in (last.seq + 1..).zip(&append.facts) {
         let place = |name: StreamName| {
             let version = versions.get_mut(&name).map_or(0, |version| {
                 *version += 1;

@@ -64,7 +64,9 @@ impl Fact {
             Self::Domain(
                 domain::Event::Created(_)
                 | domain::Event::RemarkErased { .. }
-                | domain::Event::DefaultSet { .. },
+                | domain::Event::DefaultSet { .. }
+                | domain::Event::LevelRaised { .. }
+                | domain::Event::Restored(_),
             )
             | Self::Authority(..)
             | Self::Operator(_, operator::Event::Revoked { .. })
@@ -76,7 +78,8 @@ impl Fact {
                 | node::Event::Assigned { .. }
                 | node::Event::Contested { .. }
                 | node::Event::Resolved {}
-                | node::Event::AttemptsRefused(_),
+                | node::Event::AttemptsRefused(_)
+                | node::Event::CertificateRevoked { .. },
             )
             | Self::VCluster(_, vcluster::Event::OverlaySet { .. })
             | Self::Member(..) => {}
@@ -120,7 +123,9 @@ impl Fact {
                 domain::Event::Created(_)
                 | domain::Event::JoinTokenCreated { .. }
                 | domain::Event::RemarkErased { .. }
-                | domain::Event::JoinTokenConsumed { .. },
+                | domain::Event::JoinTokenConsumed { .. }
+                | domain::Event::LevelRaised { .. }
+                | domain::Event::Restored(_),
             )
             | Self::Node(..)
             | Self::Authority(..)
@@ -155,7 +160,8 @@ impl Fact {
                 | node::Event::Contested { .. }
                 | node::Event::Resolved {}
                 | node::Event::HardwareReplaced { .. }
-                | node::Event::AttemptsRefused(_),
+                | node::Event::AttemptsRefused(_)
+                | node::Event::CertificateRevoked { .. },
             ) => None,
         }
     }

@@ -107,7 +107,9 @@ pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
             | domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
-            | domain::Event::JoinTokenConsumed { .. },
+            | domain::Event::JoinTokenConsumed { .. }
+            | domain::Event::LevelRaised { .. }
+            | domain::Event::Restored(_),
         )
         | Fact::Authority(..)
         | Fact::VCluster(..)
@@ -127,7 +129,8 @@ pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
             | node::Event::Contested { .. }
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
-            | node::Event::AttemptsRefused(_),
+            | node::Event::AttemptsRefused(_)
+            | node::Event::CertificateRevoked { .. },
         ) => return None,
     };
     Some((field, fact.remark()))

@@ -15,6 +15,7 @@ pub mod domain;
 pub mod fact;
 pub mod fact_json;
 pub mod invariants;
+pub mod level;
 pub mod member;
 pub mod node;
 pub mod operator;

@@ -6,23 +6,25 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use crate::append::{Append, settle};
+use crate::append::{Append, Last, settle};
 use crate::authority;
 use crate::certificate::Certificate;
 use crate::domain;
 use crate::fact::{Fact, Record};
 use crate::invariants::Auditor;
+use crate::level::Level;
 use crate::member::{self, Endpoints};
 use crate::node::{
-    Cause, DeactivationCause, Event, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+    Cause, DeactivationCause, DistrustCause, Event, RefusalReason, RefusedAttempts, RevocationCause,
+    Supersession,
 };
 use crate::operator;
 use crate::stream::{StreamName, StreamVersion};
 use crate::views::Views;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareField, HardwareIdentity, JoinTokenId,
-    JournalId, KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark, Role, SecretHash,
-    Serial, Timestamp,
+    AppendId, Assurance, AuthorityId, CertificateHash, Der, Digest, HardwareField, HardwareIdentity,
+    JoinTokenId, JournalId, KeyHash, Labels, LogId, Mac, NodeId, OperatorId, Overlay, Principal, Remark,
+    Role, SecretHash, Serial, Timestamp,
 };
 
 /// The day on which all sample histories begin.
@@ -153,6 +155,14 @@ pub(crate) fn revoked(serials: &[u8], macs: &[u8]) -> Event {
     }
 }
 
+/// An evicted journal had signed one of these.
+pub(crate) fn distrusted(serials: &[u8]) -> Event {
+    Event::CertificateRevoked {
+        cause: DistrustCause::JournalEvicted,
+        serials: serials.iter().copied().map(serial).collect(),
+    }
+}
+
 /// The machine with the certificate of one number answers while another asks with the key of the other number.
 pub(crate) fn contested(standing: u8, rival: u8, macs: &[u8]) -> Event {
     Event::Contested {
@@ -213,11 +223,34 @@ pub(crate) fn join_token() -> Fact {
     })
 }
 
+pub(crate) fn default_set(overlay: &[u8]) -> Fact {
+    Fact::Domain(domain::Event::DefaultSet { overlay: Overlay::of(overlay).unwrap() })
+}
+
+pub(crate) fn level_raised(level: u32) -> Fact {
+    Fact::Domain(domain::Event::LevelRaised { level: Level::new(level) })
+}
+
 pub(crate) fn token_consumed(name: &str) -> Fact {
     Fact::Domain(domain::Event::JoinTokenConsumed {
         secret_sha256: SecretHash::of(b"secret"),
         journal: journal(name),
     })
+}
+
+/// The domain goes on behind fact `after` with the journal `founder`; `admin` is kept.
+pub(crate) fn restored_by(founder: &str, raft_id: u64, after: u64) -> domain::Restored {
+    domain::Restored {
+        restored_seq: after,
+        restored_head: Digest::of(b"head"),
+        founder: journal(founder),
+        raft_id,
+        operator: admin(),
+    }
+}
+
+pub(crate) fn restored(founder: &str, raft_id: u64, after: u64) -> Fact {
+    Fact::Domain(domain::Event::Restored(restored_by(founder, raft_id, after)))
 }
 
 pub(crate) fn journal(name: &str) -> JournalId {
@@ -350,7 +383,8 @@ impl Log {
         log.append(vec![Fact::Authority(authority_id(1), authority::Event::Retired {})]);
         log.append(vec![announced_at("j1", "h1")]);
         log.append(vec![token_consumed("j2"), joining("j2", 2)]).append(vec![joined("j2")]);
-        log.append(vec![evicted("j1")]);
+        log.append(vec![evicted("j1")]).append(vec![level_raised(2)]).append(vec![default_set(b"1")]);
+        log.of("n1", distrusted(&[6]));
         log
     }
 
@@ -393,6 +427,16 @@ impl Log {
     /// What a fact would be recorded as, now.
     pub(crate) fn next(&self, fact: Fact) -> Record {
         self.settled(vec![fact]).remove(0)
+    }
+
+    /// What a fact above the log's level would be recorded as, now, by somebody who does not ask for it.
+    pub(crate) fn planted(&self, fact: Fact) -> Record {
+        let mut raised = self.clone();
+        raised.append(vec![level_raised(fact.level().number())]);
+        let mut planted = raised.next(fact);
+        planted.seq -= 1;
+        planted.streams[0].version -= 1;
+        planted
     }
 
     /// What a fact about a node would be recorded as, now.
@@ -449,7 +493,7 @@ impl Log {
             facts,
             remarks: vec![],
         };
-        let last = self.records.last().map_or((0, Timestamp::default()), |last| (last.seq, last.recorded_at));
+        let last = self.records.iter().fold(Last::default(), Last::behind);
         settle::<Infallible>(&append, last, at(self.secs), |name| Ok(version(name))).unwrap().unwrap()
     }
 }

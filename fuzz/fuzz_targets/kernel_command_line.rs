@@ -34,6 +34,9 @@ fn words(told: &KernelCommandLine) -> Vec<u8> {
     if let Some(ca) = &told.ca {
         word(b"pact.ca", ca.as_os_str().as_bytes());
     }
+    if let Some(built_at) = &told.image_built_at {
+        word(b"pact.image_built_at", built_at.to_string().as_bytes());
+    }
     if let Some(token) = &told.token {
         word(b"pact.token", token.as_str().as_bytes());
     }
@@ -48,6 +51,7 @@ fn assert_same(one: &KernelCommandLine, line: &[u8]) {
         panic!("it is sound: {}", String::from_utf8_lossy(line))
     };
     assert_eq!((&one.journals, &one.ca, one.ip), (&other.journals, &other.ca, other.ip));
+    assert_eq!(one.image_built_at, other.image_built_at);
     assert_eq!(
         one.token.as_ref().map(|token| token.as_str()),
         other.token.as_ref().map(|token| token.as_str())

@@ -12,6 +12,7 @@ use events::vocabulary::{CertificateHash, JournalId};
 use crate::clock;
 use crate::log::Log;
 use crate::own_append::own_append;
+use crate::renewal::Current;
 
 /// How soon a journal that joined is told where the others are.
 const TICK: Duration = Duration::from_millis(300);
@@ -24,8 +25,8 @@ pub struct Announcement {
     pub journal_id: JournalId,
     /// Where it listens.
     pub endpoints: Endpoints,
-    /// Its server certificate.
-    pub certificate: CertificateHash,
+    /// Its server certificate, which is another one after a renewal.
+    pub credential: Current,
 }
 
 impl Announcement {
@@ -49,7 +50,9 @@ impl Announcement {
                 return Ok(());
             }
             let state = views.members.get(&self.journal_id).map_or(State::Unknown, |row| row.state.clone());
-            let (endpoints, certificate) = (self.endpoints.clone(), self.certificate);
+            let endpoints = self.endpoints.clone();
+            let certificate = self.credential.load().chain().first().map(|der| CertificateHash::of(der));
+            let certificate = certificate.ok_or("there is no server certificate")?;
             member::decide(&self.journal_id, &state, Command::Announce { endpoints, certificate })
         };
         let Some(event) = event.map_err(|error| error.to_string())? else { return Ok(()) };

@@ -135,11 +135,7 @@ impl DataDir {
 
     /// Which journal it belongs to.
     pub fn identity(&self) -> Result<Identity, DataDirError> {
-        let path = self.path.join("identity.json");
-        let text =
-            std::fs::read(&path).map_err(|source| DataDirError::Read { path: path.clone(), source })?;
-        serde_json::from_slice(&text)
-            .map_err(|error| DataDirError::Damaged { path, message: error.to_string() })
+        identity(&self.path)
     }
 
     /// Tells where the journal listens, in one step, so that no reader sees half of it.
@@ -159,6 +155,16 @@ impl DataDir {
     }
 }
 
+/// Which journal a directory belongs to, whoever uses it.
+///
+/// # Errors
+/// If it does not say so.
+pub fn identity(dir: &Path) -> Result<Identity, DataDirError> {
+    let path = dir.join("identity.json");
+    let text = std::fs::read(&path).map_err(|source| DataDirError::Read { path: path.clone(), source })?;
+    serde_json::from_slice(&text).map_err(|error| DataDirError::Damaged { path, message: error.to_string() })
+}
+
 /// Makes a file that did not exist, durably, with these permissions.
 pub fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), DataDirError> {
     let write = || {
@@ -169,9 +175,40 @@ pub fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), DataDirE
     write().map_err(|source| DataDirError::Write { path: path.to_owned(), source })
 }
 
+/// Puts a file in the place of another, durably and in one step: whoever reads sees the one or the other.
+pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), DataDirError> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    let failed = |source| DataDirError::Write { path: path.to_owned(), source };
+    // What a crash left is half a file.
+    match std::fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    write_new(&draft, contents, mode)?;
+    std::fs::rename(&draft, path).map_err(failed)?;
+    let folder =
+        path.parent().map_or(Ok(()), |parent| File::open(parent).and_then(|folder| folder.sync_all()));
+    folder.map_err(failed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_with_its_mode_whatever_a_crash_left() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server.pem");
+        std::fs::write(&path, "old").unwrap();
+        std::fs::write(dir.path().join("server.pem.new"), "half a f").unwrap();
+        replace(&path, b"new", 0o600).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn a_directory_in_use_names_its_process() {

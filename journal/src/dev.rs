@@ -1,290 +1,176 @@
 //! `pact-journal dev`: a throw-away domain on loopback, to try things on.
 //!
-//! Makes a domain in a temporary directory, serves it by a child process (`pact-journal serve`) on free ports, prints one
-//! line of shell that says how to use it, and stays until it is told to stop.
+//! Makes a domain in a temporary directory, serves it by a child process for each journal (`pact-journal serve`) on free
+//! ports, prints one line of shell that says how to use it, and stays until it is told to stop.
 //!
-//! Not here, on purpose: anything that a real domain would not do too. It is `init` and `serve`, with other addresses.
+//! Not here, on purpose: anything that a real domain would not do too. It is `init`, `join` and `serve`, with other
+//! addresses.
 //!
-//! **Invariant:** whatever ends it short of SIGKILL, its child has ended before, and without `--data-dir` nothing is left on
-//! disk.
+//! **Invariant:** whatever ends it, its children end; short of SIGKILL they have ended before it, and without `--data-dir`
+//! nothing is left on disk.
 
-use std::fs;
+mod child;
+mod growth;
+mod place;
+
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::path::Path;
 
-use clap::ValueEnum;
 use events::vocabulary::{DomainId, JournalId};
+use futures_util::future::{join_all, select_all, try_join_all};
 use proto::logging::LogFormat;
 use proto::outcome::Failure;
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
-use tokio::signal::unix::{self, SignalKind, signal};
-use tokio::time::{Instant, sleep, timeout};
 
 use crate::args::Dev;
 use crate::commands::chain;
-use crate::config::{Config, layers};
-use crate::data_dir::{Endpoints, Identity};
+use crate::config::Config;
+use crate::data_dir::Endpoints;
 use crate::init::{Plan, init};
-use crate::supervisor;
+use crate::stop::Stop;
+
+use child::{Child, any_port};
+use growth::{Founder, cluster_port};
+use place::{Place, name_of};
 
 /// The name of every such domain.
 const DOMAIN: &str = "dev";
-/// Its journal, and the folder that the journal's data lie in.
-const JOURNAL: &str = "j1";
-/// Names in its server certificate. The host's own name is not among them: nobody else can reach it.
+/// Names in the first journal's certificate. The host's own name is not among them: nobody else can reach it.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-/// How long the child may take until it serves: a log that is continued may be long.
-const READY_WITHIN: Duration = Duration::from_secs(120);
-/// How long the child may take to stop before it is killed.
-const STOPPED_WITHIN: Duration = Duration::from_secs(20);
-/// Between two looks for the file that says where the child listens.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The certificate of a journal that joins is for the address where it listens.
+const NAMES_OF_JOINED: [&str; 1] = ["127.0.0.1"];
 
-/// Runs until SIGINT, SIGTERM or SIGHUP.
+/// Runs until SIGINT, SIGTERM, SIGHUP or SIGQUIT.
 ///
 /// # Errors
-/// If the domain cannot be made, or its journal does not start, or ends by itself.
+/// If the domain cannot be made, or one of its journals does not start, or ends by itself.
 pub async fn run(options: &Dev, log_format: LogFormat) -> Result<(), Failure> {
     // Before anything is made: whoever stops it at once leaves nothing behind either.
-    let mut stop = Stop::new().map_err(|error| Failure::other(format!("no signals: {error}")))?;
+    let mut stop = Stop::of_terminal().map_err(|error| Failure::other(format!("no signals: {error}")))?;
     let place = Place::new(options.data_dir.as_deref())?;
-    let data_dir = place.folder().join(JOURNAL);
-    if fs::symlink_metadata(&data_dir).is_err() {
-        init(plan(&data_dir)?).await.map_err(|error| Failure::named("INIT_FAILED", chain(&error)))?;
+    let wanted = place.wanted(options.journals)?;
+    // Not to be broken off: what it makes is written by threads of its own, which would outlive the directory.
+    if place.present() == 0 {
+        init(plan(&place.data_dir(1))?)
+            .await
+            .map_err(|error| Failure::named("INIT_FAILED", chain(&error)))?;
     }
-    let mut child = serve(&data_dir, log_format)?;
-    let ended = until_the_end(&mut child, &data_dir, &place, &mut stop).await;
-    let ended = match ended {
-        Ok(End::Asked) => stop_child(&mut child).await,
-        Ok(End::ByItself(status)) => Err(ended_by_itself(status)),
-        Err(failure) => {
-            // Why it ends is told; how its child did is not what matters then.
-            stop_child(&mut child).await.ok();
-            Err(failure)
-        }
-    };
-    place.leave();
-    ended
-}
-
-/// How it came to an end.
-enum End {
-    Asked,
-    ByItself(ExitStatus),
-}
-
-async fn until_the_end(
-    child: &mut Child,
-    data_dir: &Path,
-    place: &Place,
-    stop: &mut Stop,
-) -> Result<End, Failure> {
-    let pid = child.id();
-    tokio::select! {
-        // Their order matters: ctrl-c on a terminal reaches the child, too.
+    let mut children = Vec::new();
+    let ended = tokio::select! {
+        // Their order matters: ctrl-c on a terminal reaches the children, too.
         biased;
-        () = stop.asked() => Ok(End::Asked),
-        status = child.wait() => status.map(End::ByItself).map_err(lost),
-        // Once it is announced, only the others are left to wait for.
-        Err(failure) = announce(data_dir, pid, place) => Err(failure),
+        () = stop.asked() => Ok(()),
+        failure = live(&place, wanted, log_format, &mut children) => Err(failure),
+    };
+    tracing::info!("stopping");
+    let stopped = join_all(children.iter_mut().map(Child::stop)).await;
+    drop(children);
+    place.leave();
+    // Why it ends is told first; how the others did matters only if nothing else went wrong.
+    ended.and(stopped.into_iter().collect())
+}
+
+/// Serves until something goes wrong.
+async fn live(place: &Place, wanted: u8, log_format: LogFormat, children: &mut Vec<Child>) -> Failure {
+    match up(place, wanted, log_format, children).await {
+        Ok(()) => select_all(children.iter_mut().map(|child| Box::pin(child.ended()))).await.0,
+        Err(failure) => failure,
     }
 }
 
-/// Where the domain lies.
-enum Place {
-    Temporary(TempDir),
-    Kept(PathBuf),
+/// Starts what is there already, all at once, for a quorum is ready only together; then lets others in, one by one.
+async fn up(
+    place: &Place,
+    wanted: u8,
+    log_format: LogFormat,
+    children: &mut Vec<Child>,
+) -> Result<(), Failure> {
+    let alone = wanted == 1;
+    for number in 1..=place.present() {
+        let data_dir = place.data_dir(number);
+        let config = served(&data_dir, alone)?;
+        children.push(Child::serve(name_of(number), data_dir, &config, log_format)?);
+    }
+    let mut endpoints = try_join_all(children.iter_mut().map(Child::ready)).await?;
+    if !alone {
+        let founder = Founder::connect(&place.data_dir(1), &endpoints[0]).await?;
+        founder.votes(place.present()).await?;
+        for number in place.present() + 1..=wanted {
+            let (name, data_dir) = (name_of(number), place.data_dir(number));
+            founder
+                .let_in(&name, &data_dir, &config(cluster_port()?, &NAMES_OF_JOINED), &endpoints[0])
+                .await?;
+            let config = served(&data_dir, alone)?;
+            // Where it is stopped in good order, also while it starts.
+            children.push(Child::serve(name, data_dir, &config, log_format)?);
+            let started = children.last_mut().ok_or_else(|| Failure::other("no journal was started"))?;
+            endpoints.push(started.ready().await?);
+            founder.votes(number).await?;
+        }
+    }
+    announce(place, &endpoints)
 }
 
-impl Place {
-    fn new(asked: Option<&Path>) -> Result<Self, Failure> {
-        let Some(asked) = asked else {
-            let made = tempfile::Builder::new().prefix("pact-dev-").tempdir();
-            let cannot = |error| Failure::other(format!("no temporary directory could be made: {error}"));
-            return made.map(Self::Temporary).map_err(cannot);
-        };
-        if asked.join("identity.json").exists() {
-            let told = format!("{} is the data directory of a journal: serve it", asked.display());
-            return Err(Failure::Usage(told));
-        }
-        if asked.join(JOURNAL).join("identity.json").exists() && !is_made_by_dev(&asked.join(JOURNAL)) {
-            let told = format!("{}/{JOURNAL} is a journal of another domain: serve it", asked.display());
-            return Err(Failure::Usage(told));
-        }
-        let absolute = std::path::absolute(asked);
-        let unusable = |error| Failure::Usage(format!("{} cannot be used: {error}", asked.display()));
-        absolute.map(Self::Kept).map_err(unusable)
-    }
-
-    fn folder(&self) -> &Path {
-        match self {
-            Self::Temporary(folder) => folder.path(),
-            Self::Kept(folder) => folder,
-        }
-    }
-
-    fn leave(self) {
-        let Self::Temporary(folder) = self else { return };
-        let path = folder.path().to_owned();
-        if let Err(error) = folder.close() {
-            tracing::warn!(%error, folder = %path.display(), "the temporary directory could not be deleted");
-        }
-    }
-}
-
-/// Who may tell it to stop. A terminal that is closed says SIGHUP.
-struct Stop([unix::Signal; 4]);
-
-impl Stop {
-    fn new() -> std::io::Result<Self> {
-        let kinds =
-            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup(), SignalKind::quit()];
-        let [terminate, interrupt, hangup, quit] = kinds.map(signal);
-        Ok(Self([terminate?, interrupt?, hangup?, quit?]))
-    }
-
-    async fn asked(&mut self) {
-        let [terminate, interrupt, hangup, quit] = &mut self.0;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
-            _ = quit.recv() => {}
-        }
+fn config(cluster_listen: SocketAddr, names: &[&str]) -> Config {
+    Config {
+        agent_listen: any_port(),
+        operator_listen: any_port(),
+        cluster_listen,
+        http_listen: any_port(),
+        advertise: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..Config::default()
     }
 }
 
-/// A real journal must not be served on other ports with its operator's credential on stdout.
-fn is_made_by_dev(data_dir: &Path) -> bool {
-    let text = fs::read(data_dir.join("identity.json")).unwrap_or_default();
-    serde_json::from_slice::<Identity>(&text).is_ok_and(|identity| identity.domain_id.as_str() == DOMAIN)
-}
-
-fn any_port() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
+/// What a journal is served by: free ports, but for the one at which the others look for it.
+fn served(data_dir: &Path, alone: bool) -> Result<Config, Failure> {
+    let kept = Config::read(&data_dir.join("journal.toml")).map_err(|error| Failure::Usage(chain(&error)))?;
+    if alone {
+        return Ok(Config { cluster_listen: any_port(), ..kept });
+    }
+    if kept.cluster_listen.port() == 0 {
+        let told =
+            format!("{} was made without a cluster port: choose another --data-dir", data_dir.display());
+        return Err(Failure::Usage(told));
+    }
+    Ok(kept)
 }
 
 fn plan(data_dir: &Path) -> Result<Plan, Failure> {
     let name = |error: events::vocabulary::InvalidName| Failure::other(error.to_string());
     let domain_id: DomainId = DOMAIN.parse().map_err(name)?;
-    let journal_id: JournalId = JOURNAL.parse().map_err(name)?;
-    let config = Config {
-        agent_listen: any_port(),
-        operator_listen: any_port(),
-        cluster_listen: any_port(),
-        http_listen: any_port(),
-        advertise: NAMES.map(str::to_owned).to_vec(),
-        ..Config::default()
-    };
-    Ok(Plan { data_dir: data_dir.to_owned(), domain_id, journal_id, config })
+    let journal_id: JournalId = name_of(1).parse().map_err(name)?;
+    Ok(Plan { data_dir: data_dir.to_owned(), domain_id, journal_id, config: config(cluster_port()?, &NAMES) })
 }
 
-/// The addresses stand on the command line, too: what the shell exports for a real journal must not move this one.
-fn serve(data_dir: &Path, log_format: LogFormat) -> Result<Child, Failure> {
-    let cannot = |error: std::io::Error| Failure::other(format!("the journal could not be started: {error}"));
-    let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
-    if let Some(format) = log_format.to_possible_value() {
-        command.args(["--log-format", format.get_name()]);
-    }
-    command.args(["serve", "--data-dir"]).arg(data_dir);
-    let any_port = any_port().to_string();
-    for flag in ["--agent-listen", "--operator-listen", "--cluster-listen", "--http-listen"] {
-        command.args([flag, &any_port]);
-    }
-    command.args(["--advertise", &NAMES.join(",")]);
-    // What the shell exports for a real journal must not move this one.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with(layers::PREFIX) {
-            command.env_remove(name);
-        }
-    }
-    // Its stdout is ours, which holds one line.
-    command.stdin(Stdio::null()).stdout(Stdio::null()).env_remove(supervisor::VARIABLE).kill_on_drop(true);
-    command.spawn().map_err(cannot)
-}
-
-/// Waits until the child serves, and says how to use it.
-async fn announce(data_dir: &Path, child: Option<u32>, place: &Place) -> Result<(), Failure> {
-    let endpoints = ready(data_dir, child).await?;
+/// Says how to use it.
+fn announce(place: &Place, endpoints: &[Endpoints]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout();
-    writeln!(stdout, "{}", exports(data_dir, &endpoints))
+    writeln!(stdout, "{}", exports(&place.data_dir(1), endpoints))
         .and_then(|()| stdout.flush())
         .map_err(|error| Failure::other(format!("the line for the shell could not be printed: {error}")))?;
-    let folder = place.folder().display();
+    let (folder, journals) = (place.folder().display(), endpoints.len());
     match place {
-        Place::Temporary(_) => tracing::info!(%folder, "ready; ctrl-c ends it and deletes everything"),
-        Place::Kept(_) => tracing::info!(%folder, "ready; ctrl-c ends it"),
+        Place::Temporary(_) => {
+            tracing::info!(%folder, journals, "ready; ctrl-c ends it and deletes everything");
+        }
+        Place::Kept(_) => tracing::info!(%folder, journals, "ready; ctrl-c ends it"),
     }
     Ok(())
 }
 
-async fn ready(data_dir: &Path, child: Option<u32>) -> Result<Endpoints, Failure> {
-    let deadline = Instant::now() + READY_WITHIN;
-    while Instant::now() < deadline {
-        let told = fs::read(data_dir.join("endpoints.json")).ok();
-        let told = told.and_then(|text| serde_json::from_slice::<Endpoints>(&text).ok());
-        // A journal that was killed left its own behind.
-        if let Some(endpoints) = told.filter(|endpoints| Some(endpoints.pid) == child) {
-            return Ok(endpoints);
-        }
-        sleep(LOOK_EVERY).await;
-    }
-    let told = format!("the journal was not ready within {} s", READY_WITHIN.as_secs());
-    Err(Failure::named("START_FAILED", told))
-}
-
-async fn stop_child(child: &mut Child) -> Result<(), Failure> {
-    tracing::info!("stopping");
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        // It may have ended meanwhile: ctrl-c on a terminal reaches it, too.
-        kill_process(pid, Signal::TERM).ok();
-    }
-    match timeout(STOPPED_WITHIN, child.wait()).await {
-        Ok(Ok(status)) if status.success() || told_to_end(status) => Ok(()),
-        Ok(Ok(status)) => Err(ended_by_itself(status)),
-        Ok(Err(error)) => Err(lost(error)),
-        Err(_) => {
-            child.kill().await.map_err(lost)?;
-            let told =
-                format!("the journal did not stop within {} s and was killed", STOPPED_WITHIN.as_secs());
-            Err(Failure::named("JOURNAL_ENDED", told))
-        }
-    }
-}
-
-/// Ended by a signal that asks for it, before it could listen to any.
-fn told_to_end(status: ExitStatus) -> bool {
-    let asks = [Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw);
-    status.signal().is_some_and(|signal| asks.contains(&signal))
-}
-
-fn lost(error: std::io::Error) -> Failure {
-    Failure::other(format!("the journal is lost: {error}"))
-}
-
-fn ended_by_itself(status: ExitStatus) -> Failure {
-    Failure::named(
-        "JOURNAL_ENDED",
-        format!("the journal {JOURNAL} ended with {status}; its log stands above"),
-    )
-}
-
 /// One line for a POSIX shell.
-fn exports(data_dir: &Path, endpoints: &Endpoints) -> String {
-    let url = |address: Option<SocketAddr>| address.map_or_else(String::new, |at| format!("https://{at}"));
+fn exports(data_dir: &Path, endpoints: &[Endpoints]) -> String {
+    let urls = |of: fn(&Endpoints) -> Option<SocketAddr>| {
+        let urls: Vec<_> = endpoints.iter().filter_map(of).map(|at| format!("https://{at}")).collect();
+        urls.join(",")
+    };
     let file = |name: &str| data_dir.join("bootstrap").join(name).display().to_string();
     let variables = [
-        ("PACT_ENDPOINTS", url(endpoints.operator)),
+        ("PACT_ENDPOINTS", urls(|endpoints| endpoints.operator)),
         ("PACT_CA", file("domain-ca.pem")),
         ("PACT_CREDENTIAL", file("operator.pem")),
-        ("PACT_JOURNALS", url(endpoints.agent)),
+        ("PACT_JOURNALS", urls(|endpoints| endpoints.agent)),
     ];
     variables
         .iter()
@@ -316,11 +202,19 @@ mod tests {
     #[test]
     fn all_variables_stand_on_one_line() {
         let at = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
-        let endpoints = Endpoints { pid: 1, agent: at(1), operator: at(2), cluster: None, http: at(3) };
+        let of = |agent, operator| Endpoints {
+            pid: 1,
+            agent: at(agent),
+            operator: at(operator),
+            cluster: None,
+            http: at(9),
+        };
         assert_eq!(
-            exports(Path::new("/tmp/x y/j1"), &endpoints),
-            "export PACT_ENDPOINTS=https://127.0.0.1:2 PACT_CA='/tmp/x y/j1/bootstrap/domain-ca.pem' \
-             PACT_CREDENTIAL='/tmp/x y/j1/bootstrap/operator.pem' PACT_JOURNALS=https://127.0.0.1:1"
+            exports(Path::new("/tmp/x y/j1"), &[of(1, 2), of(3, 4)]),
+            "export PACT_ENDPOINTS=https://127.0.0.1:2,https://127.0.0.1:4 \
+             PACT_CA='/tmp/x y/j1/bootstrap/domain-ca.pem' \
+             PACT_CREDENTIAL='/tmp/x y/j1/bootstrap/operator.pem' \
+             PACT_JOURNALS=https://127.0.0.1:1,https://127.0.0.1:3"
         );
     }
 }

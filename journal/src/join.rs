@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::data_dir::{DataDirError, Identity, write_new};
 use crate::domain_ca::{MakeError, OwnRequest, certificates_pem};
 use crate::log::{CreateError, Founding, Log};
+use crate::release::READS;
 use crate::server_credential;
 
 /// The key, while the directory is not there yet.
@@ -176,6 +177,8 @@ async fn ask(plan: &Plan, request: &OwnRequest) -> Result<Place, JoinError> {
         journal_id: plan.journal_id.to_string(),
         csr: request.csr.clone(),
         endpoints: Some(member::endpoints_to_wire(&endpoints)),
+        format_level: Some(READS.number()),
+        hosts: plan.config.advertise.clone(),
     };
     let mut client = JoinServiceClient::new(connection.channel());
     let answer = tokio::time::timeout(ANSWER, client.join(question)).await;

@@ -12,9 +12,8 @@ use arc_swap::ArcSwap;
 use events::append::MAX_SKEW;
 use events::domain::Created;
 use events::member;
-use events::vocabulary::{CertificateHash, Der, DomainId, LogId, Timestamp};
-use proto::pem_file::Credential;
-use tokio::net::{TcpListener, TcpSocket};
+use events::vocabulary::{Der, DomainId, LogId, Timestamp};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::actors::{ActorSystem, Executor, Nodes, SystemError};
@@ -23,31 +22,27 @@ use crate::agent_endpoints::AgentEndpoints;
 use crate::announcement::Announcement;
 use crate::attempts::Attempts;
 use crate::clock;
-use crate::cluster::{Cluster, Dialer, Standpoint};
+use crate::cluster::{Cluster, Dialer, Hearers, Standpoint};
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
+use crate::eviction::Eviction;
 use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
 use crate::hardening;
 use crate::http::{self, Condition, ProbeListener};
 use crate::log::{Inspected, Log, OpenError, Settings};
+use crate::muster::muster;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::reports::Reports;
 use crate::presence::{Streams, contests::Contests, timers::Timers, updates::Updates};
 use crate::random::{self, RandomError};
+use crate::renewal::{Current, Keeper, Outlook};
 use crate::server_credential::{self, DomainCaFiles, ServerCredentialError};
+use crate::sockets::{bind, endpoints, local};
 use crate::succession::{Succession, SuccessionError};
-
-/// Connections that wait in the kernel while handshakes are under way (R21). A storm overflowed 1,024: clients then
-/// waited seconds for a retransmission. The kernel takes the smaller of this and `net.core.somaxconn`.
-const BACKLOG: u32 = 4096;
 
 /// A clock so far ahead of the last fact is wrong, or the domain was asleep: certificates of nodes have ended.
 const LONG_SILENCE: Duration = Duration::from_secs(4 * 24 * 3600);
-/// A leader is asked for so long before it is told that there is none.
-const FOUND: Duration = Duration::from_secs(2);
-/// And told again after so many times.
-const TELL_EVERY: u32 = 15;
 
 /// Files that are not connections of agents or operators: the database keeps at most 256 open.
 const OWN_FILES: usize = 400 + http::CONNECTIONS;
@@ -64,7 +59,18 @@ pub struct Journal {
     /// recorded.
     presence: Vec<JoinHandle<()>>,
     endpoints: Endpoints,
+    eviction: Eviction,
     probes: ProbeListener,
+}
+
+/// By what a journal proves who it is.
+struct Proof {
+    /// Its certificate and key, replaced in time.
+    current: Current,
+    /// What is told of it.
+    outlook: Outlook,
+    /// Whom all trust.
+    domain_ca: Der,
 }
 
 /// What is bound before anything is changed, and what listens already.
@@ -80,10 +86,14 @@ struct Bound {
 pub enum Broken {
     /// The log cannot be written any more; what happened.
     Log(String),
+    /// A later release wrote what comes next, and this one does not understand it (R26); what it is.
+    Upgrade(String),
     /// Nobody replaces the authority any more; certificates would get shorter and shorter.
     Succession,
     /// Nobody watches over the nodes any more; the silent ones would stay active.
     Presence,
+    /// The quorum goes on without it, for good (R27).
+    Evicted,
 }
 
 /// Why a journal did not start.
@@ -137,11 +147,16 @@ pub enum StartError {
     /// No authority.
     #[error("no authority could be announced")]
     Authority(#[from] SuccessionError),
+    /// The quorum goes on without it, for good (R27).
+    #[error("{}", crate::eviction::EVICTED)]
+    Evicted,
     /// The log broke while the other journals were looked for.
     #[error("{reason}")]
     Broken {
         /// Why.
         reason: String,
+        /// A later release wrote what comes next (R26).
+        needs_upgrade: bool,
     },
     /// No random numbers.
     #[error(transparent)]
@@ -175,19 +190,24 @@ impl Journal {
         let (agents, operators) = (bind(config.agent_listen)?, bind(config.operator_listen)?);
         let (others, domain_id) = (bind(config.cluster_listen)?, identity.domain_id.clone());
         let bound = Bound { agents, operators, cluster: local(&others)?, probes };
-        let standpoint = Standpoint {
-            credential: Arc::new(ArcSwap::from_pointee(credential.clone())),
-            domain_ca,
-            domain_id,
-        };
+        let current: Current = Arc::new(ArcSwap::from_pointee(credential));
+        let outlook = Outlook::new(identity.journal_id.clone(), path.to_owned(), Arc::clone(&current));
+        let proof = Proof { current, outlook, domain_ca };
+        let (credential, domain_ca) = (Arc::clone(&proof.current), proof.domain_ca.clone());
+        let standpoint = Standpoint { credential, domain_ca, domain_id };
         let cluster = Cluster::start(standpoint, identity.log_id).map_err(StartError::Cluster)?;
         // From here on the directory is changed.
-        let settings = Settings { peers: Arc::new(cluster.dialer()), ..Settings::default() };
+        let settings = Settings {
+            peers: Arc::new(cluster.dialer()),
+            stale_after: Duration::from_secs(config.stale_after_secs),
+            disk_reserve: config.disk_reserve_bytes,
+            ..Settings::default()
+        };
         let log = inspected.open_with(settings).await?;
-        let files = DomainCaFiles::of(path);
-        let served = cluster.serve(others, &log, &identity.journal_id, files).map_err(StartError::Cluster);
-        let started = match served {
-            Ok(()) => Self::start_on(data_dir, (&log, cluster), config, &identity, &credential, bound).await,
+        let (files, told) = (DomainCaFiles::of(path), proof.outlook.clone());
+        let served = cluster.serve(others, &log, &identity.journal_id, files, told);
+        let started = match served.map_err(StartError::Cluster) {
+            Ok(()) => Self::start_on(data_dir, (&log, cluster), config, &identity, proof, bound).await,
             Err(error) => Err(error),
         };
         if started.is_err() {
@@ -201,31 +221,34 @@ impl Journal {
         (log, cluster): (&Log, Cluster),
         config: &Config,
         identity: &Identity,
-        credential: &Credential,
+        proof: Proof,
         bound: Bound,
     ) -> Result<Self, StartError> {
         let Bound { agents, operators, cluster: others, probes: (http, probes) } = bound;
         data_dir.sign_lock()?;
-        probes.observe(log.clone());
-        find_the_others(log).await?;
+        probes.observe(log.clone(), proof.outlook.clone());
+        let eviction = Eviction::new(log.clone(), identity.journal_id.clone(), &cluster);
+        muster(log, &eviction).await?;
         check_domain(identity, log.views().domain.created().ok_or(StartError::NoDomain)?)?;
         let system = ActorSystem::start()?;
         let succession = succession(log, config, identity);
         system.pool().install(succession.announce().await?);
         let (connections, streams) = (Arc::new(Connections::default()), Streams::new(clock::now()));
-        cluster.hear(&streams);
-        let updates = Updates::new(log.clone(), streams.clone());
-        tell_changes(log, &connections, &streams, &updates);
+        let grace = Duration::from_secs(config.grace_period_secs);
+        let contests = Contests::new(log.clone(), streams.clone(), grace, Arc::new(cluster.dialer()));
+        cluster.hear(Hearers { streams: streams.clone(), contests: contests.clone() });
         let endpoints = endpoints(&agents, &operators, others, http)?;
+        let own = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
+        let (journals, updates) = tell_changes(log, &connections, &streams, own);
         let edge = Edge {
             log: log.clone(),
             nodes: Nodes::new(executor(log, &system, config, identity), system.arbiters()),
-            streams: streams.clone(),
+            streams,
             updates,
             overlays: Overlays::new(log.clone(), identity.journal_id.clone()),
             admission: Admission::new(config.unknown_per_minute),
             attempts: Attempts::default(),
-            contests: Contests::new(log.clone(), streams),
+            contests,
             operators: Operators {
                 log: log.clone(),
                 pool: system.pool().clone(),
@@ -234,23 +257,21 @@ impl Journal {
             },
             domain_id: identity.domain_id.clone(),
             journal_id: identity.journal_id.clone(),
-            endpoints: follow_members(log, config.endpoint(endpoints.agent.unwrap_or(config.agent_listen))),
+            endpoints: journals,
             reflection: config.reflection,
+            outlook: proof.outlook.clone(),
+            unconfirmed_alert: Duration::from_secs(config.unconfirmed_alert_secs),
         };
+        cluster.recover(edge.operators.clone());
         let (for_agents, for_operators) = limits(hardening::raise_open_files());
-        let acceptor = |limits| Acceptor::new(credential, log.clone(), Arc::clone(&connections), limits);
+        let acceptor =
+            |limits| Acceptor::new(Arc::clone(&proof.current), log.clone(), Arc::clone(&connections), limits);
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
-        let announcement = Announcement {
-            log: log.clone(),
-            journal_id: identity.journal_id.clone(),
-            endpoints: told(config, &endpoints),
-            certificate: certificate_of(credential),
-        };
-        let reports = reports(&edge, &cluster)?;
-        let mut presence = watch(edge, &system, Duration::from_secs(config.grace_period_secs));
-        presence.extend([tokio::spawn(announcement.run()), tokio::spawn(reports.run())]);
+        let of_itself = speak_of_itself(&edge, &cluster, proof, config, &data_dir, &endpoints)?;
+        let mut presence = watch(edge, &system, grace);
+        presence.extend(of_itself);
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
         Ok(Self {
@@ -262,6 +283,7 @@ impl Journal {
             succession,
             presence,
             endpoints,
+            eviction,
             probes,
         })
     }
@@ -274,7 +296,11 @@ impl Journal {
     /// Resolves when the journal cannot go on: the process must end (R3).
     pub async fn broken(&mut self) -> Broken {
         let (broken, condition) = tokio::select! {
-            message = self.log.broken() => (Broken::Log(message), Condition::LogUnwritable),
+            said = self.log.broken() => match self.log.needs_upgrade() {
+                true => (Broken::Upgrade(said), Condition::UpgradeNeeded),
+                false => (Broken::Log(said), Condition::LogUnwritable),
+            },
+            () = self.eviction.comes() => (Broken::Evicted, Condition::Evicted),
             _ = &mut self.succession => (Broken::Succession, Condition::AuthorityStuck),
             _ = futures_util::future::select_all(&mut self.presence) => {
                 (Broken::Presence, Condition::PresenceStuck)
@@ -327,6 +353,34 @@ fn reports(edge: &Edge, cluster: &Cluster) -> Result<Reports<Dialer>, StartError
     })
 }
 
+/// Who announces where it listens, reports who is here, and keeps the server certificate alive.
+fn speak_of_itself(
+    edge: &Edge,
+    cluster: &Cluster,
+    proof: Proof,
+    config: &Config,
+    data_dir: &DataDir,
+    endpoints: &Endpoints,
+) -> Result<[JoinHandle<()>; 3], StartError> {
+    let (log, journal_id) = (edge.log.clone(), edge.journal_id.clone());
+    let Proof { current, outlook, domain_ca } = proof;
+    let (credential, endpoints) = (Arc::clone(&current), told(config, endpoints));
+    let announcement =
+        Announcement { log: log.clone(), journal_id: journal_id.clone(), endpoints, credential };
+    let keeper = Keeper {
+        log,
+        journal_id,
+        data_dir: data_dir.path().to_owned(),
+        advertise: config.advertise.clone(),
+        domain_ca,
+        current,
+        outlook,
+        dialer: cluster.dialer(),
+    };
+    let reports = reports(edge, cluster)?;
+    Ok([tokio::spawn(announcement.run()), tokio::spawn(reports.run()), tokio::spawn(keeper.run())])
+}
+
 /// The timers of nodes, who tells them of changes, who puts their actors to sleep, and who notes what was refused.
 fn watch(edge: Edge, system: &ActorSystem, grace: Duration) -> Vec<JoinHandle<()>> {
     let Edge { log, nodes, streams, updates, attempts, contests, journal_id, .. } = edge;
@@ -340,53 +394,31 @@ fn watch(edge: Edge, system: &ActorSystem, grace: Duration) -> Vec<JoinHandle<()
     ]
 }
 
-/// Where agents are told to go: wherever the facts say that journals are.
-fn follow_members(log: &Log, own: String) -> Arc<AgentEndpoints> {
-    let endpoints = Arc::new(AgentEndpoints::new(own, &log.views()));
-    let (followed, views_of) = (Arc::clone(&endpoints), log.clone());
-    log.on_change(move |changed| {
-        if changed.members {
-            followed.follow(&views_of.views());
-        }
-    });
-    endpoints
-}
-
-/// Whom the log tells of what a fold changed. All of it is quick: it runs on the log's thread.
-fn tell_changes(log: &Log, connections: &Arc<Connections>, streams: &Streams, updates: &Updates) {
-    let (connections, streams, updates) = (Arc::clone(connections), streams.clone(), updates.clone());
-    let views_of = log.clone();
+/// Whom the log tells of what a fold changed. All of it is quick: it runs on the log's thread. Answers where agents are told
+/// to go, wherever the facts say that journals are, and who tells them of changes.
+fn tell_changes(
+    log: &Log,
+    connections: &Arc<Connections>,
+    streams: &Streams,
+    own: String,
+) -> (Arc<AgentEndpoints>, Updates) {
+    let journals = Arc::new(AgentEndpoints::new(own, &log.views()));
+    let updates = Updates::new(log.clone(), streams.clone(), Arc::clone(&journals));
+    let told = (Arc::clone(&journals), updates.clone());
+    let (connections, streams, views_of) = (Arc::clone(connections), streams.clone(), log.clone());
     log.on_change(move |changed| {
         if !changed.certificates.is_empty() {
             connections.review(&views_of.views(), &changed.certificates, clock::now());
         }
         streams.look_at(&changed.nodes);
-        if changed.configurations {
+        let moved = changed.members && journals.follow(&views_of.views());
+        if changed.configurations || moved {
             updates.wake();
         }
     });
-}
-
-/// A member of several waits until a leader told it all that is recorded; until then it is not ready. For as long as it
-/// takes: without a quorum there is nothing that it could do instead.
-async fn find_the_others(log: &Log) -> Result<(), StartError> {
-    let mut waited = 0;
-    loop {
-        let broken = log.broken();
-        let found = tokio::select! {
-            reason = broken => return Err(StartError::Broken { reason }),
-            found = log.read_index(FOUND) => found,
-        };
-        match found {
-            Ok(seq) if seq > 0 => return Ok(()),
-            Ok(_) => {}
-            Err(error) if waited % TELL_EVERY == 0 => {
-                tracing::warn!(%error, seats = ?log.seats(), "waiting for a quorum of journals");
-            }
-            Err(_) => {}
-        }
-        waited += 1;
-    }
+    // What was folded before that.
+    told.0.follow(&log.views());
+    told
 }
 
 /// Where others reach this journal, with the ports that the system chose.
@@ -397,10 +429,6 @@ fn told(config: &Config, endpoints: &Endpoints) -> member::Endpoints {
         agent: url(endpoints.agent),
         operator: url(endpoints.operator),
     }
-}
-
-fn certificate_of(credential: &Credential) -> CertificateHash {
-    credential.chain().first().map(|der| CertificateHash::of(der)).unwrap_or_else(|| CertificateHash::of(b""))
 }
 
 /// Whom everybody trusts: by the log; before there are facts, by the token with which this journal joined.
@@ -443,39 +471,4 @@ fn check_domain(identity: &Identity, created: &Created) -> Result<(), StartError
         expected: tell(&identity.domain_id, &identity.log_id),
         found: tell(&created.domain_id, &created.log_id),
     })
-}
-
-fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let listen = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A journal that was just stopped leaves connections behind that would hold the port for a minute.
-        socket.set_reuseaddr(true)?;
-        // Accepted sockets inherit it.
-        socket.set_nodelay(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    listen().map_err(|source| StartError::Listen { address, source })
-}
-
-/// What others read of a journal that serves.
-fn endpoints(
-    agents: &TcpListener,
-    operators: &TcpListener,
-    cluster: SocketAddr,
-    http: SocketAddr,
-) -> Result<Endpoints, StartError> {
-    Ok(Endpoints {
-        pid: std::process::id(),
-        agent: Some(local(agents)?),
-        operator: Some(local(operators)?),
-        cluster: Some(cluster),
-        http: Some(http),
-    })
-}
-
-/// Where it listens: the port may have been the system's choice.
-fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
-    let address = SocketAddr::from(([0, 0, 0, 0], 0));
-    listener.local_addr().map_err(|source| StartError::Listen { address, source })
 }

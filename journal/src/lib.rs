@@ -14,9 +14,11 @@
 //! Beside them: [`presence`] knows which nodes are here, gives up the absent, tells the others of changes and finds nodes that
 //! two machines claim to be; [`attempts`] has refusals recorded; [`overlays`]
 //! sets and shows what they are configured by; [`operators`] gives and takes the certificates of those who command;
-//! [`membership`] shows and changes the quorum; [`init`] makes a domain, [`journal`] starts and stops, [`succession`]
+//! [`membership`] shows and changes the quorum, [`distrust`] ends what an evicted journal had signed, [`renewal`] keeps the
+//! server certificate alive; [`init`] makes a domain, [`restore`] goes on with one whose journals are lost,
+//! [`recover_operator`] lets somebody command again, [`journal`] starts and stops, [`succession`]
 //! replaces authorities, [`http`] answers probes and [`metrics`] counts.
-//! [`args`] and [`commands`] are the command line, [`config`] the settings; [`dev`] serves a domain to try things on, and
+//! [`args`] and [`commands`] are the command line, [`stop`] hears when to end, [`config`] the settings; [`dev`] serves a domain to try things on, and
 //! [`supervisor`] tells systemd how it stands.
 //! Not here: any rule. Rules are in `events`.
 
@@ -27,13 +29,17 @@ mod announcement;
 pub mod args;
 mod attempts;
 pub mod authority;
+pub mod boottime;
 mod clock;
 pub mod cluster;
 pub mod commands;
 pub mod config;
+mod credential_file;
 pub mod data_dir;
 mod dev;
+mod distrust;
 pub mod domain_ca;
+mod eviction;
 mod gate;
 pub mod grpc;
 mod hardening;
@@ -44,12 +50,21 @@ pub mod journal;
 pub mod log;
 mod membership;
 pub mod metrics;
+mod muster;
+mod new_directory;
+mod one_certificate;
 mod operators;
 mod overlays;
 mod own_append;
 mod presence;
 mod random;
+mod recover_operator;
+mod release;
+mod renewal;
+mod restore;
 mod server_credential;
+mod sockets;
 mod source_remark;
+mod stop;
 mod succession;
 mod supervisor;

@@ -11,23 +11,24 @@ use std::time::Duration;
 use events::append::Append;
 use events::domain;
 use events::fact::Fact;
+use events::level::Level;
 use events::member::{self, Command, Rejection, State};
+use events::operator;
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
 use events::vocabulary::{CertificateHash, JoinTokenId, JournalId, Principal, Remark, Timestamp};
+use futures_util::future::join_all;
 use proto::join_token::{self, JoinSecret};
 use zeroize::Zeroizing;
 
 use crate::clock;
-use crate::log::{AppendError, Committed, Log};
+use crate::log::{AppendError, Committed, KNOWN, Log};
 use crate::operators::Asker;
 use crate::random::{self, RandomError};
+use crate::renewal::Outlook;
 
 /// A conflict is decided again this often (R7).
 const ATTEMPTS: usize = 3;
-
-/// The format of stored facts that this release reads (R26).
-const FORMAT_LEVEL: u32 = 1;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ pub struct Membership {
     pub log: Log,
     /// This journal.
     pub journal_id: JournalId,
+    /// Until when server certificates last.
+    pub outlook: Outlook,
 }
 
 /// A join token that was made.
@@ -77,8 +80,8 @@ pub struct Live {
     pub last_heard: Option<Duration>,
     /// The release that it runs.
     pub version: Option<String>,
-    /// The newest format of stored facts that it reads.
-    pub format_level: Option<u32>,
+    /// The format level up to which it reads facts (R26).
+    pub format_level: Option<Level>,
 }
 
 /// Why an order about the quorum was not carried out.
@@ -96,6 +99,15 @@ pub enum MembershipError {
     /// Others changed the same three times (R7).
     #[error("others changed the same meanwhile, three times")]
     Contended,
+    /// Who asks would be cut off half way.
+    #[error(
+        "your own certificate was signed by {journal_id} and would end with the others: renew it at another journal first \
+         (pact operator renew --endpoint https://HOST:PORT --out FILE), then ask with the new one"
+    )]
+    OwnCertificate {
+        /// The journal to be evicted.
+        journal_id: JournalId,
+    },
     /// The leader cannot be moved.
     #[error(
         "the leader was not moved to {journal_id}: ask the journal that leads (`pact journal members`), for a voter"
@@ -154,6 +166,7 @@ impl Membership {
         reason: Option<&Remark>,
         asker: &Asker,
     ) -> Result<u64, MembershipError> {
+        self.look_for(id).await;
         for _ in 0..ATTEMPTS {
             let decided = {
                 let views = self.log.views();
@@ -174,11 +187,27 @@ impl Membership {
         Err(MembershipError::Contended)
     }
 
+    /// Refuses an order that would end the asker's own certificate before it is carried out.
+    ///
+    /// # Errors
+    /// If the journal signed it.
+    pub fn spares_the_asker(&self, journal: &JournalId, asker: &Asker) -> Result<(), MembershipError> {
+        let Principal::Operator(id) = &asker.principal else { return Ok(()) };
+        let views = self.log.views();
+        let state = views.operators.get(id).map(|operator| &operator.state);
+        let Some(operator::State::Active { current, .. }) = state else { return Ok(()) };
+        if views.authorities_of(journal).contains(&current.authority) {
+            return Err(MembershipError::OwnCertificate { journal_id: journal.clone() });
+        }
+        Ok(())
+    }
+
     /// Makes another voter the leader.
     ///
     /// # Errors
     /// If it is no voter, or the leader cannot be moved there.
     pub async fn transfer_leader(&self, id: &JournalId) -> Result<u64, MembershipError> {
+        self.look_for(id).await;
         {
             let views = self.log.views();
             let state = views.members.get(id).map_or(&State::Unknown, |row| &row.state);
@@ -197,39 +226,53 @@ impl Membership {
         Ok(self.log.views().seq)
     }
 
-    /// All journals that are or were members, by name, and the last fact that this shows.
-    pub fn members(&self) -> (Vec<Seen>, u64) {
+    /// A journal that is not known here may have joined elsewhere (R22).
+    async fn look_for(&self, id: &JournalId) {
+        let known = self.log.views().members.get(id).is_some();
+        if !known {
+            // Without a leader it is refused as it is known.
+            self.log.read_index(KNOWN).await.ok();
+        }
+    }
+
+    /// All journals that are or were members, by name, and the last fact that this shows. The others are asked which release
+    /// they are; who does not answer within a second stays unknown.
+    pub async fn members(&self) -> (Vec<Seen>, u64) {
         let (rows, seq) = {
             let views = self.log.views();
             let rows: Vec<_> =
                 views.members.iter().map(|(id, row)| (id.clone(), row.state.clone())).collect();
             (rows, views.seq)
         };
-        let seen = |(journal_id, state)| {
-            let live = self.live(&journal_id, &state, seq);
+        let seen = async |(journal_id, state): (JournalId, State)| {
+            let live = self.live(&journal_id, &state).await;
             Seen { journal_id, state, live }
         };
-        (rows.into_iter().map(seen).collect(), seq)
+        (join_all(rows.into_iter().map(seen)).await, seq)
     }
 
-    /// What is known of a journal at the moment: of this one by itself; of the others what Raft knows, if this one leads.
-    fn live(&self, id: &JournalId, state: &State, seq: u64) -> Live {
+    /// What is known of a journal at the moment: what it says itself, and what Raft knows, if this one leads.
+    async fn live(&self, id: &JournalId, state: &State) -> Live {
         let Some(member) = state.member() else { return Live::default() };
         let seats = self.log.seats();
         let leads = seats.leader == Some(member.raft_id);
         let learns = seats.learners.contains(&member.raft_id);
-        if *id != self.journal_id {
+        let release = self.log.release(member.raft_id).await;
+        let lag = if *id == self.journal_id {
+            leads.then_some(0)
+        } else {
             let known = self.log.members().into_iter().find(|known| known.raft_id == member.raft_id);
-            return Live { leads, learns, lag: known.map(|known| known.lag), ..Live::default() };
-        }
+            known.map(|known| known.lag)
+        };
         Live {
             leads,
             learns,
-            applied_seq: Some(seq),
-            lag: leads.then_some(0),
-            last_heard: Some(Duration::ZERO),
-            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            format_level: Some(FORMAT_LEVEL),
+            lag,
+            certificate_not_after: self.outlook.not_after(id),
+            last_heard: release.as_ref().map(|_| Duration::ZERO),
+            applied_seq: release.as_ref().map(|release| release.applied_seq),
+            format_level: release.as_ref().map(|release| release.reads),
+            version: release.map(|release| release.version),
             ..Live::default()
         }
     }

@@ -21,7 +21,7 @@ use events::vocabulary::{
 
 use crate::authority::{Csr, IssueError, Pool};
 use crate::clock;
-use crate::log::{AppendError, Log, ReadError};
+use crate::log::{AppendError, KNOWN, Log, ReadError};
 use crate::random::{self, RandomError};
 
 /// A conflict is decided again this often (R7).
@@ -174,10 +174,16 @@ impl Operators {
         ask: &Ask<'_>,
         asker: &Asker,
     ) -> Result<(Decision, Vec<StreamVersion>), OperatorError> {
+        let mut confirmed = self.log.is_alone();
         loop {
-            match self.decide(id, ask, asker)? {
-                Some(decided) => return Ok(decided),
-                None => tokio::task::yield_now().await,
+            match self.decide(id, ask, asker) {
+                Ok(Some(decided)) => return Ok(decided),
+                Ok(None) => tokio::task::yield_now().await,
+                // What is not known here may have been recorded elsewhere (R22).
+                Err(OperatorError::Rejected(_)) if !confirmed && self.log.read_index(KNOWN).await.is_ok() => {
+                    confirmed = true;
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -284,6 +290,7 @@ fn other_admins(views: &Views, id: &OperatorId, now: Timestamp) -> Vec<OperatorI
         State::Active { role: Role::PlatformAdmin, current, .. } => current.not_after > now,
         State::Active { role: Role::Ops(_) | Role::Viewer(_), .. }
         | State::Unknown
+        | State::Kept { .. }
         | State::Revoked { .. } => false,
     };
     let others = views.operators.iter().filter(|(other, operator)| *other != id && could(&operator.state));

@@ -89,10 +89,16 @@ pub enum ServerCredentialError {
     #[error("{FILE} is not signed by the domain CA of this log: it belongs to another domain")]
     OtherDomain,
     /// It is over.
-    #[error("{FILE} has expired; renew it with the domain CA key")]
+    #[error(
+        "{FILE} has expired; renew it where the domain CA key is at hand: pact-journal renew-certificate --data-dir DIR \
+         --domain-ca-key FILE"
+    )]
     Expired,
     /// A name in the configuration is not in it.
-    #[error("{FILE} is not valid for {name}, which the configuration advertises")]
+    #[error(
+        "{FILE} is not valid for {name}, which the configuration advertises; take the name out, or renew the certificate with \
+         the domain CA key: pact-journal renew-certificate --data-dir DIR --domain-ca-key FILE"
+    )]
     Name {
         /// The name.
         name: String,
@@ -121,6 +127,20 @@ pub fn read(
     now: Timestamp,
 ) -> Result<Credential, ServerCredentialError> {
     let credential = Credential::read(&dir.join(FILE))?;
+    check(&credential, domain_ca, advertise, now)?;
+    Ok(credential)
+}
+
+/// Checks a credential as clients will.
+///
+/// # Errors
+/// What they would find wrong.
+pub fn check(
+    credential: &Credential,
+    domain_ca: &Der,
+    advertise: &[String],
+    now: Timestamp,
+) -> Result<(), ServerCredentialError> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from(domain_ca.as_bytes().to_vec()))
@@ -128,13 +148,10 @@ pub fn read(
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), proto::tls::provider())
         .build()
         .map_err(|error| ServerCredentialError::DomainCa(error.to_string()))?;
-    for name in advertise {
-        check(&credential, verifier.as_ref(), name, now)?;
-    }
-    Ok(credential)
+    advertise.iter().try_for_each(|name| check_name(credential, verifier.as_ref(), name, now))
 }
 
-fn check(
+fn check_name(
     credential: &Credential,
     verifier: &WebPkiServerVerifier,
     name: &str,

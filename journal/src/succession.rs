@@ -72,16 +72,20 @@ impl Succession {
         Ok(authority)
     }
 
-    /// Retires this journal's authorities whose last certificate has expired. Not those whose key is still here: an
-    /// issuance that was decided just before a replacement may be under way.
+    /// Retires this journal's authorities whose last certificate has expired; while it leads also those of evicted journals,
+    /// who cannot do it any more. Not those whose key is still here: an issuance that was decided just before a replacement
+    /// may be under way.
     pub async fn retire(&self, pool: &Pool) -> Result<(), SuccessionError> {
-        let now = clock::now();
+        let (now, leads) = (clock::now(), self.log.leads());
         let over: Vec<(AuthorityId, Vec<Event>)> = {
             let views = self.log.views();
-            let own = views.authorities.iter().filter(|(_, known)| {
-                known.state.announced().is_some_and(|announced| announced.journal_id == self.journal_id)
+            let cared_for = views.authorities.iter().filter(|(_, known)| {
+                known.state.announced().is_some_and(|announced| {
+                    let journal = &announced.journal_id;
+                    *journal == self.journal_id || (leads && views.members.is_evicted(journal))
+                })
             });
-            let decided = own.filter_map(|(id, known)| {
+            let decided = cared_for.filter_map(|(id, known)| {
                 let (last_not_after, in_use) = (known.last_not_after, pool.holds(*id));
                 // Still needed: nothing to do yet.
                 let events = decide(&known.state, Command::Retire { last_not_after, in_use, now }).ok()?;

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use proto::{channel::JournalAddress, logging::LogFormat};
+use proto::{channel::JournalAddress, logging::LogFormat, manual::Completion};
 
 /// Loads a journal as a cluster would, and checks its log afterwards.
 #[derive(Debug, Parser)]
@@ -28,6 +28,48 @@ pub enum Command {
     /// Without --endpoint, on a journal of its own in a temporary directory. All nodes stay up until the last one is,
     /// then say goodbye; at last `pact-replay verify` checks the log.
     Storm(Box<StormArguments>),
+    /// Revokes nodes one after another, and measures how soon the stream of each is cut, at whichever journal it is.
+    ///
+    /// On a quorum of its own in a temporary directory. What counts is the time from the answer to the order, at one
+    /// journal, to the end of the stream, at any. At last `pact-replay verify` checks and compares the logs.
+    Revoke(RevokeArguments),
+    /// Prints a script with which your shell completes commands and flags.
+    #[command(
+        after_help = "Examples:\n  pact-loadtest completion bash > /etc/bash_completion.d/pact-loadtest"
+    )]
+    Completion(Completion),
+    /// Prints the manual page.
+    #[command(after_help = "Examples:\n  pact-loadtest man | man -l -")]
+    Man {},
+}
+
+impl Command {
+    /// The form of what it prints.
+    pub fn output(&self) -> Output {
+        match self {
+            Self::Storm(storm) => storm.output,
+            Self::Revoke(revoke) => revoke.output,
+            Self::Completion(_) | Self::Man {} => Output::Text,
+        }
+    }
+}
+
+/// The options of `pact-loadtest revoke`.
+#[derive(Debug, Args)]
+#[command(after_help = REVOKE_EXAMPLES)]
+pub struct RevokeArguments {
+    /// How many nodes are enrolled, subscribed and revoked.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub nodes: u32,
+    /// How many journals serve them, as one quorum.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub journals: u8,
+    /// How many revocations are ordered a second, at one journal after the other.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rate: u32,
+    /// The form of the summary on stdout.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
 }
 
 /// The options of `pact-loadtest storm`.
@@ -93,7 +135,13 @@ const EXAMPLES: &str = "Examples:
   pact-loadtest storm --journals 3
   pact-loadtest storm --nodes 10000 --concurrency 2000 -o json
   pact-loadtest storm --nodes 5000 --overload 10
-  pact-loadtest storm --nodes 100 --endpoint https://10.0.0.5:9446 --ca domain-ca.pem --credential operator.pem";
+  pact-loadtest storm --nodes 100 --endpoint https://10.0.0.5:9446 --ca domain-ca.pem --credential operator.pem
+  pact-loadtest revoke --nodes 1000";
+
+const REVOKE_EXAMPLES: &str = "Examples:
+  pact-loadtest revoke
+  pact-loadtest revoke --nodes 5000 --rate 500
+  pact-loadtest revoke --journals 5 -o json | jq .latency_ms.p99";
 
 #[cfg(test)]
 mod tests {
@@ -101,6 +149,17 @@ mod tests {
 
     fn parse(arguments: &str) -> Result<Arguments, clap::Error> {
         Arguments::try_parse_from(["pact-loadtest", "storm"].into_iter().chain(arguments.split_whitespace()))
+    }
+
+    #[test]
+    fn revocations_are_of_a_thousand_nodes_on_three_journals_if_nothing_else_is_said() {
+        let parsed = Arguments::try_parse_from(["pact-loadtest", "revoke"]).unwrap();
+        let Command::Revoke(revoke) = parsed.command else { panic!("{:?}", parsed.command) };
+        assert_eq!((revoke.nodes, revoke.journals, revoke.rate), (1000, 3, 100));
+        for wrong in [["--nodes", "0"], ["--journals", "6"], ["--rate", "0"]] {
+            let line = ["pact-loadtest", "revoke"].into_iter().chain(wrong);
+            assert_eq!(Arguments::try_parse_from(line).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -16,9 +16,12 @@ use std::{
     time::Duration,
 };
 
-use agent::{journals::Journals, machine::Machine, retry::Patience, run::Agent, subscription::Subscription};
+use agent::{
+    answer::Identity, enroll::Enrolled, journals::Journals, machine::Machine, retry::Patience, run::Agent,
+    subscription::Subscription,
+};
 use events::vocabulary::{HardwareIdentity, Mac};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use hdrhistogram::Histogram;
 use proto::outcome::Failure;
 use tokio::{task::JoinSet, time::Instant};
@@ -46,7 +49,7 @@ pub fn hardware(number: u32) -> HardwareIdentity {
 /// Which machines boot, and how.
 #[derive(Debug, Clone)]
 pub struct Boot {
-    /// Whom they ask; a machine takes the one of its number, so that all are used alike. At least one.
+    /// Whom they ask; a machine takes those of its number. At least one.
     pub journals: Arc<[Journals]>,
     /// Their numbers.
     pub machines: Range<u32>,
@@ -54,11 +57,24 @@ pub struct Boot {
     pub concurrency: u32,
 }
 
+/// A node that is up.
+#[derive(Debug)]
+pub struct Up {
+    /// Its number.
+    pub number: u32,
+    /// Its heartbeat.
+    pub subscription: Subscription,
+    agent: Agent,
+    identity: Identity,
+}
+
 /// What became of a storm: the nodes that are up, and those that are not.
 #[derive(Debug)]
 pub struct Fleet {
     /// By the thread that they live on.
-    up: Vec<Vec<Subscription>>,
+    up: Vec<Vec<Up>>,
+    /// How many subscriptions were lost with their journal, and opened again at another.
+    pub subscribed_again: u64,
     /// From power-on to the boot configuration of each node that came up, in microseconds.
     pub latency_us: Histogram<u64>,
     /// How many nodes failed, by reason.
@@ -71,7 +87,7 @@ impl Fleet {
     fn new(threads: usize) -> Self {
         let latency_us = Histogram::new(3).expect("three digits are a precision that it knows");
         let up = std::iter::repeat_with(Vec::new).take(threads).collect();
-        Self { up, latency_us, failures: BTreeMap::new(), example: None }
+        Self { up, subscribed_again: 0, latency_us, failures: BTreeMap::new(), example: None }
     }
 
     /// How many failed.
@@ -86,9 +102,9 @@ impl Fleet {
 
     fn add(&mut self, thread: usize, booted: Result<Booted, Failure>) {
         match booted {
-            Ok(Booted { subscription, within }) => {
+            Ok(Booted { up, within }) => {
                 record(&mut self.latency_us, within);
-                self.up[thread].push(subscription);
+                self.up[thread].push(up);
             }
             Err(failure) => self.blame(failure),
         }
@@ -118,7 +134,27 @@ impl Fleet {
         fleet
     }
 
-    /// Says all goodbyes, so many at one moment. A node whose stream was lost meanwhile has failed.
+    /// Nodes whose journal was killed meanwhile subscribe again, as an agent does at once. One that cannot has failed.
+    pub async fn subscribe_again(&mut self, clients: &Clients, at_once: u32) {
+        let each = (at_once as usize).div_ceil(clients.count());
+        let mut threads = JoinSet::new();
+        for ((thread, runtime), up) in clients.runtimes().enumerate().zip(&mut self.up) {
+            let attended = attend(std::mem::take(up), each);
+            threads.spawn_on(async move { (thread, attended.await) }, runtime);
+        }
+        while let Some(attended) = threads.join_next().await {
+            match attended {
+                Ok((thread, (up, again, failures))) => {
+                    self.up[thread] = up;
+                    self.subscribed_again += again;
+                    failures.into_iter().for_each(|failure| self.blame(failure));
+                }
+                Err(error) => self.blame(Failure::other(format!("it broke off: {error}"))),
+            }
+        }
+    }
+
+    /// Says all goodbyes, so many at one moment. A node whose stream was lost meanwhile says it over another.
     pub async fn leave(&mut self, clients: &Clients, concurrency: u32, counted: &Counter) {
         let each = (concurrency as usize).div_ceil(clients.count());
         let mut threads = JoinSet::new();
@@ -132,11 +168,16 @@ impl Fleet {
             }
         }
     }
+
+    /// The nodes that are up, by the thread that they live on, in the hands of the caller.
+    pub fn into_up(self) -> Vec<Vec<Up>> {
+        self.up
+    }
 }
 
 /// A node that came up.
 struct Booted {
-    subscription: Subscription,
+    up: Up,
     within: Duration,
 }
 
@@ -157,19 +198,68 @@ async fn power_on(journals: &[Journals], number: u32) -> Result<Booted, Failure>
     let began = Instant::now();
     let journals = journals[number as usize % journals.len()].clone();
     let agent = Agent { journals, machine: Machine::just_booted(hardware(number)) };
-    let (_, subscription) = agent.come_up(Patience::of(NODE_PATIENCE)).await?;
-    Ok(Booted { subscription, within: began.elapsed() })
+    let (Enrolled { identity, .. }, subscription) = agent.come_up(Patience::of(NODE_PATIENCE)).await?;
+    let within = began.elapsed();
+    Ok(Booted { up: Up { number, subscription, agent, identity }, within })
 }
 
-async fn leave(up: Vec<Subscription>, at_once: usize, counted: Counter) -> Vec<Failure> {
-    let goodbyes = up.into_iter().map(|up| up.goodbye(GOODBYE_WITHIN));
-    let mut goodbyes = stream::iter(goodbyes).buffer_unordered(at_once);
+/// The nodes that are still up, how many of them by another subscription, and why the others are not.
+async fn attend(all: Vec<Up>, at_once: usize) -> (Vec<Up>, u64, Vec<Failure>) {
+    let (mut kept, mut lost) = (Vec::with_capacity(all.len()), Vec::new());
+    for mut up in all {
+        if up.is_lost() { lost.push(up) } else { kept.push(up) }
+    }
+    let (mut again, mut failures) = (0, Vec::new());
+    let mut found = stream::iter(lost.into_iter().map(Up::subscribe_again)).buffer_unordered(at_once);
+    while let Some(found) = found.next().await {
+        match found {
+            Ok(up) => {
+                again += 1;
+                kept.push(up);
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    (kept, again, failures)
+}
+
+async fn leave(up: Vec<Up>, at_once: usize, counted: Counter) -> Vec<Failure> {
+    let mut goodbyes = stream::iter(up.into_iter().map(Up::leave)).buffer_unordered(at_once);
     let mut failures = Vec::new();
     while let Some(goodbye) = goodbyes.next().await {
         counted.add(1);
         failures.extend(goodbye.err());
     }
     failures
+}
+
+impl Up {
+    /// Whether its stream is over. What a journal said meanwhile is of no account here.
+    fn is_lost(&mut self) -> bool {
+        loop {
+            match self.subscription.next().now_or_never() {
+                None => return false,
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return true,
+            }
+        }
+    }
+
+    async fn subscribe_again(self) -> Result<Self, Failure> {
+        let subscription = self.agent.subscribe_again(&self.identity, Patience::of(NODE_PATIENCE)).await?;
+        Ok(Self { subscription, ..self })
+    }
+
+    async fn leave(self) -> Result<(), Failure> {
+        let Self { subscription, agent, identity, .. } = self;
+        match subscription.goodbye(GOODBYE_WITHIN).await {
+            Err(Failure::Unreachable(_)) => {
+                let again = agent.subscribe_again(&identity, Patience::of(GOODBYE_WITHIN)).await?;
+                again.goodbye(GOODBYE_WITHIN).await
+            }
+            told => told,
+        }
+    }
 }
 
 /// Counts a latency. The histogram grows as it has to, but for times beyond any patience.

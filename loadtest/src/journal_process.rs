@@ -9,9 +9,11 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -34,8 +36,12 @@ const ENDED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Lines of its log that are shown when something went wrong.
 const LAST_LINES: usize = 20;
-/// Where the system chooses the port.
-const ANY_PORT: &str = "127.0.0.1:0";
+/// Where free ports are looked for. Linux gives clients those from 32,768 on.
+const PORTS: Range<u16> = 12_000..32_000;
+/// So many are looked at before it is given up.
+const PORTS_TRIED: u32 = 2000;
+/// Processes that are started one after the other begin to look so far from each other.
+const PORTS_OF_A_PROCESS: u32 = 20;
 /// The domain of every storm.
 const DOMAIN: &str = "storm";
 
@@ -45,6 +51,8 @@ pub struct JournalProcess {
     child: Reaped,
     data_dir: PathBuf,
     log: PathBuf,
+    /// Flags of `serve` beside the data directory.
+    flags: Vec<String>,
     /// Its listener for agents.
     pub agents: JournalAddress,
     /// Its listener for operators.
@@ -83,26 +91,27 @@ impl JournalProcess {
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
     pub async fn start(below: &Path) -> Result<Self, Failure> {
-        Self::start_at(&below.join("j1"), &below.join("j1.log")).await
+        Self::start_at(&below.join("j1"), &below.join("j1.log"), &[]).await
     }
 
-    /// The same, with a data directory and a file for what it says that may lie apart.
+    /// The same, with a data directory and a file for what it says that may lie apart, and flags of `serve`.
     ///
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
-    pub async fn start_at(data_dir: &Path, log: &Path) -> Result<Self, Failure> {
+    pub async fn start_at(data_dir: &Path, log: &Path, flags: &[&str]) -> Result<Self, Failure> {
         init(&siblings::find("pact-journal")?, data_dir).await?;
-        Self::serve(data_dir, log).await
+        Self::serve(data_dir, log, flags.iter().map(ToString::to_string).collect()).await
     }
 
     /// Starts the journal of a data directory; what it says is added to a file.
     ///
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
-    pub async fn serve(data_dir: &Path, log: &Path) -> Result<Self, Failure> {
+    pub async fn serve(data_dir: &Path, log: &Path, flags: Vec<String>) -> Result<Self, Failure> {
         let mut command = Command::new(siblings::find("pact-journal")?);
-        command.args(["serve", "--data-dir"]).arg(data_dir);
-        Self::spawn(command, data_dir, log).await
+        command.args(["serve", "--data-dir"]).arg(data_dir).args(&flags);
+        let served = Self::spawn(command, data_dir, log).await?;
+        Ok(Self { flags, ..served })
     }
 
     /// Starts a journal that joins this one's quorum by a token, and waits until it serves.
@@ -121,9 +130,7 @@ impl JournalProcess {
         let mut command = Command::new(siblings::find("pact-journal")?);
         command.args(["join", "--journal-id", name, "--advertise", "127.0.0.1", "--data-dir"]).arg(data_dir);
         command.args(["--join-addr", &door.to_string(), "--join-token"]).arg(source);
-        command.args(["--agent-listen", ANY_PORT, "--operator-listen", ANY_PORT, "--http-listen", ANY_PORT]);
-        // The others must find it where it says it is, also when it was started again.
-        command.args(["--cluster-listen", &free_port().map_err(cannot)?.to_string()]);
+        command.args(listeners().map_err(cannot)?);
         let joined = Self::spawn(command, data_dir, log).await;
         fs::remove_file(&file).map_err(cannot)?;
         joined
@@ -144,6 +151,7 @@ impl JournalProcess {
                 child,
                 data_dir: data_dir.to_owned(),
                 log: log.to_owned(),
+                flags: vec![],
                 agents: address(endpoints.agent)?,
                 operators: address(endpoints.operator)?,
                 http: endpoints.http,
@@ -161,9 +169,9 @@ impl JournalProcess {
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
     pub async fn serve_again(self) -> Result<Self, Failure> {
-        let Self { child, data_dir, log, .. } = self;
+        let Self { child, data_dir, log, flags, .. } = self;
         drop(child);
-        Self::serve(&data_dir, &log).await
+        Self::serve(&data_dir, &log, flags).await
     }
 
     /// Its process id.
@@ -238,12 +246,21 @@ impl JournalProcess {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Shows the end of its log on stderr.
-    pub fn show_last_lines(&self) {
-        show_last_lines(&self.log);
+    /// Where what it says lies.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
-    fn status(&mut self) -> Result<Option<ExitStatus>, Failure> {
+    /// Shows the end of what a journal said, of which nothing else may be left, on stderr.
+    pub fn show_last_lines_of(log: &Path) {
+        show_last_lines(log);
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// If the system does not know it.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>, Failure> {
         self.child.0.try_wait().map_err(lost)
     }
 }
@@ -260,26 +277,37 @@ impl Drop for Reaped {
     }
 }
 
-/// A port that is free now: members of a quorum keep theirs.
+/// Every listener on a port of its own that it keeps: whoever knew it finds it again when it was started again.
+fn listeners() -> io::Result<Vec<String>> {
+    let flags = ["--agent-listen", "--operator-listen", "--http-listen", "--cluster-listen"];
+    let each = flags.map(|flag| Ok([flag.to_owned(), free_port()?.to_string()]));
+    each.into_iter().collect::<io::Result<Vec<_>>>().map(|pairs| pairs.into_iter().flatten().collect())
+}
+
+/// A port that is free now, below those that the system gives to clients: while a journal is away, none of the thousands of
+/// connections of a storm may take it.
 fn free_port() -> io::Result<SocketAddr> {
-    std::net::TcpListener::bind(ANY_PORT)?.local_addr()
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(PORTS_OF_A_PROCESS);
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..PORTS_TRIED {
+        let nth =
+            first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % u32::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(nth).unwrap_or_default();
+        match std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(listener) => return listener.local_addr(),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 async fn init(binary: &Path, data_dir: &Path) -> Result<(), Failure> {
-    let cluster = free_port().map_err(|error| Failure::other(format!("there is no free port: {error}")))?;
+    let listeners = listeners().map_err(|error| Failure::other(format!("there is no free port: {error}")))?;
     let done = tokio::process::Command::new(binary)
-        .args([
-            "init",
-            "--domain",
-            DOMAIN,
-            "--agent-listen",
-            ANY_PORT,
-            "--operator-listen",
-            ANY_PORT,
-            "--http-listen",
-            ANY_PORT,
-        ])
-        .args(["--cluster-listen", &cluster.to_string(), "-o", "json", "--data-dir"])
+        .args(["init", "--domain", DOMAIN, "-o", "json"])
+        .args(listeners)
+        .arg("--data-dir")
         .arg(data_dir)
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -1,13 +1,13 @@
 //! What it bears: `pact-loadtest` boots thousands of made-up machines at once, over real TLS, with the agent's own code.
 //!
-//! `main` starts and stops; [`storm`] has the steps. Results go to stdout, progress to stderr. The tests of faults use
+//! `main` starts and stops; [`storm`] and [`revocations`] have the steps. Results go to stdout, progress to stderr. The tests of faults use
 //! the same modules: they kill, stop and starve the journal of a storm.
 //!
 //! | module | does |
 //! |---|---|
 //! | [`arguments`], [`summary`] | what the user says, and what the user is told |
-//! | [`storm`] | the steps of a storm in their order |
-//! | [`target`], [`journal_process`] | the journal that is loaded: a foreign one, or a child process of ours |
+//! | [`storm`], [`revocations`] | the steps of a storm, and of revocations, in their order |
+//! | [`target`], [`own_journals`], [`journal_process`] | the journals that are loaded: a foreign one, or child processes of ours |
 //! | [`preparation`] | registers the nodes and sets what they are configured by |
 //! | [`fleet`], [`clients`] | the made-up machines, and the threads that they run on |
 //! | [`measure`], [`journal_metrics`], [`floor`] | what was used, what the journal counted, what cryptography costs alone |
@@ -27,9 +27,11 @@ pub mod journal_process;
 pub mod log_check;
 pub mod measure;
 pub mod open_files;
+pub mod own_journals;
 pub mod preparation;
 pub mod progress;
 pub mod quorum;
+pub mod revocations;
 pub mod siblings;
 pub mod storm;
 pub mod summary;

@@ -1,14 +1,17 @@
-//! `pact-loadtest`: starts and stops. What it does is [`loadtest::storm`].
+//! `pact-loadtest`: starts and stops. What it does is [`loadtest::storm`] and [`loadtest::revocations`].
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use loadtest::{
-    arguments::{Arguments, Command, StormArguments},
-    storm,
+    arguments::{Arguments, Command},
+    revocations, storm,
 };
 use proto::{
-    logging,
+    logging, manual,
     outcome::{Exit, Failure},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,15 +21,15 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Command::Storm(storm) = arguments.command;
-    match logging::init(arguments.log_format).map_err(Failure::from).and_then(|()| start(&storm)) {
+    let json = arguments.command.output().is_json();
+    match logging::init(arguments.log_format).map_err(Failure::from).and_then(|()| start(arguments.command)) {
         Ok(exit) => exit,
-        Err(failure) => failure.report(storm.output.is_json()),
+        Err(failure) => failure.report(json),
     }
     .into()
 }
 
-fn start(arguments: &StormArguments) -> Result<Exit, Failure> {
+fn start(command: Command) -> Result<Exit, Failure> {
     let broken = |error| Failure::other(format!("the runtime did not start: {error}"));
     // One thread: the machines have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(broken)?;
@@ -35,9 +38,22 @@ fn start(arguments: &StormArguments) -> Result<Exit, Failure> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
         tokio::select! {
             // What it leaves behind when a signal drops it, it cleans up itself.
-            summary = storm::run(arguments) => Ok(summary?.print(arguments.output)),
+            exit = run(command) => exit,
             _ = terminate.recv() => Err(Failure::named("INTERRUPTED", "stopped by SIGTERM")),
             _ = interrupt.recv() => Err(Failure::named("INTERRUPTED", "stopped by SIGINT")),
         }
     })
+}
+
+async fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Storm(arguments) => Ok(storm::run(&arguments).await?.print(arguments.output)),
+        Command::Revoke(arguments) => Ok(revocations::run(&arguments).await?.print(arguments.output)),
+        Command::Completion(completion) => print(&completion.script(Arguments::command())),
+        Command::Man {} => print(&manual::page(Arguments::command())),
+    }
+}
+
+fn print(bytes: &[u8]) -> Result<Exit, Failure> {
+    io::stdout().write_all(bytes).map(|()| Exit::Done).map_err(|error| Failure::other(error.to_string()))
 }

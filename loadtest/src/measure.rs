@@ -22,6 +22,7 @@ pub struct Reading {
 
 #[derive(Debug)]
 struct JournalReading {
+    pid: u32,
     cpu: Duration,
     resident_bytes: u64,
     log: Option<LogCounters>,
@@ -74,9 +75,13 @@ impl Reading {
         Ok(Self { at, clients, journals })
     }
 
-    /// What was used from another reading to this one.
+    /// What was used from another reading to this one. What a journal used that was killed in between, nobody knows: then
+    /// nothing is told of any.
     pub fn since(&self, before: &Self) -> Used {
-        let journals = self.journals.iter().zip(&before.journals).map(|(after, before)| JournalUsed {
+        let pids = |reading: &Self| reading.journals.iter().map(|journal| journal.pid).collect::<Vec<_>>();
+        let are_the_same = pids(self) == pids(before);
+        let known = self.journals.iter().zip(&before.journals).filter(|_| are_the_same);
+        let journals = known.map(|(after, before)| JournalUsed {
             cpu: after.cpu.saturating_sub(before.cpu),
             resident_bytes: after.resident_bytes,
             grown_bytes: after.resident_bytes.saturating_sub(before.resident_bytes),
@@ -105,7 +110,8 @@ fn journals(watched: &[Watched], logs: Vec<Option<LogCounters>>) -> Result<Vec<J
     let logs = logs.into_iter().chain(std::iter::repeat(None));
     let read = |(watched, log): (&Watched, Option<LogCounters>)| {
         let cpu = cpu_time(Some(watched.pid)).map_err(unmeasured)?;
-        Ok(JournalReading { cpu, resident_bytes: resident_bytes(watched.pid).map_err(unmeasured)?, log })
+        let resident_bytes = resident_bytes(watched.pid).map_err(unmeasured)?;
+        Ok(JournalReading { pid: watched.pid, cpu, resident_bytes, log })
     };
     watched.iter().zip(logs).map(read).collect()
 }
@@ -169,6 +175,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_a_journal_used_that_was_killed_in_between_is_not_guessed() {
+        let reading = |pid| Reading {
+            at: Instant::now(),
+            clients: Duration::ZERO,
+            journals: vec![JournalReading { pid, cpu: Duration::from_secs(1), resident_bytes: 1, log: None }],
+        };
+        let before = reading(1);
+        assert_eq!(
+            (reading(1).since(&before).journals.len(), reading(2).since(&before).journals.len()),
+            (1, 0)
+        );
+    }
 
     const STAT: &str = "4711 (a) b (c) S 1 4711 4711 0 -1 4194560 900 0 1 0 123 45 7 8 20 0 9 0 100 200 300";
 

@@ -3,6 +3,7 @@
 //! **Invariant:** counting a part costs one addition, however many are counted; who shows it looks now and then.
 
 use std::{
+    fmt,
     io::{self, IsTerminal, Write},
     sync::{
         Arc,
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use tokio::{
     task::JoinHandle,
     time::{self, Instant, MissedTickBehavior},
@@ -21,6 +22,11 @@ use tokio::{
 const BAR_EVERY: Duration = Duration::from_millis(100);
 /// How often there is a line.
 const LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Fewer parts than this are no crowd.
+const FEW: u64 = 100;
+/// How a bar of many parts looks.
+const MANY_LOOK: &str = "{msg:11} {wide_bar} {pos:>6}/{len} {rate:>8} {elapsed:>4}";
 
 /// The progress of one step. It ends when this is dropped.
 #[derive(Debug)]
@@ -54,8 +60,10 @@ impl Progress {
             let shown = tokio::spawn(lines(step, parts, counted.clone()));
             return Self { counted, shown, bar: None };
         }
-        let style =
-            ProgressStyle::with_template("{msg:11} {wide_bar} {pos:>6}/{len} {per_sec:>11} {elapsed:>4}");
+        // Of a few parts nobody wants to know how many there are a second.
+        let look = if parts < FEW { "{msg:11} {wide_bar} {pos:>6}/{len} {elapsed:>13}" } else { MANY_LOOK };
+        let style = ProgressStyle::with_template(look);
+        let style = style.map(|style| style.with_key("rate", rate));
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(parts).with_style(style).with_message(step);
         let shown = tokio::spawn(moves(bar.clone(), counted.clone()));
@@ -75,6 +83,13 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Parts a second, since the step began.
+fn rate(state: &ProgressState, to: &mut dyn fmt::Write) {
+    let seconds = state.elapsed().as_secs_f64().max(f64::MIN_POSITIVE);
+    // What cannot be shown is left out.
+    write!(to, "{:.0}/s", state.pos() as f64 / seconds).ok();
 }
 
 async fn moves(bar: ProgressBar, counted: Counter) {

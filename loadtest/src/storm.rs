@@ -29,8 +29,12 @@ use crate::{
 pub async fn run(arguments: &StormArguments) -> Result<Summary, Failure> {
     open_files::raise(arguments.nodes, most_at_once(arguments))?;
     let clients = Clients::start()?;
-    let mut target = Target::of(arguments).await?;
-    let stormed = Storm { arguments, clients: &clients, target: &mut target }.run().await;
+    let target = Target::of(arguments).await?;
+    let storm = Storm { arguments, clients: &clients, target: &target };
+    let stormed = tokio::select! {
+        stormed = storm.run() => stormed,
+        failure = target.keep() => Err(failure),
+    };
     if !stormed.as_ref().is_ok_and(|summary| summary.failed() == 0) {
         target.show_last_lines();
     }
@@ -44,7 +48,7 @@ fn most_at_once(arguments: &StormArguments) -> u32 {
 struct Storm<'a> {
     arguments: &'a StormArguments,
     clients: &'a Clients,
-    target: &'a mut Target,
+    target: &'a Target,
 }
 
 impl Storm<'_> {
@@ -77,6 +81,7 @@ impl Storm<'_> {
             crypto_floor_us_per_node: rounded(floor_us),
             crypto_floor,
             overload,
+            journals_killed: self.target.killed(),
             log_verified: verified.map(|_| true),
             log_facts: verified.map(|verified| verified.facts),
         })
@@ -109,18 +114,21 @@ impl Storm<'_> {
         let nodes = machines.end - machines.start;
         let boots = self.arguments.nodes.saturating_mul(1 + u32::from(self.arguments.warm));
         let boot = Boot { journals: self.target.journals(boots)?, machines, concurrency };
-        let watched = &self.target.watched;
 
         let progress = Progress::begin(step, u64::from(nodes));
-        let before = Reading::first(watched).await?;
+        let before = Reading::first(&self.target.watched().await?).await?;
         let mut fleet = Fleet::boot(self.clients, &boot, progress.counter()).await;
-        let used = Reading::second(watched).await?.since(&before);
+        let used = Reading::second(&self.target.watched().await?).await?.since(&before);
         drop(progress);
+        fleet.subscribe_again(self.clients, concurrency).await;
+        let (up, seconds) = (fleet.subscriptions(), used.time.as_secs_f64());
+        say(&format!("{up} of {nodes} nodes are up after {seconds:.1} s"));
         tell_example(&fleet);
 
-        let up = fleet.subscriptions();
-        let progress = Progress::begin("leaving", up);
+        let (began, progress) = (Instant::now(), Progress::begin("leaving", up));
         fleet.leave(self.clients, concurrency, progress.counter()).await;
+        drop(progress);
+        say(&format!("the nodes have left within {:.1} s", began.elapsed().as_secs_f64()));
         Ok(showing(nodes, up, &fleet, &used))
     }
 }
@@ -160,6 +168,7 @@ fn showing(nodes: u32, up: u64, fleet: &Fleet, used: &Used) -> Showing {
         succeeded,
         failed,
         failures: fleet.failures.clone(),
+        subscribed_again: fleet.subscribed_again,
         seconds: rounded(seconds),
         nodes_per_second: rounded(succeeded as f64 / seconds.max(f64::MIN_POSITIVE)),
         latency_ms: latency(&fleet.latency_us),
@@ -190,7 +199,8 @@ fn compared(factor: u32, concurrency: u32, loaded: Showing, unloaded: &Showing) 
     }
 }
 
-fn latency(micros: &Histogram<u64>) -> LatencyMs {
+/// Percentiles of microseconds, in milliseconds.
+pub fn latency(micros: &Histogram<u64>) -> LatencyMs {
     let at = |quantile: f64| rounded(micros.value_at_quantile(quantile) as f64 / 1e3);
     LatencyMs { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: at(1.0) }
 }

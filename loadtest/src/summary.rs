@@ -32,6 +32,9 @@ pub struct Summary {
     /// The storm with more concurrency, if one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overload: Option<Overload>,
+    /// How often a journal was killed meanwhile, and started again.
+    #[serde(skip_serializing_if = "is_none")]
+    pub journals_killed: u32,
     /// Whether `pact-replay verify` found the log sound; absent if the log lies elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_verified: Option<bool>,
@@ -49,6 +52,9 @@ pub struct Showing {
     pub failed: u64,
     /// Why, and how many each.
     pub failures: BTreeMap<String, u64>,
+    /// Nodes that lost their subscription with a journal that was killed, and have another.
+    #[serde(skip_serializing_if = "are_none")]
+    pub subscribed_again: u64,
     /// From the first connection to the last boot configuration.
     pub seconds: f64,
     /// Of those that came up.
@@ -98,6 +104,15 @@ pub struct Overload {
     pub goodput_ratio: Option<f64>,
 }
 
+// serde wants a reference.
+fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
+fn are_none(count: &u64) -> bool {
+    *count == 0
+}
+
 /// Percentiles, in milliseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct LatencyMs {
@@ -136,6 +151,10 @@ impl fmt::Display for Summary {
         writeln!(f, "nodes {}", self.nodes)?;
         writeln!(f, "succeeded {succeeded}")?;
         tell_failed(f, *failed, failures)?;
+        if self.journals_killed > 0 {
+            let (killed, again) = (self.journals_killed, self.storm.subscribed_again);
+            writeln!(f, "journals killed and started again {killed}, subscriptions opened again {again}")?;
+        }
         self.storm.tell_speed(f)?;
         self.tell_processors(f)?;
         self.storm.tell_memory(f)?;

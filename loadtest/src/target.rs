@@ -17,15 +17,15 @@ use proto::{
     outcome::Failure,
     pem_file::{Credential, Trust},
 };
-use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::{
     arguments::StormArguments,
-    journal_process::{Endpoints, JournalProcess},
+    journal_process::Endpoints,
     log_check,
+    own_journals::OwnJournals,
     preparation::Operator,
-    progress::say,
-    quorum::Quorum,
+    progress::{Progress, say},
 };
 
 /// The agents' listener if nobody says otherwise.
@@ -44,13 +44,17 @@ pub struct Target {
     pub operator: Credential,
     /// The listeners for agents, of each journal one.
     pub agents: Vec<JournalAddress>,
-    /// A listener for operators.
-    pub operators: JournalAddress,
-    /// What can be measured of the journals; none of processes on another machine.
-    pub watched: Vec<Watched>,
-    // Before the directory: a field is dropped in its order. The founder is the first.
-    own: Vec<JournalProcess>,
-    _place: Option<TempDir>,
+    /// The listeners for operators, at least one.
+    pub operators: Vec<JournalAddress>,
+    journals: Loaded,
+}
+
+/// Whose journals they are.
+#[derive(Debug)]
+enum Loaded {
+    Own(OwnJournals),
+    /// What can be measured of a foreign one; none of a process on another machine.
+    Foreign(Option<Watched>),
 }
 
 /// A journal on this machine.
@@ -60,7 +64,8 @@ pub struct Watched {
     pub pid: u32,
     /// Its listener for probes and metrics.
     pub http: Option<SocketAddr>,
-    data_dir: PathBuf,
+    /// Its log.
+    pub data_dir: PathBuf,
 }
 
 impl Target {
@@ -78,42 +83,18 @@ impl Target {
         }
     }
 
-    async fn own(journals: u8) -> Result<Self, Failure> {
-        let place = tempfile::Builder::new()
-            .prefix("pact-storm-")
-            .tempdir()
-            .map_err(|error| Failure::other(format!("there is no temporary directory: {error}")))?;
-        let founder = JournalProcess::start(place.path()).await?;
-        if founder.http.is_none() {
-            return Err(Failure::other("pact-journal is too old: it has no metrics to measure a storm by"));
-        }
-        let (trust, operator) = (founder.trust()?, founder.operator()?);
-        let operators = founder.operators.clone();
-        let mut own = vec![founder];
-        if journals > 1 {
-            let quorum = Quorum::connect(&operators, &trust, &operator).await?;
-            for number in 2..=journals {
-                let (name, token) = (format!("j{number}"), quorum.join_token().await?);
-                let (data_dir, log) = (place.path().join(&name), place.path().join(format!("{name}.log")));
-                let joined = own[0].join(&data_dir, &log, &name, &token).await?;
-                own.push(joined);
-                quorum.votes(usize::from(number)).await?;
-            }
-            say(&format!("{journals} journals form a quorum"));
-        }
-        let watched = own.iter().map(|journal| Watched {
-            pid: journal.pid(),
-            http: journal.http,
-            data_dir: journal.data_dir().to_owned(),
-        });
+    /// Starts journals for nobody else.
+    ///
+    /// # Errors
+    /// If one is not ready in time.
+    pub async fn own(journals: u8) -> Result<Self, Failure> {
+        let own = OwnJournals::start(journals).await?;
         Ok(Self {
-            trust,
-            operator,
-            agents: own.iter().map(|journal| journal.agents.clone()).collect(),
-            operators,
-            watched: watched.collect(),
-            own,
-            _place: Some(place),
+            trust: own.trust.clone(),
+            operator: own.operator.clone(),
+            agents: own.agents(),
+            operators: own.operators(),
+            journals: Loaded::Own(own),
         })
     }
 
@@ -135,38 +116,70 @@ impl Target {
             trust: Trust::read(ca)?,
             operator: Credential::read(credential)?,
             agents: vec![agents],
-            operators,
-            watched: watched.into_iter().collect(),
-            own: vec![],
-            _place: None,
+            operators: vec![operators],
+            journals: Loaded::Foreign(watched),
         })
     }
 
     /// Whether it was started for this storm and nobody else uses it.
     pub fn is_own(&self) -> bool {
-        !self.own.is_empty()
+        matches!(self.journals, Loaded::Own(_))
     }
 
-    /// Connects as the operator.
+    /// What can be measured of the journals, once all of ours serve.
+    ///
+    /// # Errors
+    /// If one of ours was killed and is not back in time.
+    pub async fn watched(&self) -> Result<Vec<Watched>, Failure> {
+        match &self.journals {
+            Loaded::Own(own) => own.watched().await,
+            Loaded::Foreign(watched) => Ok(watched.iter().cloned().collect()),
+        }
+    }
+
+    /// Has journals of ours that are killed started again, until one fails.
+    pub async fn keep(&self) -> Failure {
+        match &self.journals {
+            Loaded::Own(own) => own.keep().await,
+            Loaded::Foreign(_) => std::future::pending().await,
+        }
+    }
+
+    /// How often one of ours was killed and is back.
+    pub fn killed(&self) -> u32 {
+        match &self.journals {
+            Loaded::Own(own) => own.killed(),
+            Loaded::Foreign(_) => 0,
+        }
+    }
+
+    /// Connects as the operator, to the first journal.
     ///
     /// # Errors
     /// If the journal does not answer, or does not know the operator.
     pub async fn operator(&self) -> Result<Operator, Failure> {
-        Operator::connect(&self.operators, &self.trust, &self.operator).await
+        self.operator_at(&self.operators[0]).await
     }
 
-    /// Whom the machines of so many boots ask: from as many addresses of loopback as have ports enough.
+    /// Connects as the operator, to a journal's listener for operators.
+    ///
+    /// # Errors
+    /// As [`Target::operator`].
+    pub async fn operator_at(&self, operators: &JournalAddress) -> Result<Operator, Failure> {
+        Operator::connect(operators, &self.trust, &self.operator).await
+    }
+
+    /// Whom the machines of so many boots ask: all journals, in an order of each machine's own, from as many addresses of
+    /// loopback as have ports enough.
     ///
     /// # Errors
     /// None as long as there is an address.
     pub fn journals(&self, boots: u32) -> Result<Arc<[Journals]>, Failure> {
-        let of = |agents| Journals::new(self.trust.clone(), vec![agents]);
         let share = boots.div_ceil(u32::try_from(self.agents.len()).unwrap_or(u32::MAX).max(1));
         let of_each: Vec<Vec<_>> = self.agents.iter().map(|agents| sources(agents, share)).collect();
-        // One of each journal after the other: the machines are dealt out in this order.
         let most = of_each.iter().map(Vec::len).max().unwrap_or_default();
-        let dealt = (0..most).flat_map(|nth| of_each.iter().filter_map(move |of| of.get(nth).cloned()));
-        dealt.map(of).collect()
+        let from = |nth: usize| of_each.iter().map(move |of| of[nth % of.len()].clone()).collect();
+        (0..most).map(|nth| Journals::new(self.trust.clone(), from(nth))).collect()
     }
 
     /// Ends journals of our own in good order, and has the logs verified if they lie on this machine: that of one, and the
@@ -174,22 +187,35 @@ impl Target {
     ///
     /// # Errors
     /// If the journal did not end well, or its log is not sound.
-    pub async fn verify(&mut self) -> Result<Option<log_check::Verified>, Failure> {
+    pub async fn verify(&self) -> Result<Option<log_check::Verified>, Failure> {
         // What the leader recorded last reaches the others before it goes.
-        for own in self.own.iter_mut().rev() {
-            own.stop().await?;
-        }
-        let Some((first, others)) = self.watched.split_first() else { return Ok(None) };
-        let verified = log_check::verify(&first.data_dir).await?;
+        let logs: Vec<&Path> = match &self.journals {
+            Loaded::Own(own) => own.stop().await?,
+            Loaded::Foreign(watched) => watched.iter().map(|watched| watched.data_dir.as_path()).collect(),
+        };
+        let Some((first, others)) = logs.split_first() else { return Ok(None) };
+        let began = Instant::now();
+        let progress = Progress::begin("verifying", logs.len() as u64);
+        let verified = log_check::verify(first).await?;
+        progress.counter().add(1);
         for other in others {
-            log_check::verify_against(&other.data_dir, &first.data_dir).await?;
+            log_check::verify_against(other, first).await?;
+            progress.counter().add(1);
         }
+        drop(progress);
+        let (facts, seconds) = (verified.facts, began.elapsed().as_secs_f64());
+        say(&match others.len() {
+            0 => format!("verified the log of {facts} facts in {seconds:.1} s"),
+            others => format!("verified {} logs of {facts} facts, all alike, in {seconds:.1} s", others + 1),
+        });
         Ok(Some(verified))
     }
 
-    /// Shows the end of the log of a journal of our own on stderr.
+    /// Shows the end of the log of each journal of our own on stderr.
     pub fn show_last_lines(&self) {
-        self.own.iter().for_each(JournalProcess::show_last_lines);
+        if let Loaded::Own(own) = &self.journals {
+            own.show_last_lines();
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! resumption (R10), and no silent reconnecting: a connection that is lost stays lost, and its owner decides where to
 //! go next.
 //!
-//! Not here, on purpose: the choice among several journals, retries, and clocks that wake up wrong (R25).
+//! Not here, on purpose: the choice among several journals, retries, and setting clocks that wake up wrong (R25).
 //!
 //! **Invariant:** whatever hyper and tonic make of it, a TLS alert reaches the caller as a [`ConnectionRefusal`].
 
@@ -19,6 +19,7 @@ mod trouble;
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use events::vocabulary::CertificateHash;
 use rustls::{
     ClientConfig,
     client::{ResolvesClientCert, Resumption},
@@ -52,6 +53,7 @@ pub use self::{
 #[derive(Debug, Clone)]
 pub struct Connection {
     address: JournalAddress,
+    server: CertificateHash,
     channel: Channel,
     trouble: Trouble,
 }
@@ -85,11 +87,13 @@ impl Connection {
         let stream = time::timeout(within, handshake(address, config))
             .await
             .map_err(|_| ConnectError::Deadline { address: address.clone(), within })??;
+        let server = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let server = CertificateHash::of(server.map_or(&[][..], |shown| shown.as_ref()));
         let trouble = Trouble::default();
         let stream = Watched::new(stream, trouble.clone());
         let channel =
             Channel::open(address.uri(), stream).await.map_err(|error| not_spoken(address, error))?;
-        Ok(Self { address: address.clone(), channel, trouble })
+        Ok(Self { address: address.clone(), server, channel, trouble })
     }
 
     /// For the generated clients: `NodeServiceClient::new(connection.channel())`.
@@ -100,6 +104,11 @@ impl Connection {
     /// The journal at the other end.
     pub fn address(&self) -> &JournalAddress {
         &self.address
+    }
+
+    /// The certificate that the journal showed.
+    pub fn server(&self) -> CertificateHash {
+        self.server
     }
 
     /// Whether the journal ended this connection because of the client's certificate, and why. Also for streams that

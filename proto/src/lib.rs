@@ -13,6 +13,7 @@
 //! | [`join_token`] | what a journal joins with |
 //! | [`hardening`] | no core dumps, locked memory: for processes that hold keys |
 //! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
+//! | [`manual`] | what packages hold besides binaries: manual pages, completion for shells |
 //! | [`throughput`] | threads that do much for many, on both sides of a storm |
 //! | [`convert`] | wire to domain, and back |
 //! | [`node_json`], [`vcluster_json`] | a node and a vCluster as JSON, as scripts read them |
@@ -24,11 +25,13 @@
 pub mod channel;
 pub mod convert;
 pub mod corked;
+mod evicted_servers;
 mod frugal_codec;
 pub mod hardening;
 pub mod join_token;
 mod known_server;
 pub mod logging;
+pub mod manual;
 pub mod node_json;
 pub mod outcome;
 pub mod pem_file;
@@ -37,6 +40,7 @@ pub mod refusal;
 pub mod throughput;
 pub mod tls;
 pub mod vcluster_json;
+mod waking_clock;
 
 /// The generated messages, clients and servers of the package `pact.v1`.
 ///

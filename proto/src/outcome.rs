@@ -60,6 +60,9 @@ pub enum Failure {
     /// The server is no journal of this domain.
     #[error("{0}")]
     NotTrusted(String),
+    /// The server is a journal that was evicted from the quorum.
+    #[error("{0}")]
+    Evicted(String),
     /// It took longer than the caller wanted to wait.
     #[error("{0}")]
     Deadline(String),
@@ -128,7 +131,9 @@ impl Failure {
             Self::Refused(refusal) if is_about_authority(refusal.reason) => Exit::NotAuthorized,
             Self::Refused(_) | Self::Failed { .. } => Exit::Failed,
             Self::ConnectionRefused(_) => Exit::NotAuthorized,
-            Self::Unreachable(_) | Self::NotTrusted(_) | Self::Deadline(_) => Exit::Unreachable,
+            Self::Unreachable(_) | Self::NotTrusted(_) | Self::Evicted(_) | Self::Deadline(_) => {
+                Exit::Unreachable
+            }
             Self::Usage(_) => Exit::Usage,
             Self::Violation(_) => Exit::Violation,
         }
@@ -141,6 +146,7 @@ impl Failure {
             Self::ConnectionRefused(refusal) => refusal.as_str(),
             Self::Unreachable(_) => "UNREACHABLE",
             Self::NotTrusted(_) => "SERVER_NOT_TRUSTED",
+            Self::Evicted(_) => "JOURNAL_EVICTED",
             Self::Deadline(_) => "DEADLINE",
             Self::Usage(_) => "USAGE",
             Self::Violation(_) => "VIOLATION",
@@ -197,6 +203,7 @@ impl From<ConnectError> for Failure {
                 Self::Unreachable(message)
             }
             ConnectError::NotTrusted { .. } => Self::NotTrusted(message),
+            ConnectError::Evicted { .. } => Self::Evicted(message),
             ConnectError::Deadline { .. } => Self::Deadline(message),
             ConnectError::Refused(refusal) => Self::ConnectionRefused(refusal),
         }
@@ -253,6 +260,7 @@ mod tests {
             (Failure::ConnectionRefused(ConnectionRefusal::Revoked), 4),
             (Failure::Unreachable(String::new()), 3),
             (Failure::NotTrusted(String::new()), 3),
+            (Failure::Evicted(String::new()), 3),
             (Failure::Deadline(String::new()), 3),
             (Failure::Usage(String::new()), 2),
             (Failure::Violation(String::new()), 5),

@@ -7,19 +7,20 @@
 //!
 //! **Invariant:** the private key shows in no error and no `Debug`, and belongs to the certificate beside it.
 
-use std::{fmt, fs, io, path::Path, sync::Arc};
+use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
 
+use events::vocabulary::{CertificateHash, Timestamp};
 use rustls::{
     RootCertStore,
-    client::WebPkiServerVerifier,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
     pki_types::{
-        CertificateDer, PrivateKeyDer,
+        CertificateDer, PrivateKeyDer, UnixTime,
         pem::{self, PemObject},
     },
     sign::CertifiedKey,
 };
 
-use crate::{known_server::KnownServer, tls};
+use crate::{evicted_servers::EvictedServers, known_server::KnownServer, tls, waking_clock::WakingClock};
 
 /// Why a trust or credential file cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +68,14 @@ pub enum PemFileError {
 const TRUST: &str = "the domain CA certificate, as `bootstrap/domain-ca.pem` of `pact-journal init` is";
 const CREDENTIAL: &str = "certificate chain and key, as `bootstrap/operator.pem` of `pact-journal init` is";
 
-/// Whom a client trusts: journals whose certificate chains to one of these domain CA certificates, and nobody else.
+/// Whom a client trusts: journals whose certificate chains to one of these domain CA certificates, and nobody else; and of
+/// those none that is known to be evicted.
 #[derive(Clone)]
 pub struct Trust {
     certificates: Arc<[CertificateDer<'static>]>,
     verifier: Arc<KnownServer>,
+    evicted: Arc<[CertificateHash]>,
+    image_built_at: Option<UnixTime>,
 }
 
 impl Trust {
@@ -105,7 +109,13 @@ impl Trust {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), tls::provider())
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { certificates: certificates.into(), verifier: Arc::new(KnownServer::new(verifier)) })
+        let verifier = Arc::new(KnownServer::new(verifier));
+        Ok(Self {
+            certificates: certificates.into(),
+            verifier,
+            evicted: Arc::default(),
+            image_built_at: None,
+        })
     }
 
     /// The domain CA certificates (DER), in the order of the file.
@@ -113,9 +123,37 @@ impl Trust {
         &self.certificates
     }
 
-    /// Checks chain, name and validity of a server's certificate.
-    pub(crate) fn verifier(&self) -> Arc<KnownServer> {
-        Arc::clone(&self.verifier)
+    /// The same trust, but in no server that shows one of these certificates: those of evicted journals (design §7), in
+    /// the place of those that were named before.
+    #[must_use]
+    pub fn without(&self, evicted: Vec<CertificateHash>) -> Self {
+        Self { evicted: evicted.into(), ..self.clone() }
+    }
+
+    /// The same trust, of a machine whose clock may be wrong: if it says a time before its image was built, and the dates
+    /// are all that is wrong with a server's certificate, that is checked at the image's time (R25).
+    #[must_use]
+    pub fn waking_after(&self, image_built_at: Timestamp) -> Self {
+        let since = Duration::from_millis(image_built_at.as_millis());
+        Self { image_built_at: Some(UnixTime::since_unix_epoch(since)), ..self.clone() }
+    }
+
+    /// The certificates of evicted journals.
+    pub fn evicted(&self) -> &[CertificateHash] {
+        &self.evicted
+    }
+
+    /// Checks chain, name and validity of a server's certificate, and that its journal was not evicted.
+    pub(crate) fn verifier(&self) -> Arc<dyn ServerCertVerifier> {
+        let known = Arc::clone(&self.verifier);
+        let others: Arc<dyn ServerCertVerifier> = match self.image_built_at {
+            Some(image_built_at) => Arc::new(WakingClock { others: known, image_built_at }),
+            None => known,
+        };
+        if self.evicted.is_empty() {
+            return others;
+        }
+        Arc::new(EvictedServers { others, evicted: Arc::clone(&self.evicted) })
     }
 }
 

@@ -88,6 +88,14 @@ reasons! {
     JournalEvicted = "JOURNAL_EVICTED" => FailedPrecondition,
     /// Nobody could decide anything afterwards.
     LastJournal = "LAST_JOURNAL" => FailedPrecondition,
+    /// Not all journals could read what would be recorded (R26).
+    LevelTooLow = "LEVEL_TOO_LOW" => FailedPrecondition,
+    /// The journal that would join could not read what is recorded (R26).
+    UpgradeNeeded = "UPGRADE_NEEDED" => FailedPrecondition,
+    /// The caller's own certificate would end half way.
+    OwnCertificate = "OWN_CERTIFICATE" => FailedPrecondition,
+    /// This journal does not hold the domain CA's key, and so signs no server certificates.
+    DomainCaKeyAbsent = "DOMAIN_CA_KEY_ABSENT" => FailedPrecondition,
     /// TPM keys cannot be registered before they can be proved (R13).
     TpmNotSupported = "TPM_NOT_SUPPORTED" => FailedPrecondition,
 
@@ -174,7 +182,9 @@ mod tests {
         (
             Code::FailedPrecondition,
             "ALREADY_ACTIVE TOKEN_EXPIRED TOKEN_REVOKED TOKEN_CONSUMED ACTIVE_SESSIONS SERIAL_SUPERSEDED \
-             UNDERLAY_UNREACHABLE LAST_ADMIN JOURNAL_EVICTED LAST_JOURNAL TPM_NOT_SUPPORTED",
+             UNDERLAY_UNREACHABLE LAST_ADMIN JOURNAL_EVICTED LAST_JOURNAL LEVEL_TOO_LOW UPGRADE_NEEDED \\
+             OWN_CERTIFICATE DOMAIN_CA_KEY_ABSENT \\
+             TPM_NOT_SUPPORTED",
         ),
         (Code::PermissionDenied, "NODE_REVOKED HARDWARE_MISMATCH TOKEN_WRONG_NODE ROLE_NOT_ALLOWED"),
         (

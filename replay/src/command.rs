@@ -4,6 +4,9 @@
 //! says that the log is not sound; a log that could not be read is 1.
 
 mod failure;
+// It knows nothing of ours, and a log is read with `events` alone (design §2): the file is used, not the crate.
+#[path = "../../proto/src/manual.rs"]
+mod manual;
 mod new_file;
 mod order;
 mod tables;
@@ -12,7 +15,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -112,6 +115,8 @@ impl Arguments {
                 self.print(|| explained.to_json().to_string(), || tables::explanation_lines(&explained))?;
             }
             Order::Export(wanted) => self.export(wanted)?,
+            Order::Completion(completion) => print_bytes(&completion.script(Self::command()))?,
+            Order::Man {} => print_bytes(&manual::page(Self::command()))?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -180,8 +185,12 @@ fn history_json(told: &[Told]) -> Value {
 }
 
 fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let printed = stdout.write_all(bytes).and_then(|()| stdout.flush());
     match printed {
         // A reader that has seen enough (`pact-replay history … | head`) is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

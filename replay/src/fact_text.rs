@@ -27,8 +27,12 @@ fn of_domain(event: &domain::Event) -> String {
             format!("{token_id} until {expires_at}")
         }
         domain::Event::JoinTokenConsumed { journal, .. } => format!("by {journal}"),
+        domain::Event::LevelRaised { level } => format!("to {level}"),
         domain::Event::RemarkErased { seq, .. } => format!("of fact {seq}"),
         domain::Event::DefaultSet { overlay } => of_overlay(overlay),
+        domain::Event::Restored(restored) => {
+            format!("behind fact {}, by {}", restored.restored_seq, restored.founder)
+        }
     }
 }
 
@@ -83,6 +87,7 @@ fn of_node(event: &node::Event, said: &str) -> String {
         node::Event::AttemptsRefused(attempts) => {
             format!("{} {} since {}", attempts.count, attempts.reason.as_str(), attempts.first)
         }
+        node::Event::CertificateRevoked { serials, .. } => format!("serial {}", joined(serials)),
     }
 }
 

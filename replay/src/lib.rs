@@ -20,6 +20,7 @@
 
 pub mod against;
 pub mod command;
+mod continuity;
 pub mod diff;
 pub mod explain;
 pub mod export;

@@ -108,9 +108,9 @@ fn touched(fact: &Fact) -> Vec<Serial> {
             | node::Event::Reactivated { serial }
             | node::Event::Contested { serial, .. } => vec![*serial],
             node::Event::Deactivated { supersedes, .. } => supersedes.iter().copied().collect(),
-            node::Event::Revoked { serials, .. } | node::Event::HardwareReplaced { serials, .. } => {
-                serials.clone()
-            }
+            node::Event::Revoked { serials, .. }
+            | node::Event::HardwareReplaced { serials, .. }
+            | node::Event::CertificateRevoked { serials, .. } => serials.clone(),
             node::Event::Registered { .. }
             | node::Event::CertificateIssued { .. }
             | node::Event::Assigned { .. }

@@ -78,9 +78,22 @@ fn of_domain(event: &domain::Event) -> String {
         domain::Event::JoinTokenConsumed { secret_sha256, journal } => {
             format!("Journal {journal} came by the join token whose secret has the hash {secret_sha256}")
         }
+        domain::Event::LevelRaised { level } => {
+            format!("Facts of format level {level} may be written from here on: all journals read them")
+        }
         domain::Event::RemarkErased { seq, .. } => {
             format!("A personal remark of fact {seq} was erased; its hash stays")
         }
+        domain::Event::Restored(restored) => format!(
+            "The domain goes on behind fact {} (chain {}) with journal {} alone, as number {}: no certificate of before \
+             opens anything, the other journals and their authorities are over, join tokens void, and of the operators \
+             only {} goes on",
+            restored.restored_seq,
+            restored.restored_head,
+            restored.founder,
+            restored.raft_id,
+            restored.operator
+        ),
         domain::Event::DefaultSet { overlay } => {
             format!("Nodes in no vCluster are configured by {} from here on", of_overlay(overlay))
         }
@@ -143,6 +156,10 @@ fn of_node(node: &str, event: &node::Event) -> String {
             format!("A machine with one of the addresses {macs} is {node} from here on: {ended}{free}")
         }
         node::Event::AttemptsRefused(attempts) => of_refused(node, attempts),
+        node::Event::CertificateRevoked { cause: node::DistrustCause::JournalEvicted, serials } => format!(
+            "An evicted journal had signed for {node}: {}; without a certificate it enrolls again",
+            ended(serials)
+        ),
     }
 }
 

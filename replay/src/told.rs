@@ -75,9 +75,7 @@ impl Iterator for Tale<'_> {
 }
 
 fn checked(entry: Entry) -> Result<Told, TellError> {
-    if let Some(format) = entry.later_format() {
-        return Err(LogError::LaterFormat { seq: entry.seq, format }.into());
-    }
+    entry.is_of_this_release()?;
     if let Some(violation) = entry.violations().next() {
         return Err(TellError::Damaged(violation));
     }

@@ -15,6 +15,7 @@ use events::invariants::{Auditor, Violation};
 use serde_json::{Value, json};
 
 use crate::against::{Comparison, compare};
+use crate::continuity::Continuity;
 use crate::reader::{Entry, LogError, ReadError, Reader};
 
 /// Violations are listed up to this number and counted beyond: a log that is damaged throughout must not fill memory.
@@ -108,18 +109,20 @@ pub fn verify_against(log: &Path, other: &Path) -> Result<Report, LogError> {
 fn check(reader: &Reader) -> Result<Report, LogError> {
     let mut report = Report::default();
     let mut auditor = Auditor::default();
+    let mut continuity = Continuity::default();
     let mut facts = reader.facts().without_texts();
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let failed = facts.next_batch(&mut batch, BATCH);
         auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_deref()));
         for entry in &batch {
-            if let (Some(format), true) = (entry.later_format(), report.ok()) {
-                return Err(LogError::LaterFormat { seq: entry.seq, format });
+            if report.ok() {
+                entry.is_of_this_release()?;
             }
             report.facts += 1;
             report.head = entry.chain.or(report.head);
             entry.violations().for_each(|violation| report.add(violation));
+            continuity.check(entry).into_iter().for_each(|violation| report.add(violation));
             if let Some(record) = &entry.record {
                 auditor.check(record).into_iter().for_each(|violation| report.add(violation));
             }

@@ -16,7 +16,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use proto::{
-    channel::{ConnectionRefusal, JournalAddress},
+    channel::{Connection, ConnectionRefusal, JournalAddress},
     outcome::Failure,
     pb::journal_message::Message,
 };
@@ -30,7 +30,7 @@ use crate::{
     answer::Identity,
     boot_config::{BootConfig, Refresh},
     enroll::{self, Enrolled},
-    journals::Journals,
+    journals::{Journals, Preference},
     key::NodeKey,
     renew,
     report::{Change, Enrollment, Report},
@@ -60,6 +60,7 @@ impl<'a> Daemon<'a> {
         loop {
             let key = NodeKey::generate()?;
             let enrolled = enroll::enroll(&journals, &agent.machine, &key, Patience::ENDLESS).await?;
+            journals.learn(&enrolled.told);
             report.change(&Change::Enrolled(Enrollment::new(&enrolled.identity, &enrolled.journal, None)));
             let present = enrollments.insert(Enrollments::new(agent, report, journals, enrolled));
             let failure = present.hold(open).await;
@@ -89,6 +90,7 @@ pub(super) fn asks_for_a_new_enrollment(failure: &Failure, over: bool) -> bool {
         Failure::ConnectionRefused(_) | Failure::Refused(_) => over,
         Failure::Unreachable(_)
         | Failure::NotTrusted(_)
+        | Failure::Evicted(_)
         | Failure::Deadline(_)
         | Failure::Usage(_)
         | Failure::Violation(_)
@@ -112,8 +114,10 @@ struct Enrollments<'a> {
     /// Those that were given, and those that journals told.
     journals: Journals,
     identity: Identity,
-    /// The journal that answered last, and serves as far as is known.
-    journal: Option<JournalAddress>,
+    /// The journal that answered last.
+    journal: JournalAddress,
+    /// Whether it serves, as far as is known. If not, it was lost, and the others come before it.
+    serves: bool,
     renew_at: Instant,
     /// When the certificate's time is over. Never too early: it counts from the answer's arrival.
     expires_at: Instant,
@@ -124,11 +128,11 @@ struct Enrollments<'a> {
 
 impl<'a> Enrollments<'a> {
     fn new(agent: &'a Agent, report: &'a Report, journals: Journals, enrolled: Enrolled) -> Self {
-        let Enrolled { identity, journal } = enrolled;
+        let Enrolled { identity, journal, told: _ } = enrolled;
         let now = Instant::now();
         let (renew_at, expires_at) = (now + identity.renew_in, now + identity.expires_in);
-        let (journal, refresh) = (Some(journal), Refresh::default());
-        Self { agent, report, journals, identity, journal, renew_at, expires_at, next_key: None, refresh }
+        let (serves, next_key, refresh) = (true, None, Refresh::default());
+        Self { agent, report, journals, identity, journal, serves, renew_at, expires_at, next_key, refresh }
     }
 
     /// Whether the time of the last certificate is over.
@@ -142,8 +146,10 @@ impl<'a> Enrollments<'a> {
         loop {
             let machine = &self.agent.machine;
             let caller = Caller { machine, identity: &self.identity, patience: Patience::ENDLESS };
-            let (first, held) = (self.journal.as_ref(), self.refresh.held());
-            let failure = match caller.subscribe(&self.journals, first, held).await {
+            let preference =
+                if self.serves { Preference::First(&self.journal) } else { Preference::Last(&self.journal) };
+            let held = self.refresh.held();
+            let failure = match caller.subscribe(&self.journals, preference, held).await {
                 Err(failure) => failure,
                 Ok((subscription, config)) => {
                     // The one that it replaces closes here, without a goodbye.
@@ -161,7 +167,7 @@ impl<'a> Enrollments<'a> {
                 }
             };
             // The nodes of a journal that is lost spread over the others.
-            self.journal = None;
+            self.serves = false;
             if let Err(last) = tries.pause(failure).await {
                 return last;
             }
@@ -170,9 +176,9 @@ impl<'a> Enrollments<'a> {
 
     /// Takes what came with a new subscription, and listens to it.
     async fn attend(&mut self, present: &mut Subscription, config: Result<BootConfig, Failure>) -> Ended {
-        let journal = present.connection().address().clone();
-        self.report.change(&Change::Subscribed { journal: journal.to_string() });
-        self.journal = Some(journal);
+        self.journal = present.connection().address().clone();
+        self.serves = true;
+        self.report.change(&Change::Subscribed { journal: self.journal.to_string() });
         match self.configure(config) {
             Ok(()) => self.listen(present).await,
             Err(failure) => Ended::Lost(failure),
@@ -194,7 +200,12 @@ impl<'a> Enrollments<'a> {
         loop {
             tokio::select! {
                 heard = present.next() => match heard {
-                    Ok(message) => self.hear(message),
+                    Ok(message) => {
+                        self.hear(message);
+                        if self.journals.shuns(&connection) {
+                            return Ended::Lost(evicted(&connection));
+                        }
+                    }
                     Err(failure) => return Ended::Lost(failure),
                 },
                 answer = self.refresh.answer(&connection) => {
@@ -219,7 +230,7 @@ impl<'a> Enrollments<'a> {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Changed(changed) => self.refresh.hear(&changed),
-            Message::Endpoints(told) => self.journals.learn(&told.endpoints),
+            Message::Endpoints(told) => self.journals.learn(&told.into()),
             Message::RenewNow(_) => {
                 let soon = Instant::now() + retry::random_part(RENEW_NOW_SPREAD);
                 self.renew_at = self.renew_at.min(soon);
@@ -235,7 +246,10 @@ impl<'a> Enrollments<'a> {
         };
         let key = self.next_key.insert(key);
         match renew::renew(present.connection(), &self.identity, key).await {
-            Ok(identity) => self.identity = identity,
+            Ok((identity, told)) => {
+                self.identity = identity;
+                self.journals.learn(&told);
+            }
             Err(failure) => {
                 if verdict(&failure) == Verdict::Final {
                     self.next_key = None;
@@ -260,6 +274,11 @@ impl<'a> Enrollments<'a> {
         let machine = &agent.machine;
         (!self.are_over()).then_some(Farewell { journals, machine, identity, from_seq })
     }
+}
+
+/// A node does not stay with a journal that it knows to be evicted; it hears of that from it or with a renewal (§7).
+fn evicted(connection: &Connection) -> Failure {
+    Failure::Evicted(format!("the journal at {} was evicted from the quorum", connection.address()))
 }
 
 /// However a stream ended, a new connection is told why: what the old one says may be a moment that has passed.

@@ -1,7 +1,7 @@
 //! The goodbye of an agent that is stopped, whatever it was doing (R19).
 //!
 //! An open stream says it. Without one, or if that does not work any more, each journal is tried once over a fresh
-//! connection: one may be back, or another may serve.
+//! connection ([`crate::round`]): one may be back, or another may serve.
 //!
 //! Not here, on purpose: patience. If no journal takes it in time, the grace period ends the node's activity.
 //!
@@ -9,22 +9,21 @@
 
 use std::time::Duration;
 
-use proto::{channel::JournalAddress, outcome::Failure};
+use proto::{channel::Connection, outcome::Failure};
 use tokio::time::{self, Instant};
 
 use super::GOODBYE_WITHIN;
 use crate::{
     answer::Identity,
-    journals::Journals,
+    journals::{Journals, Preference},
     machine::Machine,
-    retry::{Patience, Verdict, verdict},
-    subscription::{Subscription, connect},
+    retry::Patience,
+    round::Round,
+    subscription::Subscription,
 };
 
 /// How much of the time an open stream gets. What is left is for a fresh connection.
 const ON_THE_STREAM_WITHIN: Duration = Duration::from_secs(3);
-/// How much of the time one connection may take to open.
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a goodbye over a fresh connection needs.
 pub(super) struct Farewell<'a> {
@@ -61,20 +60,29 @@ fn tell(failure: &Failure) {
 impl Farewell<'_> {
     /// At the first journal that takes it.
     async fn anywhere(&self, until: Instant) -> bool {
-        for journal in self.journals.shuffled() {
-            let Err(failure) = self.at(&journal, until).await else { return true };
-            tell(&failure);
-            if verdict(&failure) == Verdict::Final {
-                return false;
+        let patience = Patience::of(until.saturating_duration_since(Instant::now()));
+        match self.somewhere(patience).await {
+            Ok(()) => true,
+            Err(failure) => {
+                tell(&failure);
+                false
             }
         }
-        false
     }
 
-    async fn at(&self, journal: &JournalAddress, until: Instant) -> Result<(), Failure> {
-        let patience = Patience::of(until.saturating_duration_since(Instant::now()));
-        let connection =
-            connect(self.journals, journal, self.identity, patience.within(CONNECT_WITHIN)).await?;
+    async fn somewhere(&self, patience: Patience) -> Result<(), Failure> {
+        let credential = Some(&self.identity.credential);
+        let mut round = Round::new(self.journals, Preference::Any, credential, patience);
+        while let Some(connection) = round.connect().await? {
+            match self.over(connection, patience).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => round.keep(failure)?,
+            }
+        }
+        Err(round.ended())
+    }
+
+    async fn over(&self, connection: Connection, patience: Patience) -> Result<(), Failure> {
         let fresh = Subscription::over(connection, self.machine, self.from_seq, patience).await?;
         fresh.goodbye(patience.within(GOODBYE_WITHIN)).await
     }

@@ -1,7 +1,9 @@
 //! The life of an agent against a fake journal on loopback.
 
 mod configured;
+mod elsewhere;
 mod leaving;
+mod waking;
 
 use events::vocabulary::HardwareIdentity;
 use proto::{
@@ -38,7 +40,10 @@ struct Running {
 }
 
 fn start(journal: &FakeJournal) -> Running {
-    let agent = agent_of(journal);
+    start_agent(agent_of(journal))
+}
+
+fn start_agent(agent: Agent) -> Running {
     let (stop, stopped) = oneshot::channel::<()>();
     let (report, told) = Report::to_test();
     let agent = tokio::spawn(async move {
@@ -315,27 +320,6 @@ async fn rule_15_a_renewal_whose_reply_was_lost_is_asked_for_again_with_the_same
     assert_eq!(renewals.len(), 2);
     assert_eq!(renewals[0], renewals[1]);
     assert_eq!(journal.enroll_requests().len(), 1);
-}
-
-#[tokio::test]
-async fn a_node_whose_journal_is_lost_goes_to_one_that_it_was_told_of() {
-    let journal = FakeJournal::start(Vec::new()).await;
-    let other = journal.sibling().await;
-    let mut agent = start(&journal);
-    agent.tells("subscribed").await;
-    let told = Endpoints { endpoints: vec![other.address().to_string()], ..Default::default() };
-    journal.tell(Message::Endpoints(told)).await;
-    // What follows the addresses in the stream is taken after them.
-    journal.configure(Configured { vcluster: "ml", revision: 3, seq: 3, overlay: b"a".to_vec() });
-    journal.tell(changed("ml", 3, 3)).await;
-    agent.tells("configured in ml").await;
-
-    journal.leave_for(PATIENCE);
-
-    let subscribed = agent.tells("subscribed").await;
-    assert_eq!(subscribed, format!("subscribed at {}", other.address()));
-    assert_eq!(agent.stop().await, Ok(()));
-    assert_eq!((journal.goodbyes(), other.goodbyes()), (0, 1));
 }
 
 /// A journal's word that the configuration is another one.

@@ -26,7 +26,7 @@ pub struct AgentRun {
 }
 
 /// Killed and reaped when it is dropped.
-struct Reaped(Child);
+pub(crate) struct Reaped(pub(crate) Child);
 
 impl Drop for Reaped {
     fn drop(&mut self) {
@@ -49,7 +49,7 @@ impl AgentRun {
     }
 }
 
-type Trouble = Box<dyn std::error::Error>;
+pub(crate) type Trouble = Box<dyn std::error::Error>;
 
 fn try_measure(binaries: &Path) -> Result<AgentRun, Trouble> {
     let directory = tempfile::tempdir()?;
@@ -73,12 +73,12 @@ fn try_measure(binaries: &Path) -> Result<AgentRun, Trouble> {
     Ok(runs[ROUNDS / 2])
 }
 
-fn told(holds: bool, otherwise: &str) -> Result<(), Trouble> {
+pub(crate) fn told(holds: bool, otherwise: &str) -> Result<(), Trouble> {
     if holds { Ok(()) } else { Err(otherwise.into()) }
 }
 
 /// `endpoints.json`, which a journal writes when it is ready.
-fn endpoints(data_dir: &Path) -> Result<Value, Trouble> {
+pub(crate) fn endpoints(data_dir: &Path) -> Result<Value, Trouble> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let text = fs::read(data_dir.join("endpoints.json"));
@@ -94,7 +94,7 @@ fn mac(number: usize) -> String {
     format!("02:00:00:00:00:{:02x}", number + 1)
 }
 
-fn url(endpoints: &Value, name: &str) -> String {
+pub(crate) fn url(endpoints: &Value, name: &str) -> String {
     format!("https://{}", endpoints[name].as_str().unwrap_or_default())
 }
 

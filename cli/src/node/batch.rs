@@ -30,9 +30,9 @@ use proto::{
 };
 use tokio::{sync::mpsc, task};
 
-pub use self::report::Report;
 #[cfg(test)]
 pub use self::report::{Fault, Row};
+pub use self::report::{Report, Warning};
 use self::{
     progress::Progress,
     rows::{Part, ReadError, Rows},
@@ -162,6 +162,7 @@ fn remarked(failure: Failure, report: &Report) -> Failure {
         }
         Failure::Unreachable(told) => Failure::Unreachable(told + &remark),
         Failure::NotTrusted(told) => Failure::NotTrusted(told + &remark),
+        Failure::Evicted(told) => Failure::Evicted(told + &remark),
         Failure::Deadline(told) => Failure::Deadline(told + &remark),
         Failure::Usage(told) => Failure::Usage(told + &remark),
         Failure::Violation(told) => Failure::Violation(told + &remark),
@@ -170,7 +171,7 @@ fn remarked(failure: Failure, report: &Report) -> Failure {
 }
 
 fn remark(report: &Report) -> String {
-    let Report { registered, unchanged, failed, rows, is_dry_run } = report;
+    let Report { registered, unchanged, failed, rows, is_dry_run, warnings: _, warned: _ } = report;
     let line = rows.last().map_or(1, |row| row.line);
     let done = format!(
         "; answered up to line {line}: {registered} registered, {unchanged} unchanged, {failed} failed"

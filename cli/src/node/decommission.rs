@@ -21,7 +21,8 @@ pub struct Decommission {
     #[arg(value_name = "NODE_ID")]
     node_id: String,
 
-    /// Also while sessions run on the node: a journal of this release counts none, so that nothing hinders it
+    // Shown once journals count sessions, and would refuse without it.
+    /// Also while sessions run on the node; changes nothing, since journals of this release count none
     #[arg(long, hide = true)]
     force: bool,
 
@@ -36,6 +37,9 @@ impl Decommission {
     /// # Errors
     /// If the journal refuses or cannot be reached.
     pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
+        if self.force {
+            tracing::warn!("--force changes nothing: journals of this release count no sessions");
+        }
         let reason = self.reason.unwrap_or_default();
         let request = DecommissionNodeRequest { node_id: self.node_id, force: self.force, reason };
         let answer = journals.ask(async |channel| nodes(channel).decommission_node(request).await).await?;

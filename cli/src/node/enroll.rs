@@ -28,7 +28,8 @@ Examples:
   pact node enroll --batch nodes.csv --dry-run
   pact node enroll --batch nodes.csv -o json | jq -r '.rows[] | select(.reason) | .line'
 
-After a revocation, the same name begins a new epoch.
+After a revocation, the same name begins a new epoch. A BMC serial or UUID that another node has too is a warning on
+stderr (blades share theirs), and with -o json a text of `warnings`, which is there only if there are any.
 
 A batch is a CSV file (UTF-8, commas) whose first line names its columns, in any order:
   node_id,mac,bmc_serial,uuid,vcluster
@@ -37,7 +38,8 @@ A batch is a CSV file (UTF-8, commas) whose first line names its columns, in any
 node_id and mac must be there; several MAC addresses are separated by semicolons. Each row is decided for itself. A row
 that is registered so already is unchanged, so that a batch may be run again. If any row failed, the exit code is 1.
 With -o json: {\"registered\",\"unchanged\",\"failed\",\"rows\":[{\"line\",\"node_id\",\"reason\",\"message\"}]}, where line 1 is the
-header, and reason and message are null unless the row failed.";
+header, and reason and message are null unless the row failed; and, if there are any,
+\"warnings\":[{\"line\",\"node_id\",\"message\"}].";
 
 /// Permits a machine to enroll under a name.
 #[derive(Debug, Args)]
@@ -99,7 +101,7 @@ impl Enroll {
         }
         let request = self.request()?;
         let answer = journals.ask(async |channel| nodes(channel).register_node(request).await).await?;
-        Answer::of_node(answer.node)
+        Answer::of_changed(answer.node, answer.warnings)
     }
 
     fn request(self) -> Result<RegisterNodeRequest, Failure> {

@@ -36,7 +36,7 @@ pub struct List {
     #[arg(long)]
     unassigned: bool,
 
-    /// Only nodes that have not used their certificate for more than 10 minutes
+    /// Only nodes that got a certificate and have not used it for unconfirmed_alert_secs of journal.toml, 10 minutes
     #[arg(long)]
     stuck: bool,
 

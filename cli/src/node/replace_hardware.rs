@@ -56,7 +56,7 @@ impl ReplaceHardware {
     pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
         let request = self.request();
         let answer = journals.ask(async |channel| nodes(channel).replace_hardware(request).await).await?;
-        Answer::of_node(answer.node)
+        Answer::of_changed(answer.node, answer.warnings)
     }
 
     fn request(self) -> ReplaceHardwareRequest {

@@ -42,7 +42,7 @@ impl Files {
     }
 
     /// `pact` with both files, and `PACT_ENDPOINTS`.
-    fn pact(&self, endpoints: &str) -> Command {
+    pub fn pact(&self, endpoints: &str) -> Command {
         let mut pact = bare();
         pact.env("PACT_ENDPOINTS", endpoints)
             .env("PACT_CA", self.ca())

@@ -43,6 +43,8 @@ pub enum Reply {
     Refuse(Refusal),
     /// Ends the connection without a word.
     Die,
+    /// Never answers.
+    Silence,
 }
 
 /// Decides a part; they are counted from 0.
@@ -58,6 +60,7 @@ pub struct Fake {
 struct Answers {
     decide: Decide,
     parts: AtomicU32,
+    evictions: AtomicU32,
     vcluster: pb::GetVClusterResponse,
     members: Vec<pb::Member>,
     died: Arc<Notify>,
@@ -86,8 +89,8 @@ impl Fake {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("its address");
         let died = Arc::new(Notify::new());
-        let answers =
-            Answers { decide, parts: AtomicU32::new(0), vcluster, members, died: Arc::clone(&died) };
+        let (parts, evictions) = (AtomicU32::new(0), AtomicU32::new(0));
+        let answers = Answers { decide, parts, evictions, vcluster, members, died: Arc::clone(&died) };
         runtime.spawn(serve(listener, config, Service(Arc::new(answers)), died));
         Self { _runtime: runtime, folder, address }
     }
@@ -173,6 +176,7 @@ impl NodeService for Service {
                 self.0.died.notify_one();
                 std::future::pending().await
             }
+            Reply::Silence => std::future::pending().await,
         }
     }
 
@@ -233,7 +237,15 @@ impl MemberService for Service {
             version: Some(asked.reason.clone()),
             ..member.clone()
         };
-        Ok(Response::new(pb::EvictResponse { member: member.map(evicted), seq: 1 }))
+        // Half of what is left at each question, as if there were three.
+        let asked_before = self.0.evictions.fetch_add(1, Ordering::SeqCst);
+        let (revoked, left) = match (asked.revoke_issued, asked_before) {
+            (true, 0) => (2, 1),
+            (true, 1) => (1, 0),
+            (true, _) | (false, _) => (0, 0),
+        };
+        let seated = asked.revoke_issued && asked_before < 2;
+        Ok(Response::new(pb::EvictResponse { member: member.map(evicted), seq: 1, revoked, left, seated }))
     }
 
     async fn transfer_leader(

@@ -128,7 +128,7 @@ fn ready(process: &mut Child, endpoints: &Path, log: &Path) -> Value {
     }
 }
 
-fn pact_journal() -> Command {
+pub fn pact_journal() -> Command {
     let beside = || {
         let test = env::current_exe().expect("this test has a file");
         test.parent().and_then(Path::parent).expect("tests lie in target/release/deps").to_owned()

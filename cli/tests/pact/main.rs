@@ -5,6 +5,8 @@
 //! Not here, on purpose: what agents see of it.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod batch;
 #[cfg(test)]
 mod completion;
@@ -26,6 +28,8 @@ mod quorum;
 mod user_config;
 #[cfg(test)]
 mod vcluster;
+#[cfg(test)]
+mod waiting;
 
 use std::{collections::BTreeSet, process::Output};
 

@@ -29,7 +29,7 @@ fn fake(decide: impl Fn(u32, BatchRegisterNodesRequest) -> Reply + Send + Sync +
 }
 
 fn registered(request: &BatchRegisterNodesRequest) -> Vec<BatchRow> {
-    request.rows.iter().map(|_| RowOutcome::Registered.into()).collect()
+    request.rows.iter().map(|_| RowOutcome::Registered { warnings: vec![] }.into()).collect()
 }
 
 /// A file of so many nodes.
@@ -107,8 +107,12 @@ fn a_refusal_of_the_whole_keeps_its_reason() {
 #[test]
 fn a_row_keeps_the_reason_of_a_newer_journal_and_an_unknown_outcome_is_no_success() {
     let folder = tempfile::tempdir().unwrap();
-    let row =
-        |outcome: i32| BatchRow { outcome, reason: "NODE_ON_FIRE".to_owned(), message: "call".to_owned() };
+    let row = |outcome: i32| BatchRow {
+        outcome,
+        reason: "NODE_ON_FIRE".to_owned(),
+        message: "call".to_owned(),
+        ..BatchRow::default()
+    };
     let newer = fake(move |_, _| Reply::Rows(vec![row(3)]));
     let output = batch(&mut newer.pact(), &nodes(&folder, 1));
     assert_eq!(output.status.code(), Some(1));

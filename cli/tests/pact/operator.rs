@@ -208,7 +208,7 @@ fn events_are_told_in_the_order_of_the_log() {
         (&of_node[1]["reason"], &of_node[1]["principal"]),
         (&json!("stolen"), &json!("operator:admin"))
     );
-    assert_eq!(events(&journal, &["--node", "n2"]), [] as [Value; 0]);
+    fails(&pact(&journal, &["events", "tail", "--node", "n2"]), 1, "NODE_NOT_FOUND");
     assert_eq!(events(&journal, &["--from", "999"]), [] as [Value; 0]);
 }
 

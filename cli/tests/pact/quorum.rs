@@ -88,7 +88,7 @@ fn the_members_are_a_table_for_people() {
         text(&output.stdout).lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0][..2], ["JOURNAL", "RAFT"]);
     assert_eq!(lines[1][..7], ["j1", "1", "voter", "yes", "h1:9444", "900", "0"]);
-    assert_eq!(lines[2], ["j2", "2", "learner", "-", "-", "-", "-", "-", "-", "-"]);
+    assert_eq!(lines[2], ["j2", "2", "learner", "-", "-", "-", "-", "-", "-", "-", "-"]);
 }
 
 #[test]
@@ -110,7 +110,17 @@ fn what_does_not_work_yet_is_not_in_the_help() {
     let output = ask(&three(), &["--help"]);
     let help = text(&output.stdout);
     assert!(help.contains("join-token") && help.contains("transfer-leader"), "{help}");
-    assert!(!help.contains("revoke-issued"), "{help}");
+}
+
+#[test]
+fn what_an_evicted_journal_had_signed_ends_step_by_step_until_nothing_is_left() {
+    let output = ask(&three(), &["evict", "j2", "--revoke-issued", "-o", "json"]);
+    let evicted = done(&output);
+    assert_eq!((&evicted["standing"], &evicted["revoked"]), (&json!("evicted"), &json!(3)));
+    let told: Vec<&str> = text(&output.stderr).lines().collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("2 revoked, 1 left; it still has its seat"), "{told:?}");
+    assert!(told[2].ends_with("3 revoked, 0 left"), "{told:?}");
 }
 
 #[test]

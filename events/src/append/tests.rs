@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use super::*;
 use crate::node::Event;
 use crate::samples::{
-    at, authority_id, confirmed, domain_created, enrolled, goodbye, mac, node, registered, remark, revoked,
+    at, authority_id, confirmed, default_set, domain_created, enrolled, goodbye, level_raised, mac, node,
+    registered, remark, revoked,
 };
 
 type Versions = BTreeMap<StreamName, u64>;
@@ -39,6 +40,11 @@ fn authority() -> StreamName {
     StreamName::Authority(authority_id(1))
 }
 
+/// After fact 10, recorded at second 1000.
+fn ten() -> Last {
+    Last { seq: 10, recorded_at: at(1000), level: Level::FIRST }
+}
+
 /// Settles after fact 10, recorded at second 1000, under the leader's stamp of that second.
 fn settled(append: &Append, versions: &Versions) -> Result<Vec<Record>, Outcome> {
     settled_at(append, versions, at(1000))
@@ -46,7 +52,7 @@ fn settled(append: &Append, versions: &Versions) -> Result<Vec<Record>, Outcome>
 
 fn settled_at(append: &Append, versions: &Versions, stamp: Timestamp) -> Result<Vec<Record>, Outcome> {
     let version = |name: &StreamName| Ok::<_, Infallible>(versions.get(name).copied().unwrap_or(0));
-    settle(append, (10, at(1000)), stamp, version).unwrap()
+    settle(append, ten(), stamp, version).unwrap()
 }
 
 #[test]
@@ -88,12 +94,12 @@ fn rule_02_of_two_claims_in_one_batch_the_first_wins() {
         append(vec![Fact::Node(node(name), registered(1, &[1]))], &[(subject, 0), (mac.clone(), 0)])
     };
     let mut versions = Versions::new();
-    let mut last = (10, at(1000));
+    let mut last = ten();
     let outcomes = ["n1", "n2"].map(|name| {
         let version = |name: &StreamName| Ok::<_, Infallible>(versions.get(name).copied().unwrap_or(0));
         let outcome = settle(&claim(name), last, at(1000), version).unwrap();
         for record in outcome.iter().flatten() {
-            last = (record.seq, record.recorded_at);
+            last = last.behind(record);
             versions.extend(record.streams.iter().map(|at| (at.name.clone(), at.version)));
         }
         outcome.map(|records| records.len())
@@ -162,14 +168,14 @@ fn rule_01_a_malformed_append_is_refused_before_anything_else() {
 fn a_store_that_cannot_be_read_is_a_failure_and_no_outcome() {
     let append = append(vec![of_n1(goodbye())], &[(n1(), 0)]);
     let broken = |_: &StreamName| Err("the disk is gone");
-    assert_eq!(settle(&append, (10, at(1000)), at(1000), broken), Err("the disk is gone"));
+    assert_eq!(settle(&append, ten(), at(1000), broken), Err("the disk is gone"));
 }
 
 #[test]
 fn the_first_fact_of_a_log_has_seq_1() {
     let append = append(vec![domain_created()], &[(StreamName::Domain, 0)]);
     let version = |_: &StreamName| Ok::<_, Infallible>(0);
-    let records = settle(&append, (0, Timestamp::default()), at(1000), version).unwrap().unwrap();
+    let records = settle(&append, Last::default(), at(1000), version).unwrap().unwrap();
     assert_eq!((records[0].seq, records[0].subject_version()), (1, 1));
 }
 
@@ -184,4 +190,19 @@ fn rule_04_a_fact_gets_the_remarks_that_it_names() {
     let records = settled(&append, &Versions::new()).unwrap();
     assert_eq!(append.remarks_of(&records[0]), [reason, source.clone()]);
     assert_eq!(append.remarks_of(&records[1]), [source]);
+}
+
+#[test]
+fn rule_26_what_is_above_the_logs_level_is_not_recorded() {
+    let set = append(vec![default_set(b"1")], &[(StreamName::Domain, 1)]);
+    let versions: Versions = [(StreamName::Domain, 1)].into();
+    let above = Outcome::AboveLevel { needs: Level::SECOND, level: Level::FIRST };
+    assert_eq!(settled(&set, &versions), Err(above));
+    let raised = append(vec![level_raised(2), default_set(b"1")], &[(StreamName::Domain, 1)]);
+    let records = settled(&raised, &versions).unwrap();
+    let last = records.iter().fold(ten(), Last::behind);
+    assert_eq!(last, Last { seq: 12, recorded_at: at(1000), level: Level::SECOND });
+    let next = append(vec![default_set(b"2")], &[(StreamName::Domain, 3)]);
+    let version = |_: &StreamName| Ok::<_, Infallible>(3);
+    assert!(settle(&next, last, at(1000), version).unwrap().is_ok());
 }

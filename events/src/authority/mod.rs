@@ -111,6 +111,12 @@ pub fn evolve(state: State, event: &Event) -> State {
 }
 
 impl State {
+    /// It signs nothing any more, and nobody waits for what it signed: the domain was restored without its journal (R27).
+    #[must_use]
+    pub fn voided(self) -> Self {
+        evolve(self, &Event::Retired {})
+    }
+
     /// What was said when it was announced.
     pub fn announced(&self) -> Option<&Announced> {
         match self {

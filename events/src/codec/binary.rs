@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::level::AboveLevel;
+
 /// Why a value cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
@@ -38,6 +40,12 @@ pub enum DecodeError {
         /// Its number.
         format: u8,
     },
+    /// A type of fact, or another choice, that a later release added to this format (R26).
+    #[error("a type is not known to this release; upgrade")]
+    UnknownType(#[source] Box<bincode::error::DecodeError>),
+    /// It can be read, but says that what follows cannot be understood (R26).
+    #[error("this release reads format level {}, and level {} is needed; upgrade", .0.level, .0.needs)]
+    AboveLevel(AboveLevel),
     /// Bytes that no writer of this format writes.
     #[error("the bytes cannot be decoded")]
     Decode(#[source] Box<bincode::error::DecodeError>),
@@ -50,6 +58,33 @@ pub enum DecodeError {
     /// A fact whose streams do not begin with its subject, or are none or too many (R2).
     #[error("the fact does not lie in its subject's stream")]
     Misplaced,
+}
+
+impl DecodeError {
+    /// Whether a later release would read it. Only of bytes that are known to be as they were written, by a chain, a
+    /// checksum or TLS, does this say more than that they are damaged.
+    pub const fn needs_upgrade(&self) -> bool {
+        match self {
+            Self::UnknownFormat { .. } | Self::UnknownType(_) | Self::AboveLevel(_) => true,
+            Self::TooLarge { .. }
+            | Self::Truncated
+            | Self::Decode(_)
+            | Self::LeftOver { .. }
+            | Self::Misplaced => false,
+        }
+    }
+}
+
+/// serde's words for a number that stands for no variant; bincode passes them on as text.
+const NO_VARIANT: &str = "expected variant index";
+
+fn unread(error: bincode::error::DecodeError) -> DecodeError {
+    let error = Box::new(error);
+    if error.to_string().contains(NO_VARIANT) {
+        DecodeError::UnknownType(error)
+    } else {
+        DecodeError::Decode(error)
+    }
 }
 
 /// Writes a value of at most `LIMIT` bytes.
@@ -69,7 +104,7 @@ pub fn decode<'de, T: Deserialize<'de>, const LIMIT: usize>(bytes: &'de [u8]) ->
     if bytes.len() > LIMIT {
         return Err(DecodeError::TooLarge { bytes: bytes.len(), limit: LIMIT });
     }
-    let (value, read) = decode_claiming(bytes).map_err(|error| DecodeError::Decode(Box::new(error)))?;
+    let (value, read) = decode_claiming(bytes).map_err(unread)?;
     if read == bytes.len() { Ok(value) } else { Err(DecodeError::LeftOver { bytes: bytes.len() - read }) }
 }
 
@@ -118,6 +153,25 @@ mod tests {
             assert!(is_refused_before_allocation::<BootId>(bytes), "{bytes:?}");
             assert!(decode::<Labels, { 1 << 20 }>(bytes).is_err(), "{bytes:?}");
             assert!(decode::<Vec<Der>, { 1 << 20 }>(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn rule_26_a_variant_of_a_later_release_says_upgrade_and_other_bytes_are_damaged() {
+        #[derive(serde::Deserialize)]
+        enum Known {
+            One,
+            Two(u8),
+        }
+        let read = |bytes: &[u8]| decode::<Vec<Known>, 100>(bytes);
+        let known = read(&[2, 0, 1, 7]).unwrap();
+        assert!(matches!(known[..], [Known::One, Known::Two(7)]));
+        let later = read(&[1, 2, 9]).map(drop).unwrap_err();
+        assert!(matches!(later, DecodeError::UnknownType(_)) && later.needs_upgrade(), "{later:?}");
+        assert!(later.to_string().contains("upgrade"), "{later}");
+        for damaged in [&[2, 0][..], &[1, 0, 0], &[1, 1]] {
+            let error = read(damaged).map(drop).unwrap_err();
+            assert!(!error.needs_upgrade(), "{error:?}");
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod binary;
 mod chain;
+pub mod export_line;
 pub mod keys;
 #[cfg(test)]
 mod tests;
@@ -15,4 +16,4 @@ mod value;
 
 pub use binary::{DecodeError, EncodeError, decode, encode};
 pub use chain::Chain;
-pub use value::{StoredValue, decode_body, decode_body_boxed, encode_body};
+pub use value::{StoredValue, decode_body, decode_body_up_to, encode_body};

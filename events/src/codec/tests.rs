@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fact::Record;
+use crate::level::Level;
 use crate::node::Event;
 use crate::samples::{Log, at, goodbye, remark};
 use crate::vocabulary::{CertificateHash, Der, LogId, Remark};
@@ -52,6 +53,14 @@ fn rule_26_a_format_of_a_later_release_says_upgrade() {
         assert!(matches!(refused, DecodeError::UnknownFormat { format: found } if found == format));
         assert!(refused.to_string().contains("upgrade"), "{refused}");
     }
+}
+
+#[test]
+fn rule_26_a_level_beyond_what_is_read_says_upgrade() {
+    let body = encode_body(&Log::enrolled().next(crate::samples::level_raised(3))).unwrap();
+    let refused = decode_body_up_to(&body, Level::SECOND).unwrap_err();
+    assert!(refused.needs_upgrade() && refused.to_string().contains("upgrade"), "{refused}");
+    assert!(decode_body_up_to(&body, Level::new(3)).is_ok());
 }
 
 #[test]

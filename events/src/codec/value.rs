@@ -3,6 +3,7 @@
 //! The chain covers the body; the remarks behind it are the one thing that can be erased (R4).
 
 use crate::fact::Record;
+use crate::level::{self, Level};
 use crate::stream::MAX_STREAMS;
 use crate::vocabulary::{Remark, RemarkHash, StoredRemark};
 
@@ -76,11 +77,22 @@ pub fn encode_body(record: &Record) -> Result<Vec<u8>, EncodeError> {
 
 /// Reads a body. Format 1 is the only one so far; a later release lifts it to its own.
 pub fn decode_body(body: &[u8]) -> Result<Record, DecodeError> {
-    decode_body_boxed(body).map(|record| *record)
+    decode_boxed(body).map(|record| *record)
 }
 
-/// The same for whoever reads years of facts: a fact has hundreds of bytes, which are not moved about once they are read.
-pub fn decode_body_boxed(body: &[u8]) -> Result<Box<Record>, DecodeError> {
+/// [`decode_body`] of a fact that the reader must understand, and also what comes after it (R26). Only for a body of which
+/// the chain says that it is as it was written. Boxed, for whoever reads years of facts: one has hundreds of bytes, and is not
+/// moved about once it is read.
+///
+/// # Errors
+/// As [`decode_body`]; and if the fact needs a higher level than is read.
+pub fn decode_body_up_to(body: &[u8], reads: Level) -> Result<Box<Record>, DecodeError> {
+    let record = decode_boxed(body)?;
+    level::legible(&record.fact, reads).map_err(DecodeError::AboveLevel)?;
+    Ok(record)
+}
+
+fn decode_boxed(body: &[u8]) -> Result<Box<Record>, DecodeError> {
     let (format, rest) = body.split_first().ok_or(DecodeError::Truncated)?;
     if *format != FORMAT {
         return Err(DecodeError::UnknownFormat { format: *format });

@@ -1,12 +1,19 @@
-//! The life of the domain itself: created once, with its log. Join tokens and erased remarks are its facts too.
+//! The life of the domain itself: created once, with its log; restored when most of its journals are lost ([`restore`]).
+//! Join tokens and erased remarks are its facts too.
 //!
 //! Not here: the domain CA's key, which never enters the log (design §7).
 
 use serde::{Deserialize, Serialize};
 
+use crate::level::Level;
 use crate::vocabulary::{
-    Der, DomainId, JoinTokenId, JournalId, LogId, Overlay, RemarkHash, SecretHash, Timestamp,
+    Der, Digest, DomainId, JoinTokenId, JournalId, LogId, OperatorId, Overlay, RemarkHash, SecretHash,
+    Timestamp,
 };
+
+mod restore;
+
+pub use restore::{Restore, RestoreRejection, restore};
 
 /// A fact about the domain. **Stored** (R6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +50,30 @@ pub enum Event {
         /// The journal.
         journal: JournalId,
     },
+    /// From here on facts of this format level may be written: all voters and learners read it (R26).
+    LevelRaised {
+        /// Higher than before.
+        level: Level,
+    },
+    /// The log goes on without the journals of before, of which most are lost; nothing that they let in opens anything
+    /// any more (R27).
+    #[serde(rename = "DomainRestored")]
+    Restored(Restored),
+}
+
+/// What is said of a restored domain. **Stored** (R6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The last fact of before: what was recorded behind it, if anything was, is lost.
+    pub restored_seq: u64,
+    /// The link of the chain up to there.
+    pub restored_head: Digest,
+    /// The only journal from here on.
+    pub founder: JournalId,
+    /// Its number in Raft, which nobody had.
+    pub raft_id: u64,
+    /// The one operator who may go on, with a new certificate.
+    pub operator: OperatorId,
 }
 
 /// What is said of a new domain. **Stored** (R6).
@@ -154,6 +185,17 @@ pub fn set_default(
     }
 }
 
+/// Decides to raise the log's level to what all members read. None: it is there already (R26).
+///
+/// # Errors
+/// Before there is a domain.
+pub fn raise_level(state: &State, present: Level, readable: Level) -> Result<Option<Event>, Rejection> {
+    match state {
+        State::Unknown => Err(Rejection::NotCreated),
+        State::Created(_) => Ok((readable > present).then_some(Event::LevelRaised { level: readable })),
+    }
+}
+
 /// Folds a fact. Total.
 pub fn evolve(state: State, event: &Event) -> State {
     match event {
@@ -161,7 +203,9 @@ pub fn evolve(state: State, event: &Event) -> State {
         Event::JoinTokenCreated { .. }
         | Event::RemarkErased { .. }
         | Event::DefaultSet { .. }
-        | Event::JoinTokenConsumed { .. } => state,
+        | Event::JoinTokenConsumed { .. }
+        | Event::LevelRaised { .. }
+        | Event::Restored(_) => state,
     }
 }
 
@@ -207,6 +251,16 @@ mod tests {
         assert_eq!(decide(&State::Unknown, token(11)), Err(Rejection::NotCreated));
         assert_eq!(decide(&State::Created(created()), token(10)), Err(Rejection::ExpiresInThePast));
         assert!(decide(&State::Created(created()), token(11)).is_ok());
+    }
+
+    #[test]
+    fn rule_26_a_level_is_raised_to_what_all_read_and_never_lowered() {
+        let state = State::Created(created());
+        let raised = |present, readable| raise_level(&state, Level::new(present), Level::new(readable));
+        assert_eq!(raised(1, 2), Ok(Some(Event::LevelRaised { level: Level::SECOND })));
+        assert_eq!(raised(2, 2), Ok(None));
+        assert_eq!(raised(2, 1), Ok(None));
+        assert_eq!(raise_level(&State::Unknown, Level::FIRST, Level::SECOND), Err(Rejection::NotCreated));
     }
 
     #[test]

@@ -234,6 +234,8 @@ fn facts_about_journals_keep_all_their_fields() {
     let journal = "j2".parse().unwrap();
     let consumed = domain::Event::JoinTokenConsumed { secret_sha256: SecretHash::of(b"s"), journal };
     check(Fact::Domain(consumed), "JoinTokenConsumed", &["secret_sha256", "journal"]);
+    let raised = domain::Event::LevelRaised { level: crate::level::Level::SECOND };
+    check(Fact::Domain(raised), "LevelRaised", &["level"]);
 }
 
 #[test]

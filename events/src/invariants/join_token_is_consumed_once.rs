@@ -22,15 +22,20 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
             if let Some(by) = &token.consumed_by {
                 return Err(format!("the join token {secret_sha256} was consumed by {by}"));
             }
+            ensure(!token.void, || {
+                format!("the join token {secret_sha256} was made before the domain was restored")
+            })?;
             let expires_at = token.expires_at;
             let lives = record.decided_at < expires_at;
             ensure(lives, || format!("the join token {secret_sha256} expired at {expires_at}"))?;
             let known = past.views.members.get(journal).is_some();
             ensure(!known, || format!("{journal} is a member or was one, and consumes a join token"))
         }
-        domain::Event::Created(_) | domain::Event::RemarkErased { .. } | domain::Event::DefaultSet { .. } => {
-            Ok(())
-        }
+        domain::Event::Created(_)
+        | domain::Event::RemarkErased { .. }
+        | domain::Event::DefaultSet { .. }
+        | domain::Event::LevelRaised { .. }
+        | domain::Event::Restored(_) => Ok(()),
     }
 }
 

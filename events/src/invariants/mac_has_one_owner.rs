@@ -37,7 +37,8 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         | Event::Assigned { .. }
         | Event::Contested { .. }
         | Event::Resolved {}
-        | Event::AttemptsRefused(_) => Ok(()),
+        | Event::AttemptsRefused(_)
+        | Event::CertificateRevoked { .. } => Ok(()),
     }
 }
 

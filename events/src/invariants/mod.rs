@@ -11,6 +11,7 @@ mod authority_is_announced_first;
 mod before;
 mod certificate_is_whole;
 mod domain_comes_first;
+mod fact_fits_the_level;
 mod join_token_is_consumed_once;
 mod key_has_one_holder;
 mod mac_has_one_owner;
@@ -19,6 +20,7 @@ mod node_fact_fits_its_state;
 mod one_current_certificate;
 mod operator_fact_fits_its_state;
 mod past;
+mod restored_log_goes_on;
 mod revoked_is_final;
 mod seq_has_no_gaps;
 mod serial_is_unique;
@@ -53,9 +55,10 @@ pub struct Violation {
 type Check = fn(&Before<'_>, &Record) -> Result<(), String>;
 
 /// All invariants, the envelope's first.
-const ALL: [(&str, Check); 18] = [
+const ALL: [(&str, Check); 20] = [
     (seq_has_no_gaps::NAME, seq_has_no_gaps::check),
     (domain_comes_first::NAME, domain_comes_first::check),
+    (fact_fits_the_level::NAME, fact_fits_the_level::check),
     (time_never_runs_back::NAME, time_never_runs_back::check),
     (append_is_whole::NAME, append_is_whole::check),
     (streams_are_complete::NAME, streams_are_complete::check),
@@ -65,6 +68,7 @@ const ALL: [(&str, Check); 18] = [
     (authority_fact_fits_its_state::NAME, authority_fact_fits_its_state::check),
     (member_fact_fits_its_state::NAME, member_fact_fits_its_state::check),
     (join_token_is_consumed_once::NAME, join_token_is_consumed_once::check),
+    (restored_log_goes_on::NAME, restored_log_goes_on::check),
     (revoked_is_final::NAME, revoked_is_final::check),
     (one_current_certificate::NAME, one_current_certificate::check),
     (certificate_is_whole::NAME, certificate_is_whole::check),
@@ -141,7 +145,8 @@ fn issued(fact: &Fact) -> Option<(&Certificate, &Der)> {
             | node::Event::Contested { .. }
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
-            | node::Event::AttemptsRefused(_),
+            | node::Event::AttemptsRefused(_)
+            | node::Event::CertificateRevoked { .. },
         )
         | Fact::Operator(_, operator::Event::Revoked { .. })
         | Fact::Domain(_)

@@ -3,7 +3,9 @@
 //! Not here: what a revoked node may not have ([`super::revoked_is_final`]).
 
 use crate::fact::{Fact, Record};
-use crate::node::{Cause, DeactivationCause, Event, Held, RefusalReason, RefusedAttempts, State};
+use crate::node::{
+    Cause, DeactivationCause, DistrustCause, Event, Held, RefusalReason, RefusedAttempts, State,
+};
 use crate::vocabulary::{HardwareIdentity, KeyHash, MAX_MACS, Serial, Timestamp};
 
 use super::{Before, ensure};
@@ -43,7 +45,28 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         }
         Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
         Event::AttemptsRefused(attempts) => refused(state, attempts),
+        Event::CertificateRevoked { cause, serials } => distrusted(past, *cause, serials),
     }
+}
+
+/// It ends what is the node's, leaves nothing beside a current certificate that ends, and somebody is to blame for it.
+fn distrusted(past: &Before<'_>, cause: DistrustCause, ended: &[Serial]) -> Result<(), String> {
+    let state = past.node();
+    if matches!(state, State::Revoked { .. }) {
+        return Ok(());
+    }
+    let held = || state.current().into_iter().chain(state.overlap());
+    ensure(!ended.is_empty(), || "it ends no certificate".to_owned())?;
+    let foreign = ended.iter().find(|serial| held().all(|own| own.certificate.serial != **serial));
+    foreign.map_or(Ok(()), |serial| Err(format!("the certificate {serial} is none of the node's")))?;
+    let journal = |own: &Held| {
+        let authority = past.views.authorities.get(&own.certificate.authority)?.state.announced()?;
+        Some(authority.journal_id.clone())
+    };
+    let DistrustCause::JournalEvicted = cause;
+    let blamed = held().filter(|own| ended.contains(&own.certificate.serial)).filter_map(journal);
+    let evicted = blamed.into_iter().any(|journal| past.views.members.is_evicted(&journal));
+    ensure(evicted, || "no evicted journal signed any of the certificates".to_owned())
 }
 
 fn contested(
@@ -174,9 +197,9 @@ fn reactivated(state: &State, serial: Serial, now: Timestamp) -> Result<(), Stri
 mod tests {
     use super::*;
     use crate::samples::{
-        DAY, Log, certificate, confirmed, contested, deactivated, enrolled, goodbye, hardware, issued,
-        put_away, re_enrolled, reactivated, refused, registered, renewed, replaced, revoked, serial,
-        supersedes, with_serial,
+        DAY, Log, certificate, confirmed, contested, deactivated, distrusted, enrolled, evicted, goodbye,
+        hardware, issued, joined, put_away, re_enrolled, reactivated, refused, registered, renewed, replaced,
+        revoked, serial, supersedes, with_serial,
     };
 
     const UNKNOWN: &str = "n9";
@@ -355,5 +378,20 @@ mod tests {
         found(ACTIVE, &note(&RefusedAttempts { count: 0, ..good.clone() }));
         found(ACTIVE, &note(&RefusedAttempts { first: good.last, last: good.first, ..good.clone() }));
         found(ACTIVE, &note(&RefusedAttempts { reason: RefusalReason::KeyReused, ..good }));
+    }
+
+    #[test]
+    fn an_end_of_certificates_that_nobody_is_to_blame_for_is_found() {
+        found(ACTIVE, &distrusted(&[1]));
+        let mut log = log();
+        log.joins("j2", 2).append(vec![joined("j2")]).append(vec![evicted("j1")]);
+        let broken = |name: &str, serials: &[u8]| log.broken_by_node(name, distrusted(serials));
+        assert_eq!(broken(ACTIVE, &[1]), [""; 0]);
+        assert_eq!(broken(INACTIVE, &[3]), [""; 0]);
+        for (name, serials) in
+            [(ACTIVE, &[][..]), (ACTIVE, &[2]), (REGISTERED, &[]), (UNKNOWN, &[1]), (PUT_AWAY, &[4])]
+        {
+            assert!(broken(name, serials).contains(&NAME), "{name} {serials:?}");
+        }
     }
 }

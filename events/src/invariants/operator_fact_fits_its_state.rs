@@ -19,7 +19,11 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
             state.usable_until(*supersedes).is_some()
         }
         (State::Active { current, .. }, Event::Revoked { serial, .. }) => current.serial == *serial,
-        (State::Active { .. }, Event::Created { .. })
+        (
+            State::Kept { last, .. },
+            Event::Renewed { supersedes: serial, .. } | Event::Revoked { serial, .. },
+        ) => last == serial,
+        (State::Active { .. } | State::Kept { .. }, Event::Created { .. })
         | (State::Unknown, Event::Renewed { .. } | Event::Revoked { .. }) => false,
     };
     ensure(fits, || format!("it does not fit the state of the operator {id}"))

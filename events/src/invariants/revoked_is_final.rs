@@ -1,5 +1,6 @@
 //! A revoked node gets nothing before an operator begins a new epoch, a revoked operator gets nothing at all, and a
-//! revocation names every certificate of its node that lives (R16); so do the facts that replace its machine.
+//! revocation names every certificate of its node that lives (R16); so do the facts that replace its machine or end its
+//! current certificate.
 
 use crate::fact::{Fact, Record};
 use crate::node::{Event, State};
@@ -16,7 +17,9 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         Fact::Node(id, event) => node(past, record, id, event),
         Fact::Operator(id, _) => match past.operator() {
             operator::State::Revoked { .. } => Err(format!("the operator {id} was revoked")),
-            operator::State::Unknown | operator::State::Active { .. } => Ok(()),
+            operator::State::Unknown | operator::State::Active { .. } | operator::State::Kept { .. } => {
+                Ok(())
+            }
         },
         Fact::Domain(_) | Fact::Authority(..) | Fact::VCluster(..) | Fact::Member(..) => Ok(()),
     }
@@ -34,6 +37,12 @@ fn node(past: &Before<'_>, record: &Record, id: &NodeId, event: &Event) -> Resul
         | Event::Assigned { .. }
         | Event::Contested { .. }
         | Event::Resolved {} => alive(id, state),
+        Event::CertificateRevoked { serials, .. } => {
+            alive(id, state)?;
+            // A node without its current certificate has none.
+            let current = state.current().is_some_and(|held| serials.contains(&held.certificate.serial));
+            if current { all_named(record, state, serials) } else { Ok(()) }
+        }
         Event::Revoked { serials, .. } | Event::HardwareReplaced { serials, .. } => {
             alive(id, state)?;
             all_named(record, state, serials)
@@ -61,15 +70,16 @@ mod tests {
     use crate::fact::Fact;
     use crate::node::{Event, RefusalReason};
     use crate::samples::{
-        DAY, Log, admin, confirmed, contested, enrolled, goodbye, operator_created, operator_renewed,
-        operator_revoked, reactivated, refused, registered, renewed, replaced, revoked, supersedes,
+        DAY, Log, admin, confirmed, contested, distrusted, enrolled, evicted, goodbye, joined,
+        operator_created, operator_renewed, operator_revoked, reactivated, refused, registered, renewed,
+        replaced, revoked, supersedes,
     };
 
     #[test]
     fn rule_16_a_fact_about_a_revoked_node_is_found() {
         let mut log = Log::enrolled();
         log.of("n1", revoked(&[1], &[1, 2]));
-        let planted: [Event; 8] = [
+        let planted: [Event; 9] = [
             enrolled(7, 0, &[1]),
             confirmed(1),
             goodbye(),
@@ -78,6 +88,7 @@ mod tests {
             contested(1, 9, &[1]),
             Event::Resolved {},
             replaced(&[9], &[1, 2], &[]),
+            distrusted(&[1]),
         ];
         for event in planted {
             assert_eq!(log.broken_by_node("n1", event.clone()), [super::NAME], "{event:?}");
@@ -97,6 +108,16 @@ mod tests {
             assert_eq!(log.broken_by_node("n1", planted), [super::NAME], "{serials:?}");
         }
         assert_eq!(log.broken_by_node("n1", replaced(&[9], &[1, 2], &[2, 1])), [""; 0]);
+    }
+
+    #[test]
+    fn an_end_of_the_current_certificate_that_leaves_its_predecessor_alive_is_found() {
+        let mut log = Log::enrolled();
+        log.of("n1", renewed(2, 0, &[supersedes(1, 300)]));
+        log.joins("j2", 2).append(vec![joined("j2")]).append(vec![evicted("j1")]);
+        assert_eq!(log.broken_by_node("n1", distrusted(&[2])), [super::NAME]);
+        assert_eq!(log.broken_by_node("n1", distrusted(&[1])), [""; 0]);
+        assert_eq!(log.broken_by_node("n1", distrusted(&[2, 1])), [""; 0]);
     }
 
     #[test]

@@ -15,8 +15,10 @@ pub fn decide(journal: &JournalId, state: &State, command: Command) -> Result<Op
     match command {
         Command::Join { endpoints, certificate, key, token, raft_id, now } => {
             check_token(&token, journal, state, key, now)?;
+            // A joiner that asks again gets another certificate, of which nobody could tell else once it is evicted, and may
+            // say that it listens elsewhere: the others must find it there, or it never learns the log.
             if holds_its_name(state, key)? {
-                return moved(state, endpoints, certificate);
+                return announce(state, endpoints, certificate);
             }
             if !endpoints.are_storable() {
                 return Err(Rejection::EndpointInvalid);
@@ -30,7 +32,8 @@ pub fn decide(journal: &JournalId, state: &State, command: Command) -> Result<Op
     }
 }
 
-/// The order of design §6: the token first. By a consumed one only the journal that consumed it may ask again.
+/// The order of design §6: the token first. By a consumed one only the journal that consumed it may ask again; while it
+/// is joining, also when the token's time is over: it has its place, and needs no other token to come to it.
 fn check_token(
     token: &TokenClaim,
     journal: &JournalId,
@@ -38,8 +41,11 @@ fn check_token(
     key: KeyHash,
     now: Timestamp,
 ) -> Result<(), Rejection> {
+    let goes_on = state.member().is_some_and(|member| member.key == Some(key) && !member.votes());
     match &token.state {
         TokenState::Unknown => Err(Rejection::TokenUnknown),
+        TokenState::Void => Err(Rejection::TokenExpired),
+        TokenState::Created { consumed_by: Some(by), .. } if by == journal && goes_on => Ok(()),
         TokenState::Created { expires_at, .. } if *expires_at <= now => Err(Rejection::TokenExpired),
         TokenState::Created { consumed_by: None, .. } => Ok(()),
         TokenState::Created { consumed_by: Some(by), .. } => {
@@ -57,16 +63,6 @@ fn holds_its_name(state: &State, key: KeyHash) -> Result<bool, Rejection> {
         State::Member(_) => Err(Rejection::AlreadyExists),
         State::Evicted { .. } => Err(Rejection::NameUsed),
     }
-}
-
-/// A joiner that asks again may say that it listens elsewhere: the others must find it there, or it never learns the log.
-fn moved(
-    state: &State,
-    endpoints: Endpoints,
-    certificate: CertificateHash,
-) -> Result<Option<Event>, Rejection> {
-    let known = state.member().is_some_and(|member| member.endpoints.as_ref() == Some(&endpoints));
-    if known { Ok(None) } else { announce(state, endpoints, certificate) }
 }
 
 fn confirm(state: &State) -> Result<Option<Event>, Rejection> {

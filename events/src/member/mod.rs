@@ -176,6 +176,8 @@ pub struct TokenClaim {
 pub enum TokenState {
     /// No fact tells of it.
     Unknown,
+    /// It was created before the domain was restored, and opens nothing any more (R27).
+    Void,
     /// It was created.
     Created {
         /// From then on it opens nothing.
@@ -253,7 +255,7 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp) -> State {
             certificate: Some(*certificate),
             ..member
         }),
-        (State::Member(Member { raft_id, .. }), Event::Evicted { .. }) => State::Evicted { raft_id },
+        (state @ State::Member(_), Event::Evicted { .. }) => state.ended(),
         // What does not fit changes nothing: above all, nothing brings an evicted journal back.
         (state @ (State::Member(_) | State::Evicted { .. }), Event::Joining { .. })
         | (
@@ -264,15 +266,24 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp) -> State {
 }
 
 impl State {
-    /// The journal that created the domain: it votes from the first fact on.
-    pub const fn founder() -> Self {
+    /// The journal that created the domain, or restored it: it votes from that fact on.
+    pub const fn founder(raft_id: u64) -> Self {
         Self::Member(Member {
-            raft_id: FOUNDER_RAFT_ID,
+            raft_id,
             standing: Standing::Joined,
             endpoints: None,
             certificate: None,
             key: None,
         })
+    }
+
+    /// It is no member any more, nor ever again: it was evicted, or the domain was restored without it (R27).
+    #[must_use]
+    pub fn ended(self) -> Self {
+        match self {
+            Self::Unknown => Self::Unknown,
+            Self::Member(Member { raft_id, .. }) | Self::Evicted { raft_id } => Self::Evicted { raft_id },
+        }
     }
 
     /// The member, unless it was evicted or never was one.

@@ -82,9 +82,35 @@ fn a_token_that_is_unknown_or_expired_opens_nothing_for_anybody() {
     for given in [nothing(), is_joining(), has_joined(), is_evicted()] {
         check(&given, join(2, TokenState::Unknown), Err(Rejection::TokenUnknown));
         check(&given, at_time(join(2, live(None)), at(60)), Err(Rejection::TokenExpired));
-        check(&given, at_time(join(2, live(Some("j2"))), at(60)), Err(Rejection::TokenExpired));
+        check(&given, at_time(join(3, live(Some("j2"))), at(60)), Err(Rejection::TokenExpired));
+        check(&given, at_time(join(2, live(Some("j3"))), at(60)), Err(Rejection::TokenExpired));
     }
     check(&nothing(), at_time(join(2, live(None)), at(59)), Ok(Some(event(joining("j2", 2)))));
+}
+
+#[test]
+fn who_is_joining_goes_on_after_its_token_has_expired_and_who_has_joined_does_not() {
+    let late = at_time(join(2, live(Some("j2"))), at(60));
+    check(&is_joining(), late.clone(), Ok(None));
+    for given in [nothing(), has_joined(), is_evicted()] {
+        check(&given, late.clone(), Err(Rejection::TokenExpired));
+    }
+}
+
+#[test]
+fn a_certificate_that_is_given_again_is_recorded() {
+    let Command::Join { endpoints, key, token, raft_id, now, .. } = join(2, live(Some("j2"))) else {
+        unreachable!("it joins")
+    };
+    let certificate = CertificateHash::of(b"again");
+    let again = Command::Join { endpoints: endpoints.clone(), certificate, key, token, raft_id, now };
+    for given in [is_joining(), has_joined()] {
+        check(
+            &given,
+            again.clone(),
+            Ok(Some(Event::Announced { endpoints: endpoints.clone(), certificate })),
+        );
+    }
 }
 
 #[test]
@@ -122,7 +148,7 @@ fn a_name_belongs_to_one_key_and_is_never_used_again() {
     }
     check(&is_evicted(), join(2, live(None)), Err(Rejection::NameUsed));
     check(&is_evicted(), join(3, live(None)), Err(Rejection::NameUsed));
-    let founder = State::founder();
+    let founder = State::founder(FOUNDER_RAFT_ID);
     assert_eq!(decide(&journal("j1"), &founder, join(2, live(None))), Err(Rejection::AlreadyExists));
 }
 
@@ -165,7 +191,7 @@ fn a_member_announces_what_is_new() {
         check(&[given, vec![event(announced_at("j2", "h"))]].concat(), announce("h"), Ok(None));
     }
     check(&is_evicted(), announce("h"), Err(Rejection::Evicted));
-    let founder = decide(&journal("j1"), &State::founder(), announce("h"));
+    let founder = decide(&journal("j1"), &State::founder(FOUNDER_RAFT_ID), announce("h"));
     assert_eq!(founder, Ok(Some(event(announced_at("j1", "h")))));
 }
 

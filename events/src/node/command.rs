@@ -1,11 +1,11 @@
 //! What can be asked about a node. Time, chance and what other subjects hold arrive as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::certificate::Terms;
 use crate::vocabulary::{
-    BootId, DomainId, HardwareIdentity, KeyHash, Labels, Mac, NodeId, RemarkHash, Serial, Timestamp,
-    VClusterId,
+    AuthorityId, BootId, DomainId, HardwareIdentity, KeyHash, Labels, Mac, NodeId, RemarkHash, Serial,
+    Timestamp, VClusterId,
 };
 
 use super::event::{DeactivationCause, RefusedAttempts, RevocationCause};
@@ -62,6 +62,13 @@ pub enum Command {
     },
     /// Machines that asked to be the node were refused.
     NoteRefused(RefusedAttempts),
+    /// What these authorities signed shall open nothing any more.
+    Distrust {
+        /// Those of an evicted journal.
+        authorities: BTreeSet<AuthorityId>,
+        /// At this time.
+        now: Timestamp,
+    },
 }
 
 /// See [`Command::Contest`].

@@ -103,6 +103,13 @@ pub enum Event {
     },
     /// Machines that asked to be the node were refused, several at once (R5).
     AttemptsRefused(RefusedAttempts),
+    /// Certificates of the node ended, its enrollment did not: a node without a current one is inactive and enrolls again.
+    CertificateRevoked {
+        /// Why nobody trusts them any more.
+        cause: DistrustCause,
+        /// The certificates that ended.
+        serials: Vec<Serial>,
+    },
 }
 
 /// Refused requests for one node with one reason, added up (R5). **Stored** (R6).
@@ -182,6 +189,14 @@ pub enum DeactivationCause {
     Expiry,
     /// An operator said so.
     Operator,
+}
+
+/// Why certificates ended before their enrollment did. **Stored** (R6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DistrustCause {
+    /// The journal whose authority signed one of them was evicted, and all that it had signed was to end (design §7).
+    JournalEvicted,
 }
 
 /// Why an enrollment ended.

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use crate::vocabulary::{Assurance, HardwareIdentity, Timestamp};
+use crate::vocabulary::{Assurance, HardwareIdentity, Serial, Timestamp};
 
 use super::event::{DeactivationCause, Event, Supersession};
 use super::state::{Enrollment, Held, State};
@@ -85,6 +85,7 @@ pub(crate) fn evolve_in_place(
         Event::Resolved {} => contested(state, false),
         Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
         Event::AttemptsRefused(_) => {}
+        Event::CertificateRevoked { serials, .. } => distrusted(state, serials),
     }
 }
 
@@ -99,6 +100,31 @@ fn deactivated(state: &mut State, cause: DeactivationCause) {
             State::Inactive { enrollment, current: current.filter(|_| !ended) }
         }
         same @ (State::Unknown | State::Registered { .. } | State::Revoked { .. }) => same,
+    }
+}
+
+/// Without its current certificate a node is gone, and whatever it had beside it opens nothing more.
+fn distrusted(state: &mut State, ended: &[Serial]) {
+    let stands = |held: &Held| !ended.contains(&held.certificate.serial);
+    *state = match mem::take(state) {
+        State::Active { enrollment, current, overlap } if stands(&current) => {
+            State::Active { enrollment, current, overlap: overlap.filter(stands) }
+        }
+        State::Active { enrollment, .. } => State::Inactive { enrollment, current: None },
+        State::Inactive { enrollment, current } => {
+            State::Inactive { enrollment, current: current.filter(stands) }
+        }
+        same @ (State::Unknown | State::Registered { .. } | State::Revoked { .. }) => same,
+    }
+}
+
+/// The domain was restored (R27): no certificate of before opens anything, and whoever was let in must ask again.
+pub fn restored(state: State) -> State {
+    match state {
+        State::Unknown | State::Registered { .. } | State::Revoked { .. } => state,
+        State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
+            State::Inactive { enrollment, current: None }
+        }
     }
 }
 

@@ -19,12 +19,13 @@ mod state;
 mod tests;
 
 pub use command::{Command, Contest, Enroll, Group, KeyClaim, KeyHolder, MacClaims, Register, Renew};
-pub use decide::{Decision, Issue, MAX_MACS_CHANGED, decide};
+pub use decide::{Decision, Issue, MAX_MACS_CHANGED, decide, distrusted};
 pub use due::{Presence, due, next_due};
 pub use event::{
-    Cause, DeactivationCause, Event, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+    Cause, DeactivationCause, DistrustCause, Event, RefusalReason, RefusedAttempts, RevocationCause,
+    Supersession,
 };
-pub use evolve::evolve;
 pub(crate) use evolve::evolve_in_place;
+pub use evolve::{evolve, restored};
 pub use rejection::Rejection;
 pub use state::{Enrollment, Held, OVERLAP, State};

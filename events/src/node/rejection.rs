@@ -46,10 +46,11 @@ pub enum Rejection {
     NameTooLong,
     /// `ALREADY_ACTIVE`
     #[error(
-        "the node is active with another key; it can enroll again after a goodbye or when its certificate expires"
+        "the node is active with another key; it can enroll again after a goodbye, after the grace period without a stream, \
+         or when its certificate expires"
     )]
     AlreadyActive {
-        /// When its certificate expires.
+        /// When its certificate expires, or the node is given up, if that is known to come before.
         until: Timestamp,
     },
     /// `NODE_REVOKED`

@@ -8,9 +8,6 @@ use crate::vocabulary::{Assurance, HardwareIdentity, Labels, Serial, Timestamp, 
 /// A renewed certificate's predecessor lives on this long after the first use of the new one (R15).
 pub const OVERLAP: Duration = Duration::from_secs(300);
 
-/// A node that has not used its certificate for so long needs a look: `pact node list --stuck`.
-pub const STUCK_AFTER: Duration = Duration::from_secs(600);
-
 /// The state of a node (design §5).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum State {
@@ -121,10 +118,10 @@ impl State {
         }
     }
 
-    /// Whether the node got a certificate and has not used it for more than [`STUCK_AFTER`] (design §5).
-    pub fn is_stuck(&self, now: Timestamp) -> bool {
+    /// Whether the node got a certificate and has not used it for longer than `after` (design §5).
+    pub fn is_stuck(&self, now: Timestamp, after: Duration) -> bool {
         let Self::Active { current, .. } = self else { return false };
-        current.confirmed_at.is_none() && now.since(current.certificate.issued_at()) > STUCK_AFTER
+        current.confirmed_at.is_none() && now.since(current.certificate.issued_at()) > after
     }
 
     /// Until when a certificate of this node opens something: its notAfter, or the end of its overlap. None if it is

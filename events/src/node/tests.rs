@@ -5,14 +5,15 @@ use std::time::Duration;
 use super::*;
 use crate::certificate::{Certificate, Subject, Terms};
 use crate::samples::{
-    DAY, at, authority_id, certificate, confirmed, contested, deactivated, der, enrolled, goodbye, hardware,
-    issued, key, mac, node, put_away, re_enrolled, reactivated, refused, registered, remark, renewed,
-    replaced, revoked, serial, supersedes, with_serial,
+    DAY, at, authority_id, certificate, confirmed, contested, deactivated, der, distrusted, enrolled,
+    goodbye, hardware, issued, key, mac, node, put_away, re_enrolled, reactivated, refused, registered,
+    remark, renewed, replaced, revoked, serial, supersedes, with_serial,
 };
 use crate::vocabulary::{Assurance, HardwareIdentity, KeyHash, Labels, Timestamp};
 
 mod cells;
 mod contest;
+mod distrust;
 mod enrollment;
 mod renewal;
 mod replacement;

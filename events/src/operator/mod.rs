@@ -68,6 +68,13 @@ pub enum State {
         /// What they could do.
         role: Role,
     },
+    /// May act again with the next certificate: a restore of the domain kept them and voided the former one (R27).
+    Kept {
+        /// What they may do.
+        role: Role,
+        /// The certificate that was their last.
+        last: Serial,
+    },
 }
 
 /// A certificate that was renewed.
@@ -179,7 +186,9 @@ pub enum Rejection {
 pub fn decide(operator: &OperatorId, state: &State, command: Command) -> Result<Decision, Rejection> {
     match command {
         Command::Create { domain, role, key, name, terms } => match state {
-            State::Active { .. } | State::Revoked { .. } => Err(Rejection::AlreadyExists),
+            State::Active { .. } | State::Revoked { .. } | State::Kept { .. } => {
+                Err(Rejection::AlreadyExists)
+            }
             State::Unknown if operator_common_name(operator, &domain).len() > MAX_COMMON_NAME => {
                 Err(Rejection::NameTooLong)
             }
@@ -195,14 +204,22 @@ pub fn decide(operator: &OperatorId, state: &State, command: Command) -> Result<
             {
                 Err(Rejection::SerialSuperseded)
             }
-            State::Active { .. } => issue(operator, key, &terms, Occasion::Renewal { supersedes: presented }),
+            State::Kept { last, .. } if *last != presented => Err(Rejection::SerialSuperseded),
+            State::Active { .. } | State::Kept { .. } => {
+                issue(operator, key, &terms, Occasion::Renewal { supersedes: presented })
+            }
         },
         Command::Revoke { reason, another_admin } => match state {
             State::Unknown => Err(Rejection::NotFound),
             State::Revoked { .. } => Ok(Decision::Nothing),
-            State::Active { role: Role::PlatformAdmin, .. } if !another_admin => Err(Rejection::LastAdmin),
-            State::Active { current, .. } => {
-                Ok(Decision::Record(Box::new(Event::Revoked { serial: current.serial, reason })))
+            State::Active { role: Role::PlatformAdmin, .. }
+            | State::Kept { role: Role::PlatformAdmin, .. }
+                if !another_admin =>
+            {
+                Err(Rejection::LastAdmin)
+            }
+            State::Active { current: Certificate { serial, .. }, .. } | State::Kept { last: serial, .. } => {
+                Ok(Decision::Record(Box::new(Event::Revoked { serial: *serial, reason })))
             }
         },
     }
@@ -238,15 +255,39 @@ pub fn evolve(state: State, event: &Event, recorded_at: Timestamp) -> State {
             };
             State::Active { role, current: certificate.clone(), former }
         }
-        (State::Active { role, .. } | State::Revoked { role }, Event::Revoked { .. }) => {
-            State::Revoked { role }
+        (State::Kept { role, last }, Event::Renewed { certificate, supersedes, .. }) => {
+            if last == *supersedes {
+                State::Active { role, current: certificate.clone(), former: None }
+            } else {
+                State::Kept { role, last }
+            }
         }
+        (
+            State::Active { role, .. } | State::Revoked { role } | State::Kept { role, .. },
+            Event::Revoked { .. },
+        ) => State::Revoked { role },
         (state @ State::Revoked { .. }, Event::Renewed { .. }) => state,
         (State::Unknown, Event::Renewed { .. } | Event::Revoked { .. }) => State::Unknown,
     }
 }
 
 impl State {
+    /// The domain was restored (R27): no certificate of before opens anything, and only who is kept gets another.
+    #[must_use]
+    pub fn restored(self, kept: bool) -> Self {
+        match self {
+            Self::Active { role, current: Certificate { serial: last, .. }, .. }
+            | Self::Kept { role, last } => {
+                if kept {
+                    Self::Kept { role, last }
+                } else {
+                    Self::Revoked { role }
+                }
+            }
+            Self::Unknown | Self::Revoked { .. } => self,
+        }
+    }
+
     /// Until when a certificate of this operator opens something. None if it was superseded or revoked.
     pub fn usable_until(&self, serial: Serial) -> Option<Timestamp> {
         match self {
@@ -254,14 +295,14 @@ impl State {
             Self::Active { former: Some(former), .. } if former.certificate.serial == serial => {
                 Some(former.until)
             }
-            Self::Unknown | Self::Active { .. } | Self::Revoked { .. } => None,
+            Self::Unknown | Self::Active { .. } | Self::Revoked { .. } | Self::Kept { .. } => None,
         }
     }
 
     /// What the operator may do, if anything.
     pub fn role(&self) -> Option<&Role> {
         match self {
-            Self::Active { role, .. } => Some(role),
+            Self::Active { role, .. } | Self::Kept { role, .. } => Some(role),
             Self::Unknown | Self::Revoked { .. } => None,
         }
     }

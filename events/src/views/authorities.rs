@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::authority::{Event, State, evolve};
+use crate::authority::{Announced, Event, State, evolve};
 use crate::fact::Record;
 use crate::vocabulary::{AuthorityId, JournalId, Timestamp};
 
@@ -32,6 +32,14 @@ impl Authorities {
         self.0.iter()
     }
 
+    /// Those that may have signed what is not recorded here yet: not retired, and of no journal from before a restore.
+    pub fn announced(&self) -> impl Iterator<Item = &Announced> {
+        self.0.values().filter_map(|authority| match &authority.state {
+            State::Announced(announced) => Some(announced),
+            State::Unknown | State::Retired(_) => None,
+        })
+    }
+
     /// The number of the next authority of a journal.
     pub fn next_generation(&self, journal: &JournalId) -> u32 {
         let of_journal = self.0.values().filter_map(|authority| authority.state.announced());
@@ -44,6 +52,13 @@ impl Authorities {
         let authority = self.0.entry(id).or_default();
         authority.state = evolve(std::mem::take(&mut authority.state), event);
         authority.version = record.subject_version();
+    }
+
+    /// The domain was restored: of the journals that held their keys none is left (R27). No stream gets a version by it.
+    pub(super) fn void(&mut self) {
+        for authority in self.0.values_mut() {
+            authority.state = std::mem::take(&mut authority.state).voided();
+        }
     }
 
     pub(super) fn note_issuance(&mut self, record: &Record) {

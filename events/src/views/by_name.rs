@@ -48,6 +48,15 @@ impl<V> ByName<V> {
         })
     }
 
+    /// Changes them, by name.
+    pub(super) fn change_each(&mut self, mut change: impl FnMut(&NodeId, &mut V)) {
+        for id in &self.order {
+            if let Some(value) = self.table.get_mut(id.as_padded()) {
+                change(id, value);
+            }
+        }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.table.len()

@@ -25,6 +25,8 @@ pub struct JoinToken {
     pub expires_at: Timestamp,
     /// The journal that came by it.
     pub consumed_by: Option<JournalId>,
+    /// Whether the domain was restored since, so that it opens nothing any more (R27).
+    pub void: bool,
     /// The version of its stream.
     pub version: u64,
 }
@@ -42,10 +44,13 @@ impl JoinTokens {
 
     /// What is known of a token.
     pub fn state(&self, secret: &SecretHash) -> TokenState {
-        self.get(secret).map_or(TokenState::Unknown, |token| TokenState::Created {
-            expires_at: token.expires_at,
-            consumed_by: token.consumed_by.clone(),
-        })
+        match self.get(secret) {
+            None => TokenState::Unknown,
+            Some(token) if token.void => TokenState::Void,
+            Some(token) => {
+                TokenState::Created { expires_at: token.expires_at, consumed_by: token.consumed_by.clone() }
+            }
+        }
     }
 
     pub(super) fn fold(&mut self, event: &Event, record: &Record) {
@@ -53,17 +58,21 @@ impl JoinTokens {
             Event::JoinTokenCreated { token_id, secret_sha256, expires_at } => {
                 let version = record.version_of(&StreamName::Join(*secret_sha256)).unwrap_or(0);
                 let (created_at, expires_at) = (record.recorded_at, *expires_at);
-                let token =
-                    JoinToken { token_id: *token_id, created_at, expires_at, consumed_by: None, version };
+                let (token_id, consumed_by, void) = (*token_id, None, false);
+                let token = JoinToken { token_id, created_at, expires_at, consumed_by, void, version };
                 self.0.entry(*secret_sha256).or_insert(token);
             }
+            Event::Restored(_) => self.0.values_mut().for_each(|token| token.void = true),
             Event::JoinTokenConsumed { secret_sha256, journal } => {
                 // No sound log consumes what was never created; the auditor says so.
                 let Some(token) = self.0.get_mut(secret_sha256) else { return };
                 token.version = record.version_of(&StreamName::Join(*secret_sha256)).unwrap_or(token.version);
                 token.consumed_by = Some(journal.clone());
             }
-            Event::Created(_) | Event::RemarkErased { .. } | Event::DefaultSet { .. } => {}
+            Event::Created(_)
+            | Event::RemarkErased { .. }
+            | Event::DefaultSet { .. }
+            | Event::LevelRaised { .. } => {}
         }
     }
 }

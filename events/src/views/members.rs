@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::fact::Record;
 use crate::member::{Endpoints, Event, FOUNDER_RAFT_ID, Member, State, evolve};
-use crate::vocabulary::{CertificateHash, JournalId};
+use crate::vocabulary::{CertificateHash, JournalId, Timestamp};
 
 /// The last server certificates of a journal that are remembered: one lives 30 days and is renewed some days before, so
 /// that the others are over by far.
@@ -14,7 +14,19 @@ const CERTIFICATES: usize = 8;
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Members(BTreeMap<JournalId, MemberRow>);
+pub struct Members {
+    rows: BTreeMap<JournalId, MemberRow>,
+    restored: Option<LastRestore>,
+}
+
+/// When the domain was last restored (R27).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastRestore {
+    /// The fact.
+    pub seq: u64,
+    /// Its time.
+    pub at: Timestamp,
+}
 
 /// One journal as the view knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,12 +44,12 @@ pub struct MemberRow {
 impl Members {
     /// A journal by its name.
     pub fn get(&self, id: &JournalId) -> Option<&MemberRow> {
-        self.0.get(id)
+        self.rows.get(id)
     }
 
     /// All journals that ever were members, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&JournalId, &MemberRow)> {
-        self.0.iter()
+        self.rows.iter()
     }
 
     /// The members, by name.
@@ -70,7 +82,7 @@ impl Members {
 
     /// The Raft id of the next journal: no journal has or had it (R27).
     pub fn next_raft_id(&self) -> u64 {
-        let greatest = self.0.values().filter_map(|row| row.state.raft_id()).max();
+        let greatest = self.rows.values().filter_map(|row| row.state.raft_id()).max();
         greatest.map_or(FOUNDER_RAFT_ID, |raft_id| raft_id.saturating_add(1))
     }
 
@@ -82,17 +94,35 @@ impl Members {
 
     /// The server certificates of evicted journals: nobody shall trust them any more (§7).
     pub fn evicted_certificates(&self) -> Vec<CertificateHash> {
-        let evicted = self.0.values().filter(|row| matches!(row.state, State::Evicted { .. }));
+        let evicted = self.rows.values().filter(|row| matches!(row.state, State::Evicted { .. }));
         evicted.flat_map(|row| row.certificates.iter().copied()).collect()
+    }
+
+    /// When the domain was last restored (R27): journals that belonged to it before, known here or not, never do again.
+    pub fn restored(&self) -> Option<LastRestore> {
+        self.restored
     }
 
     /// The first fact of a log names the first member.
     pub(super) fn found(&mut self, founder: &JournalId) {
-        self.0.entry(founder.clone()).or_default().state = State::founder();
+        self.rows.entry(founder.clone()).or_default().state = State::founder(FOUNDER_RAFT_ID);
+    }
+
+    /// The domain was restored: one journal is left, and nobody of before comes back (R27). No stream gets a version by it.
+    pub(super) fn restore(&mut self, founder: &JournalId, raft_id: u64, at: LastRestore) {
+        for row in self.rows.values_mut() {
+            row.state = std::mem::take(&mut row.state).ended();
+        }
+        // No sound log names one that was a member before; the auditor says so.
+        let row = self.rows.entry(founder.clone()).or_default();
+        if matches!(row.state, State::Unknown) {
+            row.state = State::founder(raft_id);
+        }
+        self.restored = Some(at);
     }
 
     pub(super) fn fold(&mut self, id: &JournalId, event: &Event, record: &Record) {
-        let row = self.0.entry(id.clone()).or_default();
+        let row = self.rows.entry(id.clone()).or_default();
         row.state = evolve(std::mem::take(&mut row.state), event, record.recorded_at);
         row.version = record.subject_version();
         match event {
@@ -127,7 +157,7 @@ mod tests {
     fn the_founder_votes_from_the_first_fact_on() {
         let members = Log::new().views().members;
         let row = members.get(&journal("j1")).unwrap();
-        assert_eq!((row.state.clone(), row.version), (State::founder(), 0));
+        assert_eq!((row.state.clone(), row.version), (State::founder(FOUNDER_RAFT_ID), 0));
         assert!(members.is_last_voter(&journal("j1")));
         assert_eq!(members.by_raft_id(1).map(|(id, _)| id.clone()), Some(journal("j1")));
         assert_eq!(members.endpoints(), [""; 0]);

@@ -12,18 +12,23 @@ mod keys;
 mod members;
 mod operators;
 mod registry;
+mod restoration;
 mod revocations;
 #[cfg(test)]
 mod tests;
 mod vclusters;
 
+use std::collections::BTreeSet;
+
 use crate::certificate::Certificate;
 use crate::fact::{Fact, Record};
+use crate::level::Level;
 use crate::member::TokenClaim;
 use crate::node::{KeyClaim, KeyHolder};
 use crate::stream::StreamName;
 use crate::vocabulary::{
-    CertificateHash, KeyHash, NodeId, OperatorId, Overlay, Role, SecretHash, Serial, Timestamp, VClusterId,
+    AuthorityId, CertificateHash, JournalId, KeyHash, NodeId, OperatorId, Overlay, Role, SecretHash, Serial,
+    Timestamp, VClusterId,
 };
 use crate::{domain, node, operator};
 
@@ -31,7 +36,7 @@ pub use authorities::{Authorities, Authority};
 pub use certificates::{Certificates, Holder, Known};
 pub use join_tokens::{JoinToken, JoinTokens};
 pub use keys::{Keys, RELEASED_AFTER};
-pub use members::{MemberRow, Members};
+pub use members::{LastRestore, MemberRow, Members};
 pub use operators::{Operator, Operators};
 pub use registry::{Census, Identified, Node, Registry};
 pub use revocations::{Revocation, Revocations};
@@ -48,6 +53,8 @@ pub struct Views {
     pub domain: domain::State,
     /// The version of the domain's stream.
     pub domain_version: u64,
+    /// The facts that may be written: never falls (R26).
+    pub level: Level,
     /// The nodes and their hardware.
     pub registry: Registry,
     /// Who has which public key.
@@ -90,6 +97,17 @@ impl Changed {
         self.members |= next.members;
     }
 
+    fn tell(&self, mut tell: impl FnMut(Change<'_>)) {
+        self.certificates.iter().for_each(|hash| tell(Change::Certificate(*hash)));
+        self.nodes.iter().for_each(|id| tell(Change::Node(id)));
+        if self.configurations {
+            tell(Change::Configurations);
+        }
+        if self.members {
+            tell(Change::Members);
+        }
+    }
+
     fn note(&mut self, change: Change<'_>) {
         match change {
             Change::Certificate(hash) => self.certificates.push(hash),
@@ -126,7 +144,7 @@ pub struct BootConfig {
 pub enum Standing {
     /// No fact records it.
     Unknown,
-    /// Its validity is over.
+    /// Its validity is over, or the domain was restored since (R27). Whoever holds it may ask for another.
     Expired,
     /// It was revoked or superseded.
     Revoked,
@@ -184,9 +202,17 @@ impl Views {
                     tell(Change::Configurations);
                 }
                 self.join_tokens.fold(event, record);
-                if let domain::Event::Created(created) = event {
-                    self.members.found(&created.founder);
-                    tell(Change::Members);
+                match event {
+                    domain::Event::Created(created) => {
+                        self.members.found(&created.founder);
+                        tell(Change::Members);
+                    }
+                    domain::Event::LevelRaised { level } => self.level = self.level.max(*level),
+                    domain::Event::Restored(restored) => self.restore(restored, record).tell(&mut tell),
+                    domain::Event::JoinTokenCreated { .. }
+                    | domain::Event::JoinTokenConsumed { .. }
+                    | domain::Event::RemarkErased { .. }
+                    | domain::Event::DefaultSet { .. } => {}
                 }
             }
             Fact::Member(id, event) => {
@@ -246,7 +272,10 @@ impl Views {
             return Standing::Expired;
         }
         let serial = known.serial;
+        let before_restore = self.members.restored().is_some_and(|last| known.seq < last.seq);
         let (until, identity) = match &known.holder {
+            // A running machine hears that it must enroll again, as when the time of its certificate is over.
+            Holder::Node(id) if before_restore && !self.registry.is_revoked(id) => return Standing::Expired,
             Holder::Node(id) => (
                 self.registry.node(id).and_then(|node| node.state.usable_until(serial)),
                 Some(Identity::Node { node_id: id.clone(), serial }),
@@ -288,6 +317,24 @@ impl Views {
     /// What is known of a join token by the hash of its secret (§7).
     pub fn token_claim(&self, secret_sha256: SecretHash) -> TokenClaim {
         TokenClaim { secret_sha256, state: self.join_tokens.state(&secret_sha256) }
+    }
+
+    /// The authorities of a journal, retired or not.
+    pub fn authorities_of(&self, journal: &JournalId) -> BTreeSet<AuthorityId> {
+        self.authorities_where(|of| of == journal)
+    }
+
+    /// The authorities of all journals that were evicted, retired or not.
+    pub fn authorities_of_evicted(&self) -> BTreeSet<AuthorityId> {
+        self.authorities_where(|of| self.members.is_evicted(of))
+    }
+
+    fn authorities_where(&self, belongs: impl Fn(&JournalId) -> bool) -> BTreeSet<AuthorityId> {
+        let known = self.authorities.iter();
+        let theirs = known.filter(|(_, known)| {
+            known.state.announced().is_some_and(|announced| belongs(&announced.journal_id))
+        });
+        theirs.map(|(id, _)| *id).collect()
     }
 
     /// The version of a stream, as far as views know it: claims to keys that were released are known to the log only.
@@ -355,7 +402,8 @@ fn issued(record: &Record) -> Option<(&Certificate, Receiver<'_>)> {
             | node::Event::Contested { .. }
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
-            | node::Event::AttemptsRefused(_),
+            | node::Event::AttemptsRefused(_)
+            | node::Event::CertificateRevoked { .. },
         )
         | Fact::Domain(_)
         | Fact::VCluster(..)

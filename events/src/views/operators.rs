@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::fact::Record;
 use crate::operator::{Event, State, evolve};
-use crate::vocabulary::{CertificateHash, OperatorId};
+use crate::vocabulary::{CertificateHash, OperatorId, Serial};
 
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +30,22 @@ impl Operators {
         self.0.iter()
     }
 
+    /// The domain was restored (R27). Answers the certificates that ended, and of those who are not kept the serial number
+    /// of the last one. No stream gets a version by it.
+    pub(super) fn restore(&mut self, kept: &OperatorId) -> (Vec<CertificateHash>, Vec<Serial>) {
+        let (mut ended, mut revoked) = (vec![], vec![]);
+        for (id, operator) in &mut self.0 {
+            ended.extend(held(&operator.state));
+            if id != kept
+                && let State::Active { current, .. } = &operator.state
+            {
+                revoked.push(current.serial);
+            }
+            operator.state = std::mem::take(&mut operator.state).restored(id == kept);
+        }
+        (ended, revoked)
+    }
+
     /// Folds a fact; tells the certificates whose end it may have changed.
     pub(super) fn fold(
         &mut self,
@@ -52,6 +68,6 @@ fn held(state: &State) -> Vec<CertificateHash> {
             let former = former.as_ref().map(|former| former.certificate.sha256);
             former.into_iter().chain([current.sha256]).collect()
         }
-        State::Unknown | State::Revoked { .. } => vec![],
+        State::Unknown | State::Revoked { .. } | State::Kept { .. } => vec![],
     }
 }

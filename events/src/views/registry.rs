@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 
 use crate::fact::{Fact, Record};
-use crate::node::{Event, MacClaims, State, evolve_in_place};
+use crate::node::{Event, MacClaims, State, evolve_in_place, restored};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::vocabulary::{
@@ -143,6 +143,11 @@ impl Registry {
         self.nodes.get(id)
     }
 
+    /// Whether a node's enrollment is over.
+    pub(super) fn is_revoked(&self, id: &NodeId) -> bool {
+        self.node(id).is_some_and(|node| matches!(node.state, State::Revoked { .. }))
+    }
+
     /// All nodes, by name.
     pub fn nodes(&self) -> impl Iterator<Item = (&NodeId, &Node)> {
         self.nodes.iter()
@@ -215,6 +220,22 @@ impl Registry {
         self.macs.get(mac.as_bytes()).map_or(0, |holder| holder.version)
     }
 
+    /// Another node that has a field of this hardware which most machines have alone, for each such field (R2): blades share
+    /// their chassis' serial, and some firmware repeats UUIDs. A node whose enrollment was revoked has none.
+    pub fn sharing(&self, id: &NodeId, hardware: &HardwareIdentity) -> Vec<(HardwareField, NodeId)> {
+        let another = |nodes: Option<&BTreeSet<NodeId>>| {
+            let enrolled = |other: &&NodeId| {
+                let state = self.nodes.get(other).map(|node| &node.state);
+                *other != id && state.is_some_and(|state| !matches!(state, State::Revoked { .. }))
+            };
+            nodes?.iter().find(enrolled).cloned()
+        };
+        let serial = another(hardware.bmc_serial.as_ref().and_then(|serial| self.serials.get(serial)));
+        let uuid = another(hardware.uuid.as_ref().and_then(|uuid| self.uuids.get(uuid)));
+        let serial = serial.map(|node| (HardwareField::BmcSerial, node));
+        serial.into_iter().chain(uuid.map(|node| (HardwareField::Uuid, node))).collect()
+    }
+
     /// See [`super::Views::look_ahead`].
     pub(super) fn touch(&self, fact: &Fact) {
         let Fact::Node(id, event) = fact else { return };
@@ -284,10 +305,31 @@ impl Registry {
             Event::EnrollmentConfirmed { .. }
             | Event::Deactivated { .. }
             | Event::Resolved {}
-            | Event::AttemptsRefused(_) => {}
+            | Event::AttemptsRefused(_)
+            | Event::CertificateRevoked { .. } => {}
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
         ended.for_each(|(hash, _)| tell(hash));
+    }
+
+    /// The domain was restored (R27): nodes keep their hardware and lose their certificates. Answers those, and whose they
+    /// were. No stream gets a version by it.
+    pub(super) fn restore(&mut self) -> (Vec<CertificateHash>, Vec<NodeId>) {
+        let (mut ended, mut changed) = (vec![], vec![]);
+        let census = &mut self.census;
+        self.nodes.change_each(|id, node| {
+            let held = usable(&node.state);
+            ended.extend(held.into_iter().flatten().map(|(hash, _)| hash));
+            let old = std::mem::take(&mut node.state);
+            census.leave(&old);
+            let next = restored(old.clone());
+            census.enter(&next);
+            if next != old {
+                changed.push(id.clone());
+            }
+            node.state = next;
+        });
+        (ended, changed)
     }
 
     fn claim(&mut self, id: &NodeId, hardware: &HardwareIdentity, record: &Record) {
@@ -327,7 +369,8 @@ fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
         | Event::Assigned { .. }
         | Event::Contested { .. }
         | Event::Resolved {}
-        | Event::AttemptsRefused(_) => None,
+        | Event::AttemptsRefused(_)
+        | Event::CertificateRevoked { .. } => None,
     }
 }
 

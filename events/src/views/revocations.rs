@@ -1,4 +1,4 @@
-//! The certificates that were revoked with their holder, until 24 hours after their notAfter (R16). The log keeps them
+//! The certificates that were revoked, with their holder or by themselves, until 24 hours after their notAfter (R16). The log keeps them
 //! for ever.
 
 use std::collections::BTreeMap;
@@ -52,7 +52,10 @@ impl Revocations {
 
     pub(super) fn fold(&mut self, record: &Record, certificates: &Certificates) {
         match &record.fact {
-            Fact::Node(_, node::Event::Revoked { serials, .. }) => {
+            Fact::Node(
+                _,
+                node::Event::Revoked { serials, .. } | node::Event::CertificateRevoked { serials, .. },
+            ) => {
                 for serial in serials {
                     self.revoke(*serial, record, certificates);
                 }
@@ -69,7 +72,7 @@ impl Revocations {
         }
     }
 
-    fn revoke(&mut self, serial: Serial, record: &Record, certificates: &Certificates) {
+    pub(super) fn revoke(&mut self, serial: Serial, record: &Record, certificates: &Certificates) {
         let Some(known) = certificates.by_serial(&serial) else { return };
         let not_after = known.not_after;
         let revocation = Revocation { revoked_at: record.recorded_at, not_after, seq: record.seq };

@@ -5,9 +5,10 @@ use crate::authority;
 use crate::certificate::Certificate;
 use crate::node::{Cause, Event};
 use crate::samples::{
-    DAY, Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, enrolled, goodbye,
-    hardware, issued, key, mac, node, operator_renewed, operator_revoked, put_away, reactivated, registered,
-    renewed, replaced, revoked, serial, supersedes, with_serial,
+    DAY, Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, distrusted,
+    enrolled, evicted, goodbye, hardware, issued, joined, journal, key, mac, node, operator_renewed,
+    operator_revoked, put_away, reactivated, registered, renewed, replaced, revoked, serial, supersedes,
+    with_serial,
 };
 use crate::vocabulary::{HardwareIdentity, Labels};
 
@@ -428,4 +429,24 @@ fn rule_16_a_new_epoch_has_nothing_of_the_former_one() {
     assert_eq!(views.standing(&hash(1), at(1)), Standing::Revoked, "its old serial stays revoked");
     assert!(views.revocations.get(&serial(1)).is_some());
     assert_eq!(views.key_claim(key(1)).holder, Some(KeyHolder::Node(node("n1"), 1)), "so does its old key");
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_any_more_opens_nothing_and_stands_among_the_revoked() {
+    let mut log = Log::enrolled();
+    log.joins("j2", 2).append(vec![joined("j2")]).append(vec![evicted("j1")]);
+    let before = log.views();
+    assert_eq!(before.authorities_of(&journal("j1")), [authority_id(1)].into());
+    assert_eq!(before.authorities_of(&journal("j2")), [].into());
+    assert_eq!(before.authorities_of_evicted(), [authority_id(1)].into());
+
+    let next = log.next_of("n1", distrusted(&[1]));
+    let mut after = before.clone();
+    let changed = after.fold(&next);
+
+    assert_eq!(changed.certificates, [hash(1)], "its connections are looked at");
+    assert!(matches!(before.standing(&hash(1), at(0)), Standing::Valid { .. }));
+    assert_eq!(after.standing(&hash(1), at(0)), Standing::Revoked);
+    assert_eq!(after.revocations.get(&serial(1)).map(|revoked| revoked.seq), Some(next.seq));
+    assert_eq!((after.registry.census().active, after.registry.census().inactive), (0, 1));
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use events::domain;
+use events::codec::Chain;
+use events::domain::{self, Restore, RestoreRejection};
 use events::fact::Fact;
+use events::level::Level;
 use events::member::{self, Command, Endpoints};
 use events::stream::StreamName;
-use events::vocabulary::{CertificateHash, JoinTokenId, JournalId, KeyHash, SecretHash};
+use events::views::Standing;
+use events::vocabulary::{CertificateHash, JoinTokenId, JournalId, KeyHash, Overlay, SecretHash};
 
 use super::step::Action;
-use super::world::{Desk, World};
+use super::world::{Desk, World, operator_id};
 
 impl World {
     /// Tries one thing that concerns journals; others are not its business.
@@ -42,6 +45,9 @@ impl World {
                 let command = if *given_up { Command::GiveUp { now: desk.now } } else { evict };
                 self.order(desk, stale, &id, command);
             }
+            Action::RaiseLevel { readable } => self.raise_level(desk, stale, Level::new((*readable).into())),
+            Action::SetDefault { overlay } => self.set_default(desk, stale, *overlay),
+            Action::Restore { operator } => self.restore(*operator),
             Action::Register { .. }
             | Action::Enroll { .. }
             | Action::Renew { .. }
@@ -55,12 +61,53 @@ impl World {
             | Action::Resolve { .. }
             | Action::Replace { .. }
             | Action::NoteRefused { .. }
+            | Action::Distrust { .. }
             | Action::CreateOperator { .. }
             | Action::RenewOperator { .. }
             | Action::RevokeOperator { .. }
             | Action::Wait { .. }
             | Action::Look
             | Action::Repeat => {}
+        }
+    }
+
+    /// A new process decides, on all that is left; what was under way is lost with the others.
+    fn restore(&mut self, operator: u8) {
+        let head = Chain::from_bytes([1; 32]);
+        let asked = Restore { founder: None, operator: Some(operator_id(operator)) };
+        let events = match domain::restore(&self.views, &head, Level::NEWEST, &asked) {
+            Ok(events) => events,
+            Err(rejection) => {
+                assert!(matches!(rejection, RestoreRejection::NoAdmin { .. }), "{rejection}");
+                return self.note("restore refused");
+            }
+        };
+        self.forget_what_is_under_way();
+        let desk = self.desk(false, 0);
+        self.append(&desk, false, events.into_iter().map(Fact::Domain).collect(), &[]);
+        // A clock that ran back behind the last fact records nothing (R24).
+        let recorded = self.records.last().map(|record| &record.fact);
+        let Some(Fact::Domain(domain::Event::Restored(_))) = recorded else { return };
+        let opens = |hash| matches!(self.views.standing(hash, desk.now), Standing::Valid { .. });
+        assert!(!self.issued.iter().any(opens), "no certificate of before opens anything");
+        self.announce(&desk, false);
+    }
+
+    fn raise_level(&mut self, desk: &Desk, stale: bool, readable: Level) {
+        let event = domain::raise_level(&desk.views.domain, desk.views.level, readable);
+        match event.expect("there is a domain") {
+            Some(event) => self.append(desk, stale, vec![Fact::Domain(event)], &[]),
+            None => self.note("the level is there"),
+        }
+    }
+
+    fn set_default(&mut self, desk: &Desk, stale: bool, overlay: u8) {
+        let overlay = Overlay::of(&[overlay]).expect("one byte");
+        let present = desk.views.vclusters.domain_default().map(|set| set.overlay);
+        let event = domain::set_default(&desk.views.domain, present, overlay);
+        match event.expect("there is a domain") {
+            Some(event) => self.append(desk, stale, vec![Fact::Domain(event)], &[]),
+            None => self.note("nothing"),
         }
     }
 

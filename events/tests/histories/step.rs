@@ -46,6 +46,8 @@ pub enum Action {
     Replace { node: u8, macs: u8, chassis: Option<u8> },
     /// Refused attempts are noted.
     NoteRefused { node: u8 },
+    /// What evicted journals had signed for it ends.
+    Distrust { node: u8 },
     /// The journal makes a new authority.
     Announce,
     /// The journal retires an old one.
@@ -66,6 +68,12 @@ pub enum Action {
     AnnounceJournal { journal: u8, host: u8 },
     /// An operator evicts a journal, or it is given up.
     EvictJournal { journal: u8, given_up: bool },
+    /// The leader raises the log's format level, to what all read.
+    RaiseLevel { readable: u8 },
+    /// An operator sets the overlay of nodes in no vCluster.
+    SetDefault { overlay: u8 },
+    /// Most journals are lost, and the log goes on with a new one and this operator.
+    Restore { operator: u8 },
     /// Time passes, in seconds.
     Wait { secs: u64 },
     /// The views are kept, to be decided on later.
@@ -89,14 +97,15 @@ pub fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        6 => of_registration(),
-        10 => of_node(),
-        3 => of_strangers(),
-        3 => of_others(),
-        4 => of_journals(),
-        3 => wait().prop_map(|secs| Action::Wait { secs }),
-        1 => Just(Action::Look),
-        1 => Just(Action::Repeat),
+        12 => of_registration(),
+        20 => of_node(),
+        6 => of_strangers(),
+        6 => of_others(),
+        8 => of_journals(),
+        6 => wait().prop_map(|secs| Action::Wait { secs }),
+        2 => Just(Action::Look),
+        2 => Just(Action::Repeat),
+        1 => (0..3_u8).prop_map(|operator| Action::Restore { operator }),
     ]
 }
 
@@ -146,6 +155,7 @@ fn of_strangers() -> impl Strategy<Value = Action> {
         1 => (0..NODES).prop_map(|node| Action::Resolve { node }),
         2 => (0..NODES, macs(), chassis()).prop_map(|(node, macs, chassis)| Action::Replace { node, macs, chassis }),
         1 => (0..NODES).prop_map(|node| Action::NoteRefused { node }),
+        2 => (0..NODES).prop_map(|node| Action::Distrust { node }),
     ]
 }
 
@@ -170,6 +180,8 @@ fn of_journals() -> impl Strategy<Value = Action> {
         1 => (journal(), 0..2_u8).prop_map(|(journal, host)| Action::AnnounceJournal { journal, host }),
         1 => (journal(), any::<bool>())
             .prop_map(|(journal, given_up)| Action::EvictJournal { journal, given_up }),
+        1 => (1..4_u8).prop_map(|readable| Action::RaiseLevel { readable }),
+        1 => (0..2_u8).prop_map(|overlay| Action::SetDefault { overlay }),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use events::append::{Append, Outcome, settle};
+use events::append::{Append, Last, Outcome, settle};
 use events::authority;
 use events::certificate::Terms;
 use events::domain;
@@ -127,6 +127,11 @@ impl World {
                 self.replace(&desk, stale, &node_id(*node), hardware(*macs, *chassis));
             }
             Action::NoteRefused { node } => self.note_refused(&desk, stale, &node_id(*node)),
+            Action::Distrust { node } => {
+                let authorities = desk.views.authorities_of_evicted();
+                let command = Command::Distrust { authorities, now: desk.now };
+                self.command(&desk, stale, &node_id(*node), command, &[]);
+            }
             Action::Announce => self.announce(&desk, stale),
             Action::Retire { which } => self.retire(&desk, stale, *which),
             Action::CreateOperator { operator, key } => {
@@ -143,14 +148,22 @@ impl World {
             | Action::Join { .. }
             | Action::ConfirmJournal { .. }
             | Action::AnnounceJournal { .. }
-            | Action::EvictJournal { .. } => self.take_of_journals(&desk, stale, &step.action),
+            | Action::EvictJournal { .. }
+            | Action::RaiseLevel { .. }
+            | Action::SetDefault { .. }
+            | Action::Restore { .. } => self.take_of_journals(&desk, stale, &step.action),
             Action::Wait { secs } => self.now = self.now.plus(Duration::from_secs(*secs)),
             Action::Look => self.old = Some((self.views.clone(), self.versions.clone())),
             Action::Repeat => self.repeat(),
         }
     }
 
-    fn desk(&self, stale: bool, skew: i64) -> Desk {
+    /// Nobody decides any more on what was known before.
+    pub(super) fn forget_what_is_under_way(&mut self) {
+        (self.old, self.last) = (None, None);
+    }
+
+    pub(super) fn desk(&self, stale: bool, skew: i64) -> Desk {
         let away = Duration::from_millis(skew.unsigned_abs());
         let now = if skew < 0 { self.now.minus(away) } else { self.now.plus(away) };
         let old = self.old.clone().filter(|_| stale);
@@ -299,7 +312,7 @@ impl World {
         self.append(desk, stale, vec![Fact::Operator(id.clone(), event)], &read);
     }
 
-    fn announce(&mut self, desk: &Desk, stale: bool) {
+    pub(super) fn announce(&mut self, desk: &Desk, stale: bool) {
         if stale {
             return; // A process announces its own authority, on views that hold all of its former ones.
         }
@@ -362,6 +375,9 @@ impl World {
             Ok(()) => self.note("committed"),
             Err(Outcome::Conflict { .. }) if stale => self.note("conflict on an old view"),
             Err(Outcome::Skewed) if self.is_skewed(desk.now) => self.note("skewed"),
+            Err(Outcome::AboveLevel { level, .. }) if level == self.views.level => {
+                self.note("above the level")
+            }
             Err(outcome) => panic!("{outcome:?} for {append:#?}"),
         }
         self.last = Some(append);
@@ -387,8 +403,8 @@ impl World {
     /// What `apply` does: all or nothing.
     fn settle(&mut self, append: &Append) -> Result<(), Outcome> {
         let version = |name: &StreamName| Ok::<_, Infallible>(self.versions.get(name).copied().unwrap_or(0));
-        let last = self.records.last().map_or((0, Timestamp::default()), |last| (last.seq, last.recorded_at));
-        let Ok(settled) = settle(append, last, self.stamp(), version);
+        let Views { seq, recorded_at, level, .. } = self.views;
+        let Ok(settled) = settle(append, Last { seq, recorded_at, level }, self.stamp(), version);
         for record in settled? {
             for at in &record.streams {
                 self.versions.insert(at.name.clone(), at.version);
@@ -465,7 +481,7 @@ fn node_id(number: u8) -> NodeId {
     format!("n{number}").parse().expect("a node id")
 }
 
-fn operator_id(number: u8) -> OperatorId {
+pub(super) fn operator_id(number: u8) -> OperatorId {
     format!("o{number}").parse().expect("an operator id")
 }
 

@@ -17,7 +17,7 @@ use events::vocabulary::{
 
 use crate::authority::{Csr, IssueError, Pool};
 use crate::clock;
-use crate::log::{AppendError, Log};
+use crate::log::{AppendError, KNOWN, Log};
 use crate::metrics::{Stage, waited};
 use crate::random;
 
@@ -48,12 +48,7 @@ impl Executor {
         for _ in 0..ATTEMPTS {
             let terms = self.terms()?;
             let now = terms.now;
-            let proposal = loop {
-                match self.propose(node, request, terms.clone())? {
-                    Some(proposal) => break proposal,
-                    None => tokio::task::yield_now().await,
-                }
-            };
+            let proposal = self.decided(node, request, &terms).await?;
             match self.record(node, request, proposal, now).await {
                 Err(AskError::Append(AppendError::Conflict { stream, .. })) => {
                     tracing::debug!(%node, %stream, "the order is decided again");
@@ -62,6 +57,29 @@ impl Executor {
             }
         }
         Err(AskError::Contended)
+    }
+
+    /// Decides an order. That an operator's is refused, or is nothing new, is said only once all that was recorded
+    /// elsewhere is known here (R22); if nobody confirms that, it stands.
+    async fn decided(&self, node: &NodeId, request: &Request, terms: &Terms) -> Result<Proposal, AskError> {
+        let mut confirmed = self.log.is_alone() || !matches!(request.principal, Principal::Operator(_));
+        loop {
+            let decided = match self.propose(node, request, terms.clone()) {
+                Ok(None) => {
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+                Ok(Some(proposal)) => Ok(proposal),
+                Err(error) => Err(error),
+            };
+            if confirmed
+                || !rests_on_what_is_known_here(&decided)
+                || self.log.read_index(KNOWN).await.is_err()
+            {
+                return decided;
+            }
+            confirmed = true;
+        }
     }
 
     /// Decides an order and does nothing.
@@ -205,6 +223,14 @@ impl Executor {
     }
 }
 
+/// Whether it will not be recorded, where the versions of all streams would be compared (R1).
+fn rests_on_what_is_known_here(decided: &Result<Proposal, AskError>) -> bool {
+    match decided {
+        Ok(proposal) => matches!(proposal.decision, Decision::Nothing),
+        Err(error) => matches!(error, AskError::Rejected { .. }),
+    }
+}
+
 /// The certificate that these facts bring, if they bring one.
 fn issued(events: &[Event]) -> Option<&Certificate> {
     events.iter().find_map(|event| match event {
@@ -218,7 +244,8 @@ fn issued(events: &[Event]) -> Option<&Certificate> {
         | Event::Contested { .. }
         | Event::Resolved {}
         | Event::HardwareReplaced { .. }
-        | Event::AttemptsRefused(_) => None,
+        | Event::AttemptsRefused(_)
+        | Event::CertificateRevoked { .. } => None,
     })
 }
 
@@ -236,7 +263,8 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
-        | Order::NoteRefused(_) => None,
+        | Order::NoteRefused(_)
+        | Order::Distrust { .. } => None,
     }
 }
 
@@ -255,7 +283,8 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
-        | Order::NoteRefused(_) => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),
+        | Order::NoteRefused(_)
+        | Order::Distrust { .. } => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),
     }
 }
 

@@ -1,12 +1,14 @@
 //! What can be asked of a node's actor, and what it answers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use events::certificate::Certificate;
 use events::node::{Contest, RefusedAttempts, Rejection, RevocationCause};
 use events::vocabulary::{
-    BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Serial, Timestamp, VClusterId,
+    AuthorityId, BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Serial, Timestamp,
+    VClusterId,
 };
 
 use crate::authority::{Csr, CsrError, IssueError};
@@ -91,9 +93,32 @@ pub enum Order {
     },
     /// Note what was refused to machines that asked to be it.
     NoteRefused(RefusedAttempts),
+    /// End its certificates that these authorities signed; it may enroll again.
+    Distrust {
+        /// Those of an evicted journal.
+        authorities: Arc<BTreeSet<AuthorityId>>,
+    },
 }
 
 impl Order {
+    /// The hardware that it registers.
+    pub fn hardware(&self) -> Option<&HardwareIdentity> {
+        match self {
+            Self::Register { hardware, .. } | Self::ReplaceHardware { hardware } => Some(hardware),
+            Self::Enroll { .. }
+            | Self::Renew { .. }
+            | Self::Confirm { .. }
+            | Self::Goodbye { .. }
+            | Self::Due { .. }
+            | Self::Deactivate
+            | Self::Revoke { .. }
+            | Self::Contest(_)
+            | Self::Resolve
+            | Self::NoteRefused(_)
+            | Self::Distrust { .. } => None,
+        }
+    }
+
     /// Whether it is one of those that metrics tell of.
     pub fn is_enrollment(&self) -> bool {
         matches!(self, Self::Enroll { .. })

@@ -39,7 +39,8 @@ pub fn key_of(order: &Order) -> Option<KeyHash> {
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
-        | Order::NoteRefused(_) => None,
+        | Order::NoteRefused(_)
+        | Order::Distrust { .. } => None,
     }
 }
 
@@ -56,7 +57,8 @@ pub fn unreadable(order: &Order) -> Option<&CsrError> {
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
-        | Order::NoteRefused(_) => None,
+        | Order::NoteRefused(_)
+        | Order::Distrust { .. } => None,
     }
 }
 
@@ -120,7 +122,8 @@ fn reads(node: &NodeId, order: &Order, terms: &Terms) -> BTreeSet<StreamName> {
         | Order::Revoke { .. }
         | Order::Contest(_)
         | Order::Resolve
-        | Order::NoteRefused(_) => BTreeSet::from([subject]),
+        | Order::NoteRefused(_)
+        | Order::Distrust { .. } => BTreeSet::from([subject]),
     }
 }
 
@@ -167,5 +170,8 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
             now: terms.now,
         },
         Order::NoteRefused(attempts) => Command::NoteRefused(attempts.clone()),
+        Order::Distrust { authorities } => {
+            Command::Distrust { authorities: (**authorities).clone(), now: terms.now }
+        }
     })
 }

@@ -1,25 +1,35 @@
 //! The leader's care that Raft's members are those that the facts name (design §7): JournalJoining -> learner -> voter
-//! -> JournalJoined; evicted -> no member; joining for too long -> evicted.
+//! -> JournalJoined; evicted -> no member; joining for too long -> evicted. A leader that was evicted itself hands the lead
+//! over first. And that the log's format level is the one that all of them read (R26).
 //!
 //! What there is to do is [`next`], which is pure; one step at a time, and none is lost when the leader changes: the next
 //! leader looks at the same facts.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use events::domain;
+use events::fact::Fact;
+use events::level::agreed;
 use events::member::{self, Command, Event, JOINING_FOR, Standing, State};
 use events::stream::StreamName;
 use events::views::Members;
 use events::vocabulary::{JournalId, Timestamp};
+use futures_util::future::join_all;
 use tokio::sync::watch;
 
 use crate::clock;
-use crate::log::{Log, Member, Seats};
+use crate::log::{AppendError, Log, Member, Seats};
 use crate::own_append::own_append;
+use crate::release::READS;
 
 /// How often the leader looks.
 const TICK: Duration = Duration::from_millis(500);
 /// A learner so close behind becomes a voter: it is a moment's work to catch up.
 const CLOSE: u64 = 64;
+
+/// Looks between two questions who reads what, while the level could be higher: an upgrade takes minutes.
+const ASK_EVERY: u32 = 4;
 
 /// See the module.
 pub struct Caretaker {
@@ -36,6 +46,8 @@ enum Step {
     Promote(u64),
     /// It is no member of Raft any more.
     Remove(u64),
+    /// This journal leads and was evicted: that one leads from now on, and takes its seat away.
+    StepAside(u64),
     /// The facts say that it votes.
     Confirm(JournalId),
     /// It did not come.
@@ -48,7 +60,12 @@ fn next(facts: &Members, seats: &Seats, progress: &[Member], now: Timestamp) -> 
             State::Unknown => None,
             State::Evicted { raft_id } => {
                 let seated = seats.voters.contains(raft_id) || seats.learners.contains(raft_id);
-                seated.then_some(Step::Remove(*raft_id))
+                if *raft_id == seats.own {
+                    // Without anybody who has caught up it leads on: nobody else could.
+                    heir(facts, seats, progress).filter(|_| seated).map(Step::StepAside)
+                } else {
+                    seated.then_some(Step::Remove(*raft_id))
+                }
             }
             State::Member(member) => match member.standing {
                 Standing::Joined => None,
@@ -74,9 +91,27 @@ fn next(facts: &Members, seats: &Seats, progress: &[Member], now: Timestamp) -> 
     None
 }
 
+/// Who must be able to read what is written: whom the facts name, also before Raft knows of them, and whom Raft knows.
+fn readers(facts: &Members, seats: &Seats) -> BTreeSet<u64> {
+    let named = facts.members().map(|(_, member)| member.raft_id);
+    named.chain(seats.voters.iter().copied()).chain(seats.learners.iter().copied()).collect()
+}
+
+/// The voter that has caught up most.
+fn heir(facts: &Members, seats: &Seats, progress: &[Member]) -> Option<u64> {
+    let may_lead = |raft_id: u64| {
+        raft_id != seats.own
+            && seats.voters.contains(&raft_id)
+            && facts.by_raft_id(raft_id).is_some_and(|(_, member)| member.votes())
+    };
+    let close = |known: &&Member| known.matched.is_some() && known.lag <= CLOSE && may_lead(known.raft_id);
+    progress.iter().filter(close).min_by_key(|known| known.lag).map(|known| known.raft_id)
+}
+
 impl Caretaker {
     /// Cares until the journal stops.
     pub async fn run(self, mut stopping: watch::Receiver<bool>) {
+        let mut looks = 0_u32;
         loop {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
@@ -96,6 +131,13 @@ impl Caretaker {
                 }
                 tracing::info!(?step, "the members follow the facts");
             }
+            looks = looks.wrapping_add(1);
+            if looks % ASK_EVERY == 0
+                && self.log.leads()
+                && let Err(error) = self.raise_level().await
+            {
+                tracing::warn!(error, "the log's format level could not be raised; it is tried again");
+            }
         }
     }
 
@@ -103,10 +145,40 @@ impl Caretaker {
         match step {
             Step::Learn(raft_id) => self.log.add_learner(*raft_id).await.map_err(|error| error.to_string()),
             Step::Promote(raft_id) => self.log.promote(*raft_id).await.map_err(|error| error.to_string()),
+            Step::StepAside(raft_id) => self.log.transfer(*raft_id).await.map_err(|error| error.to_string()),
             Step::Remove(raft_id) => self.log.remove(*raft_id).await.map_err(|error| error.to_string()),
             Step::Confirm(id) => self.record(id, Command::Confirm).await,
             Step::GiveUp(id) => self.record(id, Command::GiveUp { now: clock::now() }).await,
         }
+    }
+
+    /// Raises the log's level to what all members say that they read. Silence of one says nothing: the level stays.
+    async fn raise_level(&self) -> Result<(), String> {
+        let (readers, level, domain_version) = {
+            let views = self.log.views();
+            if views.level >= READS {
+                return Ok(());
+            }
+            (readers(&views.members, &self.log.seats()), views.level, views.domain_version)
+        };
+        let told = join_all(readers.iter().map(|raft_id| self.log.release(*raft_id))).await;
+        let reads = told.into_iter().map(|release| release.map(|release| release.reads));
+        let Some(readable) = agreed(reads.chain([Some(READS)])) else { return Ok(()) };
+        let event = domain::raise_level(&self.log.views().domain, level, readable);
+        let Some(event) = event.map_err(|error| error.to_string())? else { return Ok(()) };
+        let facts = vec![Fact::Domain(event)];
+        let append = own_append(&self.log, &self.journal_id, facts, &[StreamName::Domain], clock::now());
+        let append = append.map_err(|error| error.to_string())?;
+        // A journal that joined meanwhile wrote the domain's stream, and has not been asked.
+        if append.expects.iter().any(|at| at.name == StreamName::Domain && at.version != domain_version) {
+            return Ok(());
+        }
+        match self.log.append(append).await {
+            Ok(_) => tracing::info!(level = %readable, "all journals read this format level"),
+            Err(AppendError::Conflict { .. }) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        Ok(())
     }
 
     async fn record(&self, id: &JournalId, command: Command) -> Result<(), String> {
@@ -121,5 +193,98 @@ impl Caretaker {
         let append = own_append(&self.log, &self.journal_id, facts, &[StreamName::Domain], now);
         let append = append.map_err(|error| error.to_string())?;
         self.log.append(append).await.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use events::domain;
+    use events::fact::{Fact, Record};
+    use events::member::Endpoints;
+    use events::stream::StreamVersion;
+    use events::views::Views;
+    use events::vocabulary::{
+        AppendId, CertificateHash, Der, KeyHash, LogId, Principal, SecretHash, Timestamp,
+    };
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    /// j1 to j3 vote; then these are evicted.
+    fn facts(evicted: &[&str]) -> Members {
+        let mut views = Views::default();
+        let created = domain::Created {
+            domain_id: "hpc".parse().unwrap(),
+            log_id: LogId::new([1; 16]),
+            domain_ca: Der::new(vec![1]),
+            founder: "j1".parse().unwrap(),
+        };
+        let of = |name: &str, event| Fact::Member(name.parse().unwrap(), event);
+        let joining = |raft_id| Event::Joining {
+            raft_id,
+            endpoints: Endpoints::default(),
+            certificate: CertificateHash::of(b"c"),
+            key: KeyHash::of(b"k"),
+            token: SecretHash::of(b"s"),
+        };
+        let mut all = vec![Fact::Domain(domain::Event::Created(created))];
+        for (name, raft_id) in [("j2", 2), ("j3", 3)] {
+            all.extend([of(name, joining(raft_id)), of(name, Event::Joined)]);
+        }
+        all.extend(evicted.iter().map(|name| of(name, Event::Evicted { reason: None })));
+        for fact in all {
+            views.fold(&Record {
+                seq: views.seq + 1,
+                streams: vec![StreamVersion { name: fact.subject(), version: 1 }],
+                append_id: AppendId::new([0; 16]),
+                decided_at: NOW,
+                recorded_at: NOW,
+                principal: Principal::Anonymous,
+                proposed_by: "j1".parse().unwrap(),
+                source: None,
+                assurance: None,
+                fact,
+            });
+        }
+        views.members
+    }
+
+    /// The leader is 1; how far the others are behind.
+    fn step(evicted: &[&str], voters: &[u64], lags: &[(u64, Option<u64>)]) -> Option<Step> {
+        let seats = Seats {
+            voters: voters.iter().copied().collect(),
+            learners: BTreeSet::new(),
+            leader: Some(1),
+            own: 1,
+        };
+        let progress: Vec<Member> = lags
+            .iter()
+            .map(|(raft_id, lag)| Member { raft_id: *raft_id, matched: *lag, lag: lag.unwrap_or_default() })
+            .collect();
+        next(&facts(evicted), &seats, &progress, NOW)
+    }
+
+    #[test]
+    fn an_evicted_leader_hands_over_to_the_voter_that_has_caught_up_most() {
+        assert_eq!(step(&[], &[1, 2, 3], &[(2, Some(0)), (3, Some(0))]), None);
+        let lags = [(2, Some(5)), (3, Some(1))];
+        assert_eq!(step(&["j1"], &[1, 2, 3], &lags), Some(Step::StepAside(3)));
+        assert_eq!(step(&["j1"], &[1, 2], &lags), Some(Step::StepAside(2)), "3 does not vote");
+        assert_eq!(step(&["j1", "j3"], &[1, 2, 3], &lags), Some(Step::StepAside(2)), "3 was evicted too");
+    }
+
+    #[test]
+    fn an_evicted_leader_leads_on_until_somebody_has_caught_up() {
+        assert_eq!(step(&["j1"], &[1, 2, 3], &[(2, Some(CLOSE + 1)), (3, None)]), None);
+        assert_eq!(step(&["j1"], &[1, 2, 3], &[(2, Some(CLOSE)), (3, None)]), Some(Step::StepAside(2)));
+    }
+
+    #[test]
+    fn another_evicted_journal_loses_its_seat() {
+        assert_eq!(step(&["j3"], &[1, 2, 3], &[(2, Some(0)), (3, Some(0))]), Some(Step::Remove(3)));
+        assert_eq!(step(&["j3"], &[1, 2], &[(2, Some(0))]), None);
     }
 }

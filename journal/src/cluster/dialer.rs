@@ -8,15 +8,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use events::vocabulary::{JournalId, LogId};
+use events::vocabulary::{JournalId, LogId, Timestamp};
 use parking_lot::Mutex;
 use proto::channel::{Connection, JournalAddress};
+use proto::convert::moment;
+use proto::outcome::Failure;
 use proto::pb::cluster_service_client::ClusterServiceClient;
-use proto::pb::{Connected, ExchangeRequest, ReportRequest};
+use proto::pb::{
+    AskCertificateRequest, CertifyRequest, Connected, ExchangeRequest, ReportRequest, SuspectRequest,
+};
+use proto::reason::Reason;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tonic::Status;
 
 use super::{LARGEST_MESSAGE, Standpoint, tls};
 use crate::log::{Exchange, Log, PeerError, Peers};
+use crate::presence::contests::{Heard, Rival, ToMembers, Told};
 use crate::presence::elsewhere::Report;
 use crate::presence::reports::ToLeader;
 
@@ -24,6 +32,8 @@ use crate::presence::reports::ToLeader;
 const CONNECT: Duration = Duration::from_secs(1);
 /// A report that takes longer is late: the next one tells everything.
 const REPORTED: Duration = Duration::from_secs(3);
+/// A machine waits for its refusal meanwhile, and is told the end of the certificate then.
+const SUSPECTED: Duration = Duration::from_secs(1);
 /// A message that has no answer by then never gets one: the connection is given up.
 const ANSWER: Duration = Duration::from_secs(15);
 
@@ -39,6 +49,8 @@ struct Shared {
     log_id: LogId,
     log: OnceLock<Log>,
     links: Mutex<HashMap<u64, Link>>,
+    /// Whether another journal said that this one was evicted and has no seat any more.
+    cast_out: watch::Sender<bool>,
 }
 
 /// A connection that stands; to where, so that a journal that moved is found.
@@ -58,13 +70,39 @@ enum Link {
 impl Dialer {
     pub(super) fn new(runtime: Handle, standpoint: Standpoint, log_id: LogId) -> Self {
         let (log, links) = (OnceLock::new(), Mutex::default());
-        Self { shared: Arc::new(Shared { runtime, standpoint, log_id, log, links }) }
+        let (cast_out, _) = watch::channel(false);
+        Self { shared: Arc::new(Shared { runtime, standpoint, log_id, log, links, cast_out }) }
     }
 
     /// The log whose facts say where the others are.
     pub(super) fn learn(&self, log: Log) {
         // Set once, by whoever opened the log.
         self.shared.log.set(log).ok();
+    }
+
+    /// Becomes true when another journal says that this one was evicted and has no seat any more.
+    pub(super) fn cast_out(&self) -> watch::Receiver<bool> {
+        self.shared.cast_out.subscribe()
+    }
+
+    /// Has another member sign this journal's next server certificate, if it holds the domain CA's key.
+    ///
+    /// # Errors
+    /// Why it did not.
+    pub async fn certify(&self, member: u64, csr: Vec<u8>) -> Result<Vec<u8>, String> {
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.runtime.spawn(async move { shared.certify(member, csr).await });
+        task.await.map_err(|error| error.to_string())?
+    }
+
+    /// Asks a member until when its server certificate lasts, and whether it is in trouble about it.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn ask_certificate(&self, member: u64) -> Result<Option<(Timestamp, bool)>, String> {
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.runtime.spawn(async move { shared.ask_certificate(member).await });
+        task.await.map_err(|error| error.to_string())?
     }
 
     /// Closes all connections and forgets the log, so that it can be closed.
@@ -93,7 +131,38 @@ impl ToLeader for Dialer {
     }
 }
 
+impl ToMembers for Dialer {
+    fn suspect(&self, member: u64, told: Told) -> Heard {
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.runtime.spawn(async move {
+            match tokio::time::timeout(SUSPECTED, shared.suspect(member, told)).await {
+                Ok(answered) => answered,
+                Err(_) => Err(format!("no answer within {} s", SUSPECTED.as_secs())),
+            }
+        });
+        Box::pin(async move { task.await.map_err(|error| error.to_string())? })
+    }
+}
+
 impl Shared {
+    async fn suspect(&self, member: u64, told: Told) -> Result<Option<Duration>, String> {
+        let connection = self.connection(member).await.map_err(|error| error.to_string())?;
+        let Told { node, rival: Rival { request, presented, boot_id, from }, passed_on } = told;
+        let request = SuspectRequest {
+            log_id: self.log_id.as_bytes().to_vec(),
+            node_id: node.to_string(),
+            hardware_identity: Some((&presented).into()),
+            csr: request,
+            boot_id: boot_id.map(|boot_id| boot_id.to_string()).unwrap_or_default(),
+            source: from.map(|from| from.to_string()).unwrap_or_default(),
+            passed_on,
+        };
+        match ClusterServiceClient::new(connection.channel()).suspect(request).await {
+            Ok(answer) => Ok(answer.into_inner().wait_ms.map(Duration::from_millis)),
+            Err(status) => Err(connection.failure(&status).to_string()),
+        }
+    }
+
     async fn report(&self, leader: u64, report: Report) -> Result<bool, String> {
         let connection = self.connection(leader).await.map_err(|error| error.to_string())?;
         let mut client =
@@ -112,8 +181,8 @@ impl Shared {
         };
         match tokio::time::timeout(REPORTED, client.report(request)).await {
             Ok(Ok(answer)) => Ok(answer.into_inner().taken),
-            Ok(Err(status)) => Err(connection.failure(&status).to_string()),
-            Err(_) => Err(format!("no answer within {} s", REPORTED.as_secs())),
+            Ok(Err(status)) => Err(self.failed(&connection, &status)),
+            Err(_) => Err(late(REPORTED)),
         }
     }
 
@@ -129,13 +198,47 @@ impl Shared {
             Ok(Ok(answer)) => Ok(answer.into_inner().body),
             Ok(Err(status)) => {
                 self.links.lock().remove(&member);
-                Err(broken(connection.failure(&status).to_string()))
+                Err(broken(self.failed(&connection, &status)))
             }
             Err(_) => {
                 self.links.lock().remove(&member);
-                Err(broken(format!("no answer within {} s", ANSWER.as_secs())))
+                Err(broken(late(ANSWER)))
             }
         }
+    }
+
+    async fn certify(&self, member: u64, csr: Vec<u8>) -> Result<Vec<u8>, String> {
+        let connection = self.connection(member).await.map_err(|error| error.to_string())?;
+        let request = CertifyRequest { log_id: self.log_id.as_bytes().to_vec(), csr };
+        let mut client = ClusterServiceClient::new(connection.channel());
+        match tokio::time::timeout(REPORTED, client.certify(request)).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner().certificate),
+            Ok(Err(status)) => Err(self.failed(&connection, &status)),
+            Err(_) => Err(late(REPORTED)),
+        }
+    }
+
+    async fn ask_certificate(&self, member: u64) -> Result<Option<(Timestamp, bool)>, String> {
+        let connection = self.connection(member).await.map_err(|error| error.to_string())?;
+        let request = AskCertificateRequest { log_id: self.log_id.as_bytes().to_vec() };
+        let mut client = ClusterServiceClient::new(connection.channel());
+        let answer = match tokio::time::timeout(REPORTED, client.ask_certificate(request)).await {
+            Ok(Ok(answer)) => answer.into_inner(),
+            Ok(Err(status)) => return Err(self.failed(&connection, &status)),
+            Err(_) => return Err(late(REPORTED)),
+        };
+        let not_after = answer.not_after.as_ref().and_then(|at| moment::from_wire(at).ok());
+        Ok(not_after.map(|not_after| (not_after, answer.in_trouble)))
+    }
+
+    /// Why a call failed. Whoever hears that it was evicted has its answer for good: it is true in the log of a journal whose
+    /// certificate was verified.
+    fn failed(&self, connection: &Connection, status: &Status) -> String {
+        let failure = connection.failure(status);
+        if matches!(&failure, Failure::Refused(refusal) if refusal.reason == Reason::JournalEvicted) {
+            self.cast_out.send_replace(true);
+        }
+        failure.to_string()
     }
 
     async fn connection(&self, member: u64) -> Result<Connection, PeerError> {
@@ -184,4 +287,8 @@ impl Shared {
             error.to_string()
         })
     }
+}
+
+fn late(within: Duration) -> String {
+    format!("no answer within {} s", within.as_secs())
 }

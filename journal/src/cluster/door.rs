@@ -2,12 +2,15 @@
 //! becomes a member that joins. The caretaker makes it a voter.
 //!
 //! The certificate is signed by the domain CA, so only the journal that keeps its key can let others in; the rest say so.
-//! Asking again with the same key gets the same place and a new certificate: a lost answer costs nothing.
+//! Asking again with the same key gets the same place and a new certificate, which is recorded too: a lost answer costs
+//! nothing, also when the token has expired meanwhile.
 //!
 //! **Invariant:** who shows no living secret learns nothing but that, and at most a few a second may try (R22).
 
 use std::time::Duration;
 
+use events::fact::Fact;
+use events::level::Level;
 use events::member::{self, Command, State};
 use events::stream::StreamName;
 use events::vocabulary::{CertificateHash, DomainId, JournalId, LogId, Serial};
@@ -25,7 +28,10 @@ use crate::clock;
 use crate::log::{AppendError, Log};
 use crate::own_append::own_append;
 use crate::random;
-use crate::server_credential::{DomainCaError, DomainCaFiles};
+use crate::server_credential::DomainCaFiles;
+
+use super::hosts::hosts_of;
+use super::notary::not_signed;
 
 /// Callers at once: each holds its place for [`PAUSE`] if its secret is none.
 const CALLERS: usize = 2;
@@ -33,6 +39,8 @@ const CALLERS: usize = 2;
 const PAUSE: Duration = Duration::from_secs(1);
 /// What was recorded elsewhere, such as a token a moment ago, is seen here before anybody is refused (R22).
 const SEEN: Duration = Duration::from_secs(3);
+/// Names and addresses of one machine, at most.
+const MOST_HOSTS: usize = 32;
 /// A conflict is decided again this often (R7).
 const ATTEMPTS: usize = 3;
 
@@ -51,16 +59,25 @@ struct Asked {
     secret: JoinSecret,
     csr: Csr,
     endpoints: member::Endpoints,
+    /// Up to there it reads facts.
+    reads: Level,
+    /// Other names of it.
+    hosts: Vec<String>,
 }
 
 fn asked(request: JoinRequest) -> Result<Asked, Status> {
     let malformed = |error: &dyn std::error::Error| Refusal::new(Reason::TokenMalformed, error.to_string());
+    if request.hosts.len() > MOST_HOSTS {
+        return Err(field::invalid("hosts", format!("at most {MOST_HOSTS}")).into());
+    }
     let csr =
         Csr::parse(&request.csr).map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
     Ok(Asked {
         id: field::parsed("journal_id", &request.journal_id)?,
         secret: request.secret.parse().map_err(|error| malformed(&error))?,
         endpoints: wire::endpoints(request.endpoints)?,
+        reads: request.format_level.map_or(Level::FIRST, Level::new),
+        hosts: request.hosts,
         csr,
     })
 }
@@ -74,6 +91,8 @@ impl Door {
     async fn let_in(&self, asked: &Asked) -> Result<JoinResponse, Status> {
         let verified = asked.csr.verify();
         let verified = verified.map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
+        // Nothing is signed for whom the facts refuse anyway; what is signed is decided once more, with its hash.
+        self.decide(asked, CertificateHash::of(b""))?;
         let ca = self.domain_ca.read().map_err(|error| not_signed(&error))?;
         let (domain_id, domain_ca) = {
             let views = self.log.views();
@@ -86,7 +105,7 @@ impl Door {
         }
         let now = clock::now();
         let serial: Serial = random::serial().map_err(|_| Status::internal("no random numbers"))?;
-        let hosts = hosts(&asked.endpoints);
+        let hosts: Vec<String> = hosts_of(&asked.endpoints).into_iter().chain(asked.hosts.clone()).collect();
         let certificate = ca.certify(&asked.id, &hosts, &verified, now, serial);
         let certificate =
             certificate.map_err(|error| Refusal::new(Reason::EndpointInvalid, error.to_string()))?;
@@ -98,30 +117,37 @@ impl Door {
         ))
     }
 
+    /// The facts of letting it in with this certificate, and the version of the domain's stream that was looked at. None: it
+    /// is so already.
+    fn decide(
+        &self,
+        asked: &Asked,
+        certificate: CertificateHash,
+    ) -> Result<Option<(Vec<Fact>, u64)>, Status> {
+        let views = self.log.views();
+        reads_enough(views.level, asked.reads)?;
+        let state = views.members.get(&asked.id).map_or(State::Unknown, |row| row.state.clone());
+        let command = Command::Join {
+            endpoints: asked.endpoints.clone(),
+            certificate,
+            key: asked.csr.key(),
+            token: views.token_claim(asked.secret.hash()),
+            raft_id: views.members.next_raft_id(),
+            now: clock::now(),
+        };
+        let event = member::decide(&asked.id, &state, command).map_err(|error| wire::refusal(&error))?;
+        Ok(event.map(|event| (event.into_facts(&asked.id), views.domain_version)))
+    }
+
     async fn record(&self, asked: &Asked, certificate: CertificateHash) -> Result<(), Status> {
         for _ in 0..ATTEMPTS {
-            let now = clock::now();
-            let token_hash = asked.secret.hash();
-            // Versions first, then the views: a conflict shows what changed in between (R1).
-            let reads =
-                [StreamName::Domain, StreamName::Join(token_hash), StreamName::Journal(asked.id.clone())];
-            let decided = {
-                let views = self.log.views();
-                let state = views.members.get(&asked.id).map_or(State::Unknown, |row| row.state.clone());
-                let command = Command::Join {
-                    endpoints: asked.endpoints.clone(),
-                    certificate,
-                    key: asked.csr.key(),
-                    token: views.token_claim(token_hash),
-                    raft_id: views.members.next_raft_id(),
-                    now,
-                };
-                let event =
-                    member::decide(&asked.id, &state, command).map_err(|error| wire::refusal(&error))?;
-                event.map(|event| (event.into_facts(&asked.id), views.domain_version))
-            };
-            let Some((facts, domain_version)) = decided else { return Ok(()) };
-            let append = own_append(&self.log, &self.journal_id, facts, &reads, now);
+            let reads = [
+                StreamName::Domain,
+                StreamName::Join(asked.secret.hash()),
+                StreamName::Journal(asked.id.clone()),
+            ];
+            let Some((facts, domain_version)) = self.decide(asked, certificate)? else { return Ok(()) };
+            let append = own_append(&self.log, &self.journal_id, facts, &reads, clock::now());
             let append = append.map_err(|error| Status::internal(error.to_string()))?;
             // Each join writes the domain's stream: what was read of numbers and tokens is of that version, or stale.
             let current = append.expects.iter().find(|at| at.name == StreamName::Domain);
@@ -159,25 +185,18 @@ impl Door {
     }
 }
 
-/// The names under which a journal is reached, from where it listens.
-fn hosts(endpoints: &member::Endpoints) -> Vec<String> {
-    let member::Endpoints { cluster, agent, operator } = endpoints;
-    let host = |endpoint: &String| {
-        let address = endpoint.strip_prefix("https://").unwrap_or(endpoint);
-        let (host, _) = address.rsplit_once(':')?;
-        Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
-    };
-    [cluster, agent, operator].into_iter().filter_map(host).collect()
-}
-
-fn not_signed(error: &DomainCaError) -> Status {
-    match error {
-        DomainCaError::Absent { .. } => Status::failed_precondition(error.to_string()),
-        DomainCaError::Unreadable(_) | DomainCaError::Damaged(_) => {
-            tracing::error!(error = ?anyhow::Error::msg(error.to_string()), "the domain CA cannot be used");
-            Status::internal("the domain CA cannot be used here; the journal's log says why")
-        }
+/// A journal that could not read the log would stop at the first fact that it does not know (R26). What is written after
+/// the decision cannot be above: joining and raising the level both write the domain's stream.
+fn reads_enough(level: Level, reads: Level) -> Result<(), Refusal> {
+    if level <= reads {
+        return Ok(());
     }
+    Err(Refusal::new(
+        Reason::UpgradeNeeded,
+        format!(
+            "the log is at format level {level}, and this pact-journal reads up to level {reads}: upgrade it"
+        ),
+    ))
 }
 
 #[tonic::async_trait]
@@ -211,12 +230,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_told_from_the_endpoints() {
-        let endpoints = member::Endpoints {
-            cluster: "j2.example:9444".to_owned(),
-            agent: "https://10.0.0.2:9443".to_owned(),
-            operator: "https://[::1]:9446".to_owned(),
-        };
-        assert_eq!(hosts(&endpoints), ["j2.example", "10.0.0.2", "::1"]);
+    fn rule_26_a_journal_that_cannot_read_the_log_is_told_to_upgrade() {
+        let third = Level::new(3);
+        assert!(reads_enough(Level::FIRST, Level::SECOND).is_ok());
+        assert!(reads_enough(Level::SECOND, Level::SECOND).is_ok());
+        let refused = reads_enough(third, Level::SECOND).unwrap_err();
+        assert_eq!(refused.reason, Reason::UpgradeNeeded);
+        assert!(refused.message.contains("level 3") && refused.message.contains("upgrade"), "{refused}");
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Not here: what is answered ([`super::service`], [`super::door`]).
 //!
-//! **Invariant:** a peer is who its verified certificate says, and not evicted in this journal's view (design §7), unless
-//! Raft still counts it.
+//! **Invariant:** a peer is who its verified certificate says. One that is evicted in this journal's view (design §7) hears
+//! only that, unless Raft still counts it.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use proto::reason::Reason;
+use proto::refusal::Refusal;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -22,6 +25,8 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
+use super::recovery::{Rescuer, WAY_BACK};
+use super::service::EVICTED;
 use super::{Standpoint, tls};
 use crate::log::Log;
 
@@ -60,6 +65,10 @@ pub fn may_speak(log: &Log, journal: &JournalId) -> bool {
 #[derive(Debug, Clone)]
 pub struct Peer(pub Option<JournalId>);
 
+/// The verified certificate that a journal shows.
+#[derive(Debug, Clone)]
+pub struct Shown(pub Arc<[u8]>);
+
 /// Accepts until the journal stops.
 pub async fn serve(
     listener: TcpListener,
@@ -88,7 +97,7 @@ pub async fn serve(
         tokio::spawn(async move {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => {}
-                served = converse(stream, (handshaking, visitors), &standpoint, &log, routes) => {
+                served = converse((stream, address.ip()), (handshaking, visitors), &standpoint, &log, routes) => {
                     if let Err(reason) = served {
                         tracing::debug!(%address, reason, "a connection of the cluster ended");
                     }
@@ -98,6 +107,35 @@ pub async fn serve(
     }
 }
 
+/// Who showed a certificate that the domain CA signed: a journal, or somebody with a pass.
+fn caller(
+    certificate: &[u8],
+    standpoint: &Standpoint,
+    log: &Log,
+    from: IpAddr,
+) -> Result<(Peer, Option<Rescuer>), String> {
+    let domain = &standpoint.domain_id;
+    if let Some(pass) = tls::pass_of(certificate, domain) {
+        return Ok((Peer(None), Some(Rescuer { pass, from })));
+    }
+    let journal = tls::journal_of(certificate, domain);
+    let journal = journal.ok_or("the certificate names no journal of this domain")?;
+    if is_of_before(log, &journal, certificate) {
+        return Err(format!("{journal} is of before the domain was restored"));
+    }
+    Ok((Peer(Some(journal)), None))
+}
+
+/// Whether a journal that is not known here got its certificate before the domain was restored (R27): the facts that let it
+/// in may be lost, and it never belongs to the quorum again. One that is not known yet has a newer one.
+fn is_of_before(log: &Log, journal: &JournalId, certificate: &[u8]) -> bool {
+    let views = log.views();
+    let (known, restored) = (views.members.get(journal).is_some(), views.members.restored());
+    drop(views);
+    let Some(restored) = restored.filter(|_| !known) else { return false };
+    tls::signed_at(certificate).is_none_or(|signed_at| signed_at < restored.at.whole_second())
+}
+
 /// Who may be under way at once.
 struct Places {
     handshakes: Arc<Semaphore>,
@@ -105,7 +143,7 @@ struct Places {
 }
 
 async fn converse(
-    stream: TcpStream,
+    (stream, from): (TcpStream, IpAddr),
     (handshaking, visitors): (OwnedSemaphorePermit, Arc<Semaphore>),
     standpoint: &Standpoint,
     log: &Log,
@@ -119,27 +157,29 @@ async fn converse(
     let stream = stream.map_err(|_| "the handshake took too long")?.map_err(|error| told(&error))?;
     drop(handshaking);
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let peer = match certificate {
-        Some(certificate) => {
-            let journal = tls::journal_of(certificate, &standpoint.domain_id);
-            let journal = journal.ok_or("the certificate names no journal of this domain")?;
-            if !may_speak(log, &journal) {
-                return Err(format!("{journal} was evicted"));
-            }
-            Peer(Some(journal))
-        }
-        None => Peer(None),
+    let shown = certificate.map(|certificate| Shown(Arc::from(certificate.to_vec())));
+    let (peer, rescuer) = match certificate {
+        Some(certificate) => caller(certificate, standpoint, log, from)?,
+        None => (Peer(None), None),
     };
-    let visitor = peer.0.is_none();
+    // An evicted journal comes no further than to hear that it was, and has no better place than a stranger.
+    let visitor = peer.0.as_ref().is_none_or(|journal| !may_speak(log, journal));
     let place = visitor.then(|| visitors.try_acquire_owned()).transpose();
     let _place = place.map_err(|_| "there are too many visitors".to_owned())?;
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut routes = routes.clone();
         // Before a body is read, which may have megabytes here: strangers have no use for it.
-        let stranger = peer.0.is_none() && !request.uri().path().starts_with(WAY_IN);
+        let way = if rescuer.is_some() { WAY_BACK } else { WAY_IN };
+        let stranger = peer.0.is_none() && !request.uri().path().starts_with(way);
+        let evicted = visitor && peer.0.is_some();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
+        rescuer.clone().map(|rescuer| request.extensions_mut().insert(rescuer));
+        shown.clone().map(|shown| request.extensions_mut().insert(shown));
         async move {
+            if evicted {
+                return Ok(Status::from(Refusal::new(Reason::JournalEvicted, EVICTED)).into_http());
+            }
             if stranger {
                 return Ok(Status::unauthenticated("a journal's certificate is required").into_http());
             }

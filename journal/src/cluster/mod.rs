@@ -6,7 +6,9 @@
 //! dialer      connections to the others; the log sends through it
 //! listener    accepts the others; service: hands their messages to the log
 //! door        lets a new journal in by a token; pin: how that journal knows the right door
-//! caretaker   Raft's members follow the facts
+//! recovery    makes an administrator for whoever holds the domain CA key
+//! notary      signs the next server certificates of members; hosts: for which names
+//! caretaker   Raft's members follow the facts; timekeeper: no leader has a wrong clock
 //! ```
 //!
 //! It has a runtime of its own, so that heartbeats and votes do not wait behind a storm of nodes.
@@ -16,33 +18,42 @@
 mod caretaker;
 mod dialer;
 mod door;
+mod hosts;
 mod listener;
+mod notary;
 pub mod pin;
+mod recovery;
 mod service;
+mod timekeeper;
 pub mod tls;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use events::vocabulary::{Der, DomainId, JournalId, LogId};
 use proto::pb::cluster_service_server::ClusterServiceServer;
 use proto::pb::join_service_server::JoinServiceServer;
-use proto::pem_file::Credential;
+use proto::pb::recovery_service_server::RecoveryServiceServer;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tonic::service::Routes;
 
 use crate::log::Log;
-use crate::presence::Streams;
+use crate::operators::Operators;
+use crate::renewal::{Current, Outlook};
 use crate::server_credential::DomainCaFiles;
 use caretaker::Caretaker;
 use door::Door;
+use notary::Notary;
+use recovery::Recovery;
 use service::ClusterEdge;
+use timekeeper::Timekeeper;
 
 pub use dialer::Dialer;
+pub use hosts::{hosts_of, names_of};
+pub use service::Hearers;
 pub use tls::TlsError;
 
 /// The largest message: one of the log's, in its envelope.
@@ -56,7 +67,7 @@ const END: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Standpoint {
     /// Its certificate and key; replaced when it is renewed.
-    pub credential: Arc<ArcSwap<Credential>>,
+    pub credential: Current,
     /// Whom all trust.
     pub domain_ca: Der,
     /// The domain.
@@ -69,7 +80,8 @@ pub struct Cluster {
     standpoint: Standpoint,
     log_id: LogId,
     dialer: Dialer,
-    streams: Arc<OnceLock<Streams>>,
+    hearers: Arc<OnceLock<Hearers>>,
+    operators: Arc<OnceLock<Operators>>,
     stop: watch::Sender<bool>,
 }
 
@@ -86,14 +98,31 @@ impl Cluster {
             .build()?;
         let dialer = Dialer::new(runtime.handle().clone(), standpoint.clone(), log_id);
         let (stop, _) = watch::channel(false);
-        let streams = Arc::default();
-        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, streams, stop })
+        let (hearers, operators) = (Arc::default(), Arc::default());
+        Ok(Self { runtime: Some(runtime), standpoint, log_id, dialer, hearers, operators, stop })
     }
 
-    /// From now on reports of other journals are taken in.
-    pub fn hear(&self, streams: &Streams) {
+    /// From now on what other journals tell of their nodes is taken in.
+    pub fn hear(&self, hearers: Hearers) {
         // Set once, by whoever started the journal.
-        self.streams.set(streams.clone()).ok();
+        self.hearers.set(hearers).ok();
+    }
+
+    /// From now on whoever holds the domain CA key may make an administrator.
+    pub fn recover(&self, operators: Operators) {
+        // Set once, by whoever started the journal.
+        self.operators.set(operators).ok();
+    }
+
+    /// Resolves when another journal says that this one was evicted and has no seat any more.
+    pub fn cast_out(&self) -> impl Future<Output = ()> + use<> {
+        let mut evicted = self.dialer.cast_out();
+        async move {
+            // The dialler outlives whoever waits here; if not, nobody says anything any more.
+            if evicted.wait_for(|evicted| *evicted).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// The way to the other journals.
@@ -111,6 +140,7 @@ impl Cluster {
         log: &Log,
         journal_id: &JournalId,
         domain_ca: DomainCaFiles,
+        outlook: Outlook,
     ) -> io::Result<()> {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         self.dialer.learn(log.clone());
@@ -118,8 +148,11 @@ impl Cluster {
         let listener = listener.into_std()?;
         let _inside = runtime.enter();
         let listener = TcpListener::from_std(listener)?;
-        let (log_id, streams) = (self.log_id, Arc::clone(&self.streams));
-        let edge = ClusterEdge { log: log.clone(), log_id, streams };
+        let (log_id, hearers) = (self.log_id, Arc::clone(&self.hearers));
+        let (operators, own) = (Arc::clone(&self.operators), journal_id.clone());
+        let recovery = Recovery { operators, log_id, journal_id: own };
+        let notary = Notary { log: log.clone(), domain_ca: domain_ca.clone() };
+        let edge = ClusterEdge { log: log.clone(), log_id, hearers, notary, outlook };
         let door = Door::new(log.clone(), journal_id.clone(), self.log_id, domain_ca);
         let routes = Routes::new(
             ClusterServiceServer::new(edge)
@@ -127,6 +160,7 @@ impl Cluster {
                 .max_encoding_message_size(LARGEST_MESSAGE),
         )
         .add_service(JoinServiceServer::new(door).max_decoding_message_size(LARGEST_JOIN))
+        .add_service(RecoveryServiceServer::new(recovery).max_decoding_message_size(LARGEST_JOIN))
         .prepare();
         let stopping = self.stop.subscribe();
         runtime.spawn(listener::serve(
@@ -137,7 +171,8 @@ impl Cluster {
             stopping.clone(),
         ));
         let caretaker = Caretaker { log: log.clone(), journal_id: journal_id.clone() };
-        runtime.spawn(caretaker.run(stopping));
+        runtime.spawn(caretaker.run(stopping.clone()));
+        runtime.spawn(Timekeeper { log: log.clone() }.run(stopping));
         Ok(())
     }
 

@@ -8,12 +8,14 @@
 //!
 //! **Invariant:** a name comes from a verified certificate; no other text of the peer's is believed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use events::vocabulary::{DomainId, JournalId, spiffe_uri};
+use events::vocabulary::{DomainId, JournalId, Timestamp, spiffe_uri};
 use proto::pem_file::Credential;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
@@ -23,6 +25,8 @@ use rustls::{
 };
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::domain_ca::{BACKDATED, RecoveryPass};
 
 /// Why there is no TLS among journals.
 #[derive(Debug, thiserror::Error)]
@@ -84,14 +88,110 @@ pub fn client(
         .build()
         .map_err(|error| TlsError::Verifier(error.to_string()))?;
     let uri = spiffe_uri(domain, "journal", peer.as_str());
+    Ok(dialler(credential, Arc::new(OneJournal { chain, uri }), provider)?)
+}
+
+/// The dialler's side on the journal's own machine: only this journal will do, under whatever name it is dialled.
+///
+/// # Errors
+/// If a certificate cannot be used.
+pub fn own_client(
+    credential: &Credential,
+    domain_ca: &[u8],
+    domain: &DomainId,
+    own: &JournalId,
+) -> Result<ClientConfig, TlsError> {
+    let provider = proto::tls::provider();
+    let chain = WebPkiServerVerifier::builder_with_provider(roots(domain_ca)?, Arc::clone(&provider))
+        .build()
+        .map_err(|error| TlsError::Verifier(error.to_string()))?;
+    let uri = spiffe_uri(domain, "journal", own.as_str());
+    Ok(dialler(credential, Arc::new(AtHome(OneJournal { chain, uri })), provider)?)
+}
+
+fn dialler(
+    credential: &Credential,
+    verifier: Arc<dyn ServerCertVerifier>,
+    provider: Arc<CryptoProvider>,
+) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(proto::tls::VERSIONS)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(OneJournal { chain, uri }))
+        .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(credential.certified_key())));
     config.alpn_protocols = vec![proto::tls::ALPN_H2.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// The pass that a certificate is, if it is one of this domain. Ask only of a certificate that was verified.
+pub fn pass_of(certificate: &[u8], domain: &DomainId) -> Option<RecoveryPass> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    let [GeneralName::URI(uri)] = names.value.general_names.as_slice() else { return None };
+    RecoveryPass::of_uri(uri, domain)
+}
+
+/// When the domain CA signed a journal's certificate.
+pub fn signed_at(certificate: &[u8]) -> Option<Timestamp> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let not_before = u64::try_from(certificate.validity().not_before.timestamp()).ok()?;
+    Some(Timestamp::from_millis(not_before.saturating_mul(1000)).plus(BACKDATED))
+}
+
+/// The first name under which a certificate's holder is reached.
+fn host_of(certificate: &[u8]) -> Option<ServerName<'static>> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| {
+        if let GeneralName::DNSName(host) = name {
+            return ServerName::try_from((*host).to_owned()).ok();
+        }
+        let GeneralName::IPAddress(bytes) = name else { return None };
+        let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+        let address = v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from)).ok()?;
+        Some(ServerName::from(address))
+    })
+}
+
+/// [`OneJournal`] on its own machine: where it listens is known by its data directory, and its names may lead elsewhere.
+#[derive(Debug)]
+struct AtHome(OneJournal);
+
+impl ServerCertVerifier for AtHome {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        dialled: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let own = host_of(end_entity);
+        self.0.verify_server_cert(end_entity, intermediates, own.as_ref().unwrap_or(dialled), ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }
 
 /// The journal that a certificate names, if it is of this domain. Ask only of a certificate that was verified.

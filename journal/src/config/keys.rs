@@ -49,7 +49,7 @@ pub enum Kind {
 }
 
 /// All keys.
-pub const KEYS: [Key; 10] = [
+pub const KEYS: [Key; 13] = [
     key("agent_listen", Kind::Address),
     key("operator_listen", Kind::Address),
     key("cluster_listen", Kind::Address),
@@ -62,8 +62,12 @@ pub const KEYS: [Key; 10] = [
         besides: ", and at least three times certificate_ttl_secs",
     },
     key("grace_period_secs", Kind::Seconds { min: 1, max: 86_400 }),
+    // A lost leader is replaced within 4 s: twice that, and the journals do not go stale whenever one is.
+    key("stale_after_secs", Kind::Seconds { min: 10, max: 600 }),
+    key("unconfirmed_alert_secs", Kind::Seconds { min: 1, max: 86_400 }),
     key("unknown_per_minute", Kind::Count { min: 1, max: 100_000 }),
     key("reflection", Kind::Switch),
+    key("disk_reserve_bytes", Kind::Count { min: 0, max: 1 << 50 }),
 ];
 
 const fn key(name: &'static str, kind: Kind) -> Key {

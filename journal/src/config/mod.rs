@@ -43,11 +43,18 @@ pub struct Config {
     pub authority_ttl_secs: u64,
     /// How long a node may be away before it is believed gone, 5 minutes by default (R19).
     pub grace_period_secs: u64,
+    /// After how long without proof of being up to date the journal refuses everything, 30 s by default (R17).
+    pub stale_after_secs: u64,
+    /// After how long a node that has not used its certificate needs a look, 10 minutes by default (design §5).
+    pub unconfirmed_alert_secs: u64,
     /// How many callers without a full hardware match are answered a minute, 100 by default; half of it for one source
     /// (R22).
     pub unknown_per_minute: u32,
     /// Whether the listeners answer gRPC server reflection.
     pub reflection: bool,
+    /// Below so many free bytes of disk only revocations and evictions are recorded, 256 MiB by default; 0: no reserve
+    /// (R3).
+    pub disk_reserve_bytes: u64,
 }
 
 impl Default for Config {
@@ -62,8 +69,11 @@ impl Default for Config {
             certificate_ttl_secs: 259_200,
             authority_ttl_secs: events::authority::DEFAULT_LIFETIME.as_secs(),
             grace_period_secs: 300,
+            stale_after_secs: 30,
+            unconfirmed_alert_secs: 600,
             unknown_per_minute: 100,
             reflection: false,
+            disk_reserve_bytes: 256 << 20,
         }
     }
 }

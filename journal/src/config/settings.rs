@@ -39,10 +39,19 @@ pub struct Settings {
     /// How long a node may be away before it is believed gone, up to a day
     #[arg(long, value_name = "SECONDS")]
     pub grace_period_secs: Option<u32>,
+    /// After how long without word of its quorum the journal refuses everything, from 10 to 600
+    #[arg(long, value_name = "SECONDS")]
+    pub stale_after_secs: Option<u32>,
+    /// After how long a node that has not used its certificate is told as stuck, up to a day
+    #[arg(long, value_name = "SECONDS")]
+    pub unconfirmed_alert_secs: Option<u32>,
     /// How many callers that nobody registered are answered a minute
     #[arg(long, value_name = "NUMBER")]
     pub unknown_per_minute: Option<u32>,
     /// Whether the listeners answer gRPC server reflection
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub reflection: Option<bool>,
+    /// Free bytes of disk below which only revocations and evictions are recorded; 0: no reserve
+    #[arg(long, value_name = "BYTES")]
+    pub disk_reserve_bytes: Option<u64>,
 }

@@ -65,6 +65,9 @@ fn a_value_outside_its_limits_is_an_error_that_names_them() {
         ("authority_ttl_secs = 315360001", "from 90 to 315360000"),
         ("grace_period_secs = 0", "from 1 to 86400"),
         ("grace_period_secs = 86401", "from 1 to 86400"),
+        ("stale_after_secs = 9", "from 10 to 600"),
+        ("stale_after_secs = 601", "from 10 to 600"),
+        ("disk_reserve_bytes = -1", "from 0 to 1125899906842624"),
         ("unknown_per_minute = 0", "from 1 to 100000"),
         ("unknown_per_minute = 100001", "from 1 to 100000"),
         ("unknown_per_minute = -1", "from 1 to 100000"),
@@ -180,7 +183,12 @@ fn every_key_can_be_set_by_its_variable_and_by_its_flag() {
                 ("127.0.0.1:7", Value::from("127.0.0.1:7"))
             }
             "advertise" => ("a.example,::1", Value::from(vec!["a.example", "::1"])),
-            "certificate_ttl_secs" | "grace_period_secs" | "unknown_per_minute" => ("77", Value::from(77)),
+            "certificate_ttl_secs"
+            | "grace_period_secs"
+            | "unconfirmed_alert_secs"
+            | "stale_after_secs"
+            | "unknown_per_minute"
+            | "disk_reserve_bytes" => ("77", Value::from(77)),
             "authority_ttl_secs" => ("7777777", Value::from(7_777_777)),
             "reflection" => ("true", Value::from(true)),
             other => panic!("a value for {other} is missing here"),

@@ -1,5 +1,5 @@
 //! The domain CA (design §7): what everybody trusts servers by. Self-signed, 10 years, signs journals' server
-//! certificates and nothing else.
+//! certificates, and passes for whoever must make an operator by it, which are good for minutes and for nothing else.
 //!
 //! `pact-journal init` makes one and writes its bytes to files; whoever renews a server certificate reads them back.
 //! init also makes the operator's request here ([`OwnRequest`]); its certificate is a fact like any other.
@@ -10,6 +10,7 @@
 mod own_request;
 mod pem_text;
 mod read;
+mod recovery_pass;
 mod server_certificate;
 
 use std::fmt;
@@ -24,13 +25,14 @@ use crate::authority::template::{self, Validity};
 pub use own_request::OwnRequest;
 pub use pem_text::certificates_pem;
 pub use read::ReadError;
-pub use server_certificate::{ServerCertificateError, ServerCredential};
+pub use recovery_pass::RecoveryPass;
+pub use server_certificate::{BACKDATED, ServerCertificateError, ServerCredential};
 
 /// How long the domain CA's certificate is valid: ten years of 365.25 days.
 pub const LIFETIME: Duration = Duration::from_secs(87_660 * 3600);
 
 /// Its certificate is valid from this long before it was made on, as an authority's.
-const BACKDATED: Duration = Duration::from_secs(600);
+const CA_BACKDATED: Duration = Duration::from_secs(600);
 
 /// Its common name before the domain's: `pact-domain-ca/{domain}`, at most 55 of 64 characters.
 const COMMON_NAME: &str = "pact-domain-ca/";
@@ -52,7 +54,7 @@ impl DomainCa {
     /// Makes a P-256 key and its self-signed certificate.
     pub fn create(domain: &DomainId, now: Timestamp, serial: Serial) -> Result<Self, MakeError> {
         let validity = Validity {
-            not_before: now.minus(BACKDATED).whole_second(),
+            not_before: now.minus(CA_BACKDATED).whole_second(),
             not_after: now.plus(LIFETIME).whole_second(),
         };
         let key = KeyPair::generate()?;

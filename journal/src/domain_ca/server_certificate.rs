@@ -20,7 +20,7 @@ use crate::authority::{Subject, VerifiedCsr};
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Clocks of nodes go slow: valid from 5 minutes back, as a node's certificate (R8).
-const BACKDATED: Duration = Duration::from_secs(300);
+pub const BACKDATED: Duration = Duration::from_secs(300);
 
 /// A journal's certificate and key.
 pub struct ServerCredential {

@@ -3,6 +3,7 @@
 //! In front of tonic, because tonic's own TLS cannot register a connection before its certificate is looked up.
 //! No resumption: rustls would not ask the verifier again, and a revoked client would come back.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,10 +12,9 @@ use std::time::Duration;
 use events::views::{Identity, Standing};
 use events::vocabulary::{CertificateHash, Timestamp};
 use proto::corked::Corked;
-use proto::pem_file::Credential;
 use rustls::ServerConfig;
-use rustls::server::NoServerSessionStorage;
-use rustls::sign::SingleCertAndKey;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -23,8 +23,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::admission::{Doorstep, Lobby, Sources};
 use crate::clock;
-use crate::log::Log;
+use crate::log::{KNOWN, Log};
 use crate::metrics::{Handshake, handshake};
+use crate::renewal::Current;
 
 use super::connection::{Connection, Hold};
 use super::connections::{Connections, Leash};
@@ -46,11 +47,25 @@ const ANONYMOUS_LIFE: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(1);
 /// Reads of what it still sends, 4 KB each.
 const LINGER_READS: usize = 64;
-/// Certificates whose facts are waited for at once, and how long (R10).
+/// Certificates whose facts are waited for at once (R10).
 const UNKNOWN: usize = 256;
-const KNOWN: Duration = Duration::from_secs(2);
 /// Accepted connections that tonic has not taken yet.
 const READY: usize = 64;
+
+/// Every handshake shows the server certificate of its moment; what it was before goes on (design §7).
+struct Renewed(Current);
+
+impl fmt::Debug for Renewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Renewed(..)")
+    }
+}
+
+impl ResolvesServerCert for Renewed {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load().certified_key())
+    }
+}
 
 /// How many connections a listener has open at most: each is a file, and the log needs files too.
 #[derive(Debug, Clone, Copy)]
@@ -81,9 +96,9 @@ pub struct Acceptor {
 pub struct AcceptorError(#[source] rustls::Error);
 
 impl Acceptor {
-    /// An acceptor that proves itself with the journal's credential.
+    /// An acceptor that proves itself with the journal's credential, whichever that is at the time.
     pub fn new(
-        credential: &Credential,
+        credential: Current,
         log: Log,
         connections: Arc<Connections>,
         limits: Limits,
@@ -94,7 +109,7 @@ impl Acceptor {
             .with_protocol_versions(proto::tls::VERSIONS)
             .map_err(AcceptorError)?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(credential.certified_key())));
+            .with_cert_resolver(Arc::new(Renewed(credential)));
         config.alpn_protocols = vec![proto::tls::ALPN_H2.to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -180,6 +195,11 @@ impl Acceptor {
             Some(certificate) => Some(self.standing(&certificate, now).await),
             None => None,
         };
+        // Since the verifier looked.
+        if standing.is_some() && !self.log.is_fresh() {
+            handshake(Handshake::Stale);
+            return None;
+        }
         match standing {
             Some(Standing::Valid { identity, until }) => {
                 handshake(let_in(&identity));

@@ -3,6 +3,8 @@
 //! Every call looks its certificate up again (R10). Who the caller is comes from the issuance fact, never from the
 //! certificate's text. Every handler's first line is [`Access::admit`].
 
+use std::time::Duration;
+
 use events::views::{Identity, Standing};
 use events::vocabulary::{NodeId, OperatorId, Principal, Remark, Role, Serial, Verb};
 use proto::reason::Reason;
@@ -10,13 +12,15 @@ use proto::refusal::Refusal;
 use tonic::Request;
 
 use crate::clock;
-use crate::log::Log;
+use crate::log::{Fitness, Log};
 use crate::source_remark;
 
 use super::connection::Peer;
 
 /// A quorum that comes back is heard of within a second or two.
-const STALE_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
+const STALE_AGAIN: Duration = Duration::from_secs(2);
+/// A clock is set by people, or by a service that looks now and then.
+const SKEWED_AGAIN: Duration = Duration::from_secs(10);
 
 /// Every call there is, as far as permissions tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +70,10 @@ impl Access {
     /// Admits the caller of a request, or says why not.
     pub fn admit<T>(&self, request: &Request<T>, call: Call) -> Result<Admitted, Refusal> {
         let peer = request.extensions().get::<Peer>();
-        if !self.log.is_fresh() {
-            return Err(stale());
+        match self.log.fitness() {
+            Fitness::Fit => {}
+            Fitness::Stale => return Err(stale()),
+            Fitness::Skewed => return Err(skewed()),
         }
         let caller = self.caller(peer)?;
         if permits(call, &caller) {
@@ -155,6 +161,12 @@ fn permits(call: Call, caller: &Caller) -> bool {
 fn stale() -> Refusal {
     let message = "this journal has not heard of its quorum for too long; ask another one";
     Refusal::new(Reason::StaleJournal, message).retry_after(STALE_AGAIN)
+}
+
+/// The refusal of everybody while this journal's clock is the wrong one (R24).
+fn skewed() -> Refusal {
+    let message = "the clock of this journal is more than 10 s from the other journals'; ask another one";
+    Refusal::new(Reason::ClockSkew, message).retry_after(SKEWED_AGAIN)
 }
 
 /// The refusal of a caller that shows no certificate.

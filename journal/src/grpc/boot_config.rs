@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::actors::Nodes;
-use crate::agent_endpoints::{AgentEndpoints, Told};
+use crate::agent_endpoints::AgentEndpoints;
 use crate::log::Log;
 use crate::overlays::Overlays;
 use crate::presence::{Streams, updates::Updates};
@@ -97,8 +97,6 @@ impl BootConfigService for BootConfigEdge {
         let pulse = request.extensions().get::<Peer>().map(Peer::pulse).unwrap_or_default();
         let stream = self.streams.open(&node, serial, pulse);
         self.confirmation.note(&node, serial, &admitted).await?;
-        let Told { endpoints, evicted } = self.endpoints.told();
-        let endpoints = pb::journal_message::Endpoints { endpoints, evicted_journals: evicted };
         Ok(Response::new(Subscription::new(Parts {
             node,
             serial,
@@ -107,7 +105,7 @@ impl BootConfigService for BootConfigEdge {
             updates: self.updates.clone(),
             nodes: self.nodes.clone(),
             incoming: request.into_inner(),
-            welcome: pb::journal_message::Message::Endpoints(endpoints),
+            endpoints: Arc::clone(&self.endpoints),
             stopping: self.stopping.clone(),
         })))
     }

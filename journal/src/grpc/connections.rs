@@ -150,6 +150,17 @@ impl Connections {
         }
     }
 
+    /// Cuts those that presented a certificate and whose number is chosen.
+    pub fn cut_known(&self, chosen: impl Fn(u64) -> bool) {
+        let open = self.open.lock();
+        let known =
+            open.iter().filter(|(certificate, _)| certificate.is_some()).flat_map(|(_, of_one)| of_one);
+        known
+            .filter(|(id, _)| chosen(**id))
+            .filter_map(|(_, leash)| leash.upgrade())
+            .for_each(|leash| leash.cut());
+    }
+
     /// Cuts everything: the journal stops.
     pub fn cut_all(&self) {
         let open = self.open.lock();
@@ -182,6 +193,15 @@ mod tests {
         drop(parting);
         connections.review(&Views::default(), &[certificate], Timestamp::from_millis(6));
         assert!(asking.is_cut());
+    }
+
+    #[test]
+    fn rule_17_only_the_chosen_connections_with_a_certificate_are_cut() {
+        let connections = Connections::default();
+        let known = CertificateHash::of(b"certificate");
+        let [one, two, stranger] = [Some(known), Some(known), None].map(|of| connections.register(of));
+        connections.cut_known(|id| id != one.id);
+        assert!(!one.is_cut() && two.is_cut() && !stranger.is_cut());
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use events::node::Rejection;
 use events::vocabulary::{DomainId, NodeId};
@@ -20,7 +19,7 @@ use crate::attempts::Attempts;
 use crate::authority::{Csr, CsrError};
 use crate::clock;
 use crate::gate::{self, Stranger};
-use crate::log::Log;
+use crate::log::{KNOWN, Log};
 use crate::presence::contests::{Contests, Rival};
 
 use super::access::{Access, Call, Caller};
@@ -29,11 +28,10 @@ use super::connection::Peer;
 use super::deadline::patience;
 use super::refusal::status;
 
-/// The newest version of the agents' protocol that this release knows (R26).
+/// The version of the agents' protocol that this release speaks (R26).
 const PROTOCOL: u32 = 1;
-
-/// What was recorded elsewhere is known here within this, or the refusal stands as it is.
-const KNOWN: Duration = Duration::from_secs(2);
+/// So many older ones are taken too: images of nodes are older than journals.
+const OLDER_PROTOCOLS: u32 = 2;
 
 /// See the module.
 pub struct EnrollmentEdge {
@@ -91,9 +89,9 @@ impl EnrollmentService for EnrollmentEdge {
             answer = self.nodes.ask(&node, ask).await;
         }
         place.served();
-        if let Err(error) = &answer {
+        if let Err(error) = &mut answer {
             let from = peer.map(|peer| peer.address.ip());
-            self.note(&node, error, &admitted.caller, &Asked { wire: &wire, csr: &csr, from });
+            self.note(&node, error, &admitted.caller, &Asked { wire: &wire, csr: &csr, from }).await;
         }
         self.respond(answer.map_err(status)?)
     }
@@ -155,9 +153,10 @@ impl EnrollmentEdge {
         drawn.err().unwrap_or_else(|| proto::convert::rejection::refusal(&rejection, clock::now()))
     }
 
-    /// What is noted of a machine that was refused (R5), and whether it may be a second one (R14).
-    fn note(&self, node: &NodeId, error: &AskError, caller: &Caller, asked: &Asked<'_>) {
-        let AskError::Rejected { rejection, .. } = error else {
+    /// What is noted of a machine that was refused (R5), and whether it may be a second one (R14): then it is told to come
+    /// back when the node is given up, if that is known to come before the end of its certificate.
+    async fn note(&self, node: &NodeId, error: &mut AskError, caller: &Caller, asked: &Asked<'_>) {
+        let AskError::Rejected { rejection, .. } = &*error else {
             return self.attempts.refused(node, error, vec![], asked.from);
         };
         let differing = match (rejection, hardware::presented(asked.wire.hardware_identity.as_ref())) {
@@ -169,8 +168,11 @@ impl EnrollmentEdge {
         self.attempts.refused(node, error, differing, asked.from);
         // Who proved the node's own key, by its connection, is no second machine.
         let own = matches!(caller, Caller::Node(id, _) if id == node);
-        if !own && matches!(rejection, Rejection::AlreadyActive { .. }) {
-            self.contests.suspect(node, || asked.rival());
+        if let AskError::Rejected { rejection: Rejection::AlreadyActive { until }, at } = error
+            && !own
+            && let Some(left) = self.contests.suspect(node, || asked.rival()).await
+        {
+            *until = at.plus(left).min(*until);
         }
     }
 
@@ -183,7 +185,7 @@ impl EnrollmentEdge {
 
     fn to_wire(&self, issued: IssuedCertificate) -> pb::EnrollResponse {
         let certificate = &issued.certificate;
-        let Told { endpoints, evicted } = self.endpoints.told();
+        let Told { endpoints, evicted, edition: _ } = self.endpoints.told();
         pb::EnrollResponse {
             node_id: issued.node_id.to_string(),
             domain_id: self.domain_id.to_string(),
@@ -212,18 +214,27 @@ impl Asked<'_> {
     /// Who sent it, read once more: the order took the first reading with it. None: it cannot be read.
     fn rival(&self) -> Option<Rival> {
         let presented = hardware::presented(self.wire.hardware_identity.as_ref()).ok()?;
-        let (csr, boot_id) = (self.csr.as_ref().ok()?.clone(), self.wire.boot_id.parse().ok());
-        Some(Rival { csr, presented, boot_id, from: self.from })
+        self.csr.as_ref().ok()?;
+        let (request, boot_id) = (self.wire.csr.clone(), self.wire.boot_id.parse().ok());
+        Some(Rival { request, presented, boot_id, from: self.from })
+    }
+}
+
+/// Whether a journal that speaks one version understands another: its own and the two before (R26).
+fn understood(asked: u32, own: u32) -> Result<(), String> {
+    let oldest = own.saturating_sub(OLDER_PROTOCOLS);
+    if asked > own {
+        Err(format!("protocol: {asked} is newer than {own}; upgrade the journals first"))
+    } else if asked < oldest {
+        Err(format!("protocol: {asked} is older than {oldest}; upgrade the agent in the node's image"))
+    } else {
+        Ok(())
     }
 }
 
 /// Refuses what this release cannot honour: better than to ignore a field that the caller relies on.
 fn check_protocol(wire: &pb::EnrollRequest) -> Result<(), Refusal> {
-    if wire.protocol > PROTOCOL {
-        let message =
-            format!("protocol: {} is newer than {PROTOCOL}; upgrade the journals first", wire.protocol);
-        return Err(Refusal::new(Reason::FieldInvalid, message));
-    }
+    understood(wire.protocol, PROTOCOL).map_err(|message| Refusal::new(Reason::FieldInvalid, message))?;
     let unsupported = [
         ("token", &wire.token),
         ("node_id", &wire.node_id),
@@ -236,5 +247,24 @@ fn check_protocol(wire: &pb::EnrollRequest) -> Result<(), Refusal> {
             format!("{name}: this release enrolls by hardware identity only"),
         )),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_26_the_own_protocol_and_the_two_before_are_understood() {
+        for asked in [3, 4, 5] {
+            assert_eq!(understood(asked, 5), Ok(()), "{asked}");
+        }
+        for (asked, told) in [(2, "upgrade the agent"), (6, "upgrade the journals"), (u32::MAX, "upgrade")] {
+            let refused = understood(asked, 5).unwrap_err();
+            assert!(refused.starts_with("protocol: ") && refused.contains(told), "{refused}");
+        }
+        // A request that names none is of the first agents.
+        assert_eq!(understood(0, PROTOCOL), Ok(()));
+        assert!(understood(PROTOCOL + 1, PROTOCOL).is_err());
     }
 }

@@ -10,6 +10,8 @@ use futures_util::stream::unfold;
 use proto::convert::field;
 use proto::pb;
 use proto::pb::event_service_server::EventService;
+use proto::reason::Reason;
+use proto::refusal::Refusal;
 use serde_json::Value;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -47,6 +49,10 @@ impl EventService for EventEdge {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
         let wire = request.into_inner();
         let node = Some(wire.node_id.as_str()).filter(|id| !id.is_empty()).map(field::node_id).transpose()?;
+        // Who follows may wait for a node that is yet to come.
+        if let Some(id) = node.as_ref().filter(|id| !wire.follow && !self.is_seen(&admitted, id)) {
+            return Err(Refusal::new(Reason::NodeNotFound, format!("no node is called {id}")).into());
+        }
         let last = self.log.views().seq;
         let next = match (wire.from_seq, &node) {
             (Some(seq), _) => seq.max(1),
@@ -57,6 +63,13 @@ impl EventService for EventEdge {
         let (log, stopping) = (self.log.clone(), self.stopping.clone());
         let tail = Tail { log, admitted, node, next, until, stopping };
         Ok(Response::new(Box::pin(unfold(Some(tail), next_fact))))
+    }
+}
+
+impl EventEdge {
+    /// Whether there is such a node, as far as the caller may know.
+    fn is_seen(&self, admitted: &Admitted, id: &NodeId) -> bool {
+        self.log.views().registry.node(id).is_some_and(|node| admitted.sees(node.state.vcluster()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use events::level::Level;
 use events::vocabulary::{JournalId, Verb};
 use proto::convert::{field, member, moment};
 use proto::pb;
@@ -10,14 +11,16 @@ use proto::reason::Reason;
 use proto::refusal::Refusal;
 use tonic::{Request, Response, Status};
 
+use crate::distrust::{Distrust, DistrustError, Step};
 use crate::log::Log;
 use crate::membership::{Live, Membership, MembershipError, Seen};
 use crate::operators::Asker;
 
 use super::access::{Access, Admitted, Call};
+use super::current;
+use super::deadline::patience;
 use super::node::remark;
 use super::refusal::{append_failed, broken};
-use super::walk;
 
 /// The life of a join token: whoever has it gets into the quorum, so at most a day.
 const LIFETIMES: std::ops::RangeInclusive<Duration> =
@@ -33,6 +36,8 @@ pub struct MemberEdge {
     pub log: Log,
     /// The quorum.
     pub membership: Membership,
+    /// Ends what an evicted journal had signed.
+    pub distrust: Distrust,
 }
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -41,8 +46,9 @@ type Answered<T> = Result<Response<T>, Status>;
 impl MemberService for MemberEdge {
     async fn members(&self, request: Request<pb::MembersRequest>) -> Answered<pb::MembersResponse> {
         self.access.admit(&request, Call::Operate(Verb::Administer))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
-        let (seen, seq) = self.membership.members();
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
+        let (seen, seq) = self.membership.members().await;
         Ok(Response::new(pb::MembersResponse { members: seen.iter().map(to_wire).collect(), seq }))
     }
 
@@ -50,12 +56,18 @@ impl MemberService for MemberEdge {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let wire = request.into_inner();
         let id: JournalId = field::parsed("journal_id", &wire.journal_id)?;
+        let (reason, asker) = (remark("reason", &wire.reason)?, asker(&admitted));
         if wire.revoke_issued {
-            return Err(field::invalid("revoke_issued", "this release does not take it").into());
+            self.membership.spares_the_asker(&id, &asker).map_err(status)?;
         }
-        let reason = remark("reason", &wire.reason)?;
-        let seq = self.membership.evict(&id, reason.as_ref(), &asker(&admitted)).await.map_err(status)?;
-        Ok(Response::new(pb::EvictResponse { member: self.show(&id), seq }))
+        let seq = self.membership.evict(&id, reason.as_ref(), &asker).await.map_err(status)?;
+        let step = if wire.revoke_issued {
+            self.distrust.step(&id, &asker).await.map_err(not_ended)?
+        } else {
+            Step { ended: 0, left: 0, seated: false }
+        };
+        let Step { ended: revoked, left, seated } = step;
+        Ok(Response::new(pb::EvictResponse { member: self.show(&id).await, seq, revoked, left, seated }))
     }
 
     async fn transfer_leader(
@@ -65,7 +77,7 @@ impl MemberService for MemberEdge {
         self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let id: JournalId = field::parsed("journal_id", &request.into_inner().journal_id)?;
         let seq = self.membership.transfer_leader(&id).await.map_err(status)?;
-        Ok(Response::new(pb::TransferLeaderResponse { member: self.show(&id), seq }))
+        Ok(Response::new(pb::TransferLeaderResponse { member: self.show(&id).await, seq }))
     }
 
     async fn create_join_token(
@@ -88,8 +100,8 @@ impl MemberService for MemberEdge {
 }
 
 impl MemberEdge {
-    fn show(&self, id: &JournalId) -> Option<pb::Member> {
-        let (seen, _) = self.membership.members();
+    async fn show(&self, id: &JournalId) -> Option<pb::Member> {
+        let (seen, _) = self.membership.members().await;
         seen.iter().find(|seen| seen.journal_id == *id).map(to_wire)
     }
 }
@@ -111,7 +123,7 @@ fn to_wire(seen: &Seen) -> pb::Member {
         certificate_not_after: certificate_not_after.map(moment::to_wire),
         last_heard_ms: last_heard.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
         version,
-        format_level,
+        format_level: format_level.map(Level::number),
         ..wire
     }
 }
@@ -123,7 +135,15 @@ fn status(error: MembershipError) -> Status {
         MembershipError::AskerGone => Refusal::new(Reason::CertificateRequired, told).into(),
         MembershipError::Contended => Refusal::new(Reason::Overloaded, told).into(),
         MembershipError::NotTransferable { .. } => Refusal::new(Reason::NoLeader, told).into(),
+        MembershipError::OwnCertificate { .. } => Refusal::new(Reason::OwnCertificate, told).into(),
         MembershipError::Append(error) => append_failed(error),
         MembershipError::Domain(_) | MembershipError::Random(_) => broken(&error),
+    }
+}
+
+fn not_ended(error: DistrustError) -> Status {
+    match error {
+        DistrustError::Node(error) => super::refusal::status(error),
+        DistrustError::Operator(error) => super::operator::status(error),
     }
 }

@@ -5,6 +5,7 @@
 //! verifier     looks client certificates up                R10
 //! serve        HTTP/2 on accepted connections
 //! connection   a stream on a leash; connections: all of them, to be cut   R17
+//! closing      of a stale journal's connections
 //! access       who may call what                           design §7
 //! enrollment   Enroll, RenewCert; measured: what becomes of each Enroll
 //! boot_config  StreamBootConfig, SubscribeConfigUpdates; subscription: one open stream
@@ -12,6 +13,7 @@
 //! vcluster     what nodes are configured by
 //! operator, member, status, event: those who command, the quorum, how the domain is, what happened
 //! refusal      an order without answer -> gRPC status
+//! current      waits for what was recorded elsewhere   R22
 //! deadline     how long a caller waits
 //! ```
 //!
@@ -20,9 +22,11 @@
 mod acceptor;
 mod access;
 mod boot_config;
+mod closing;
 mod confirmation;
 mod connection;
 mod connections;
+mod current;
 mod deadline;
 mod enrollment;
 mod event;
@@ -59,14 +63,17 @@ use crate::actors::Nodes;
 use crate::admission::Admission;
 use crate::agent_endpoints::AgentEndpoints;
 use crate::attempts::Attempts;
+use crate::distrust::Distrust;
 use crate::log::Log;
 use crate::membership::Membership;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::{Streams, contests::Contests, updates::Updates};
+use crate::renewal::Outlook;
 
 pub use acceptor::{Acceptor, AcceptorError, Limits};
 pub use connections::Connections;
+pub(crate) use operator::status as operator_status;
 
 use access::Access;
 use boot_config::BootConfigEdge;
@@ -129,6 +136,10 @@ pub struct Edge {
     pub endpoints: Arc<AgentEndpoints>,
     /// Whether server reflection is answered.
     pub reflection: bool,
+    /// Until when server certificates last.
+    pub outlook: Outlook,
+    /// Who has not used a certificate for longer needs a look.
+    pub unconfirmed_alert: Duration,
 }
 
 /// The listeners at work.
@@ -161,7 +172,8 @@ impl Listeners {
         let (agents, operators) = (acceptor.0.accept(agents), acceptor.1.accept(operators));
         let servers = vec![
             tokio::spawn(serve(agents, for_agents, OF_AGENTS, stopping.clone())),
-            tokio::spawn(serve(operators, for_operators, OF_OPERATORS, stopping)),
+            tokio::spawn(serve(operators, for_operators, OF_OPERATORS, stopping.clone())),
+            tokio::spawn(closing::run(edge.log.clone(), Arc::clone(&connections), stopping)),
         ];
         Ok(Self { stop, connections, servers })
     }
@@ -226,6 +238,7 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         nodes: edge.nodes.clone(),
         streams: edge.streams.clone(),
         domain_id: edge.domain_id.clone(),
+        unconfirmed_alert: edge.unconfirmed_alert,
     });
     let vclusters = VClusterServiceServer::new(VClusterEdge {
         access: Access::new(edge.log.clone()),
@@ -242,11 +255,23 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         access: access.clone(),
         log: edge.log.clone(),
         domain_id: edge.domain_id.clone(),
+        outlook: edge.outlook.clone(),
+        journal_id: edge.journal_id.clone(),
+        unconfirmed_alert: edge.unconfirmed_alert,
     });
     let members = MemberServiceServer::new(MemberEdge {
         access: access.clone(),
         log: edge.log.clone(),
-        membership: Membership { log: edge.log.clone(), journal_id: edge.journal_id.clone() },
+        membership: Membership {
+            log: edge.log.clone(),
+            journal_id: edge.journal_id.clone(),
+            outlook: edge.outlook.clone(),
+        },
+        distrust: Distrust {
+            log: edge.log.clone(),
+            nodes: edge.nodes.clone(),
+            operators: edge.operators.clone(),
+        },
     });
     let events = EventServiceServer::new(EventEdge { access, log: edge.log.clone(), stopping });
     let (health, health_service) = tonic_health::server::health_reporter();

@@ -1,12 +1,13 @@
 //! NodeService: what operators order and see (contract: `pact node …`).
 
+use std::time::Duration;
+
 use events::node::{Rejection, RevocationCause, State};
 use events::views::Views;
-use events::vocabulary::{DomainId, NodeId, Remark, VClusterId, Verb};
+use events::vocabulary::{DomainId, HardwareField, HardwareIdentity, NodeId, Remark, VClusterId, Verb};
 use futures_util::future::join_all;
-use proto::convert::{field, hardware, node};
+use proto::convert::{batch::RowOutcome, field, hardware, node};
 use proto::pb;
-use proto::pb::batch_row::Outcome;
 use proto::pb::node_service_server::NodeService;
 use proto::reason::Reason;
 use proto::refusal::Refusal;
@@ -19,6 +20,8 @@ use crate::presence::Streams;
 use crate::random;
 
 use super::access::{Access, Admitted, Call};
+use super::current;
+use super::deadline::patience;
 use super::refusal::status;
 use super::walk;
 
@@ -37,6 +40,8 @@ pub struct NodeEdge {
     pub streams: Streams,
     /// The domain.
     pub domain_id: DomainId,
+    /// Who has not used a certificate for longer needs a look.
+    pub unconfirmed_alert: Duration,
 }
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -50,8 +55,10 @@ impl NodeService for NodeEdge {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let wire = request.into_inner();
         let (id, order) = registration(wire)?;
+        let hardware = order.hardware().cloned();
         let seq = self.order(&id, order, admitted).await?;
-        Ok(Response::new(pb::RegisterNodeResponse { node: self.show(&id), seq }))
+        let warnings = self.warnings(&id, hardware.as_ref());
+        Ok(Response::new(pb::RegisterNodeResponse { node: self.show(&id), seq, warnings }))
     }
 
     async fn batch_register_nodes(
@@ -73,9 +80,10 @@ impl NodeService for NodeEdge {
 
     async fn list_nodes(&self, request: Request<pb::ListNodesRequest>) -> Answered<pb::ListNodesResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
+        let patience = patience(request.metadata());
         let wire = request.into_inner();
         let filter = pb::NodeState::try_from(wire.state).map_err(|error| field::invalid("state", error))?;
-        walk::check_seq(&self.log, wire.min_seq)?;
+        current::reach(&self.log, wire.min_seq, patience).await?;
         let group = Some(wire.vcluster_id.as_str()).filter(|id| !id.is_empty());
         let group: Option<VClusterId> = group.map(|id| field::parsed("vcluster_id", id)).transpose()?;
         if group.is_some() && wire.unassigned {
@@ -92,7 +100,7 @@ impl NodeService for NodeEdge {
             node::passes(filter, state)
                 && (group.is_none() || vcluster == group.as_ref())
                 && !(wire.unassigned && vcluster.is_some())
-                && (!wire.stuck || state.is_stuck(now))
+                && (!wire.stuck || state.is_stuck(now, self.unconfirmed_alert))
                 && (!wire.contested || state.is_contested())
         };
         walk::all_nodes(&self.log, |id, one| {
@@ -110,12 +118,17 @@ impl NodeService for NodeEdge {
         request: Request<pb::InspectNodeRequest>,
     ) -> Answered<pb::InspectNodeResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
+        let patience = patience(request.metadata());
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
-        walk::check_seq(&self.log, wire.min_seq)?;
+        current::reach(&self.log, wire.min_seq, patience).await?;
         let seen =
             |views: &Views| views.registry.node(&id).is_some_and(|node| admitted.sees(node.state.vcluster()));
-        let visible = seen(&self.log.views());
+        let mut visible = seen(&self.log.views());
+        if !visible {
+            current::catch_up(&self.log).await;
+            visible = seen(&self.log.views());
+        }
         let node = self.show(&id).filter(|_| visible);
         let seq = self.log.views().seq;
         match node {
@@ -165,8 +178,10 @@ impl NodeService for NodeEdge {
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
         let hardware = hardware::registered(wire.hardware_identity.as_ref())?;
-        let seq = self.order(&id, Order::ReplaceHardware { hardware }, admitted).await?;
-        Ok(Response::new(pb::ReplaceHardwareResponse { node: self.show(&id), seq }))
+        let order = Order::ReplaceHardware { hardware: hardware.clone() };
+        let seq = self.order(&id, order, admitted).await?;
+        let warnings = self.warnings(&id, Some(&hardware));
+        Ok(Response::new(pb::ReplaceHardwareResponse { node: self.show(&id), seq, warnings }))
     }
 
     async fn resolve_node(
@@ -197,22 +212,33 @@ impl NodeEdge {
     ) -> pb::BatchRow {
         let (id, order) = match registration(row) {
             Ok(parsed) => parsed,
-            Err(refusal) => return failed(&refusal),
+            Err(refusal) => return RowOutcome::from(refusal).into(),
         };
+        let hardware = order.hardware().cloned();
         let ask = Ask { order, principal: admitted.principal(), source: admitted.source.clone() };
         let answered = if dry_run { self.nodes.rehearse(&id, &ask) } else { self.nodes.ask(&id, ask).await };
         match answered {
-            Ok(_) => outcome(Outcome::Registered),
+            Ok(_) => {
+                let warnings = self.warnings(&id, hardware.as_ref());
+                RowOutcome::Registered { warnings }.into()
+            }
             Err(AskError::Rejected { rejection: Rejection::AlreadyEnrolled { equally: true }, .. }) => {
-                outcome(Outcome::Unchanged)
+                RowOutcome::Unchanged.into()
             }
             Err(error) => {
                 let status = status(error);
                 // What broke has no reason of its own; the journal's log has.
                 let refusal = Refusal::from_status(&status);
-                refusal.map_or_else(|| broke(&status), |refusal| failed(&refusal))
+                refusal.map_or_else(|| broke(&status), |refusal| RowOutcome::from(refusal).into())
             }
         }
+    }
+
+    /// What is unusual about a node's hardware and allowed (R2): it is matched all the same.
+    fn warnings(&self, id: &NodeId, hardware: Option<&HardwareIdentity>) -> Vec<String> {
+        let Some(hardware) = hardware else { return vec![] };
+        let shared = self.log.views().registry.sharing(id, hardware);
+        shared.into_iter().filter_map(|(field, other)| warning(field, &other)).collect()
     }
 
     fn show(&self, id: &NodeId) -> Option<pb::Node> {
@@ -231,18 +257,21 @@ fn registration(wire: pb::RegisterNodeRequest) -> Result<(NodeId, Order), Refusa
     Ok((id, Order::Register { hardware, labels, vcluster }))
 }
 
-fn outcome(outcome: Outcome) -> pb::BatchRow {
-    pb::BatchRow { outcome: outcome.into(), ..Default::default() }
-}
-
-fn failed(refusal: &Refusal) -> pb::BatchRow {
-    let (reason, message) = (refusal.reason.to_string(), refusal.message.clone());
-    pb::BatchRow { outcome: Outcome::Failed.into(), reason, message }
+/// A field that most machines have alone is another node's too.
+fn warning(field: HardwareField, other: &NodeId) -> Option<String> {
+    let shared = match field {
+        HardwareField::BmcSerial => "BMC serial",
+        HardwareField::Uuid => "system UUID",
+        HardwareField::Macs | HardwareField::ForeignMac => return None,
+    };
+    Some(format!(
+        "the node {other} has the same {shared}: right for blades that share it, else one of both is mistyped"
+    ))
 }
 
 fn broke(status: &Status) -> pb::BatchRow {
     let (reason, message) = ("FAILED".to_owned(), status.message().to_owned());
-    pb::BatchRow { outcome: Outcome::Failed.into(), reason, message }
+    RowOutcome::Failed { reason, message }.into()
 }
 
 /// Salts what an operator said, so that it can be erased (R4). None: nothing was said.

@@ -17,9 +17,10 @@ use crate::operators::{Asker, OperatorError, Operators, Wanted};
 
 use super::access::{Access, Admitted, Call};
 use super::connection::Peer;
+use super::current;
+use super::deadline::patience;
 use super::node::remark;
 use super::refusal::{append_failed, broken};
-use super::walk;
 
 /// The life of an operator's certificate: at least a minute, at most about a year.
 const LIFETIMES: std::ops::RangeInclusive<Duration> =
@@ -82,7 +83,8 @@ impl OperatorService for OperatorEdge {
         request: Request<pb::ListOperatorsRequest>,
     ) -> Answered<pb::ListOperatorsResponse> {
         self.access.admit(&request, Call::Operate(Verb::Administer))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let views = self.log.views();
         let operators =
             views.operators.iter().map(|(id, known)| operator::to_wire(id, &known.state)).collect();
@@ -126,7 +128,8 @@ fn wanted(csr: &[u8], lifetime_secs: Option<u64>) -> Result<Wanted, Refusal> {
     Ok(Wanted { csr, lifetime })
 }
 
-fn status(error: OperatorError) -> Status {
+/// How a refusal about an operator is told, on whichever listener.
+pub fn status(error: OperatorError) -> Status {
     let told = error.to_string();
     match error {
         OperatorError::Rejected(rejection) => Refusal::new(reason(&rejection), told).into(),

@@ -15,6 +15,9 @@ use crate::log::AppendError;
 /// When to ask again after the journal was too busy with one node.
 const BUSY: Duration = Duration::from_secs(1);
 
+/// And after little disk was left: people make room.
+const NO_ROOM: Duration = Duration::from_secs(30);
+
 /// The status of an order that got no answer.
 pub fn status(error: AskError) -> Status {
     match error {
@@ -43,6 +46,8 @@ pub fn append_failed(error: AppendError) -> Status {
         AppendError::Skewed => {
             Refusal::new(Reason::ClockSkew, "the journals' clocks disagree").retry_after(BUSY).into()
         }
+        AppendError::AboveLevel { .. } => Refusal::new(Reason::LevelTooLow, error.to_string()).into(),
+        AppendError::DiskLow => Refusal::new(Reason::DiskLow, error.to_string()).retry_after(NO_ROOM).into(),
         AppendError::Conflict { .. }
         | AppendError::Malformed
         | AppendError::TooLarge { .. }

@@ -1,7 +1,9 @@
 //! StatusService: how the domain is (contract: `pact status`, `pact authority list`).
 
+use std::time::Duration;
+
 use events::node::State;
-use events::vocabulary::{DomainId, Timestamp, Verb};
+use events::vocabulary::{DomainId, JournalId, Timestamp, Verb};
 use proto::convert::operator;
 use proto::pb;
 use proto::pb::status_service_server::StatusService;
@@ -9,12 +11,13 @@ use tonic::{Request, Response, Status};
 
 use crate::clock;
 use crate::log::Log;
+use crate::release::READS;
+use crate::renewal::Outlook;
 
 use super::access::{Access, Admitted, Call};
+use super::current;
+use super::deadline::patience;
 use super::walk;
-
-/// Clocks of members that are further apart need a look (R24).
-const MAX_SKEW_MS: u64 = 10_000;
 
 /// See the module.
 pub struct StatusEdge {
@@ -24,6 +27,12 @@ pub struct StatusEdge {
     pub log: Log,
     /// The domain.
     pub domain_id: DomainId,
+    /// Until when server certificates last.
+    pub outlook: Outlook,
+    /// This journal.
+    pub journal_id: JournalId,
+    /// Who has not used a certificate for longer needs a look.
+    pub unconfirmed_alert: Duration,
 }
 
 #[tonic::async_trait]
@@ -33,7 +42,8 @@ impl StatusService for StatusEdge {
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, Status> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let last_seq = self.log.views().seq;
         let counted = self.count(&admitted, clock::now()).await;
         let seats = self.log.seats();
@@ -46,8 +56,9 @@ impl StatusService for StatusEdge {
         let mut warnings = vec![];
         if counted.stuck > 0 {
             warnings.push(format!(
-                "{} nodes have not used their certificate for more than 10 minutes: pact node list --stuck",
-                counted.stuck
+                "{} nodes have not used their certificate for more than {} s: pact node list --stuck",
+                counted.stuck,
+                self.unconfirmed_alert.as_secs()
             ));
         }
         if counted.contested > 0 {
@@ -56,11 +67,14 @@ impl StatusService for StatusEdge {
                 counted.contested
             ));
         }
-        let skew_ms = self.log.skew_ms();
-        if skew_ms > MAX_SKEW_MS {
-            warnings
-                .push(format!("the clock of this journal is {} s from the others': set it", skew_ms / 1000));
+        if views.level < READS {
+            warnings.push(format!(
+                "the log is at format level {} of {READS}, because a journal reads no more or does not answer: pact journal members",
+                views.level
+            ));
         }
+        warnings.extend(self.outlook.warnings(clock::now()));
+        warnings.extend(self.short_of_disk());
         if leader.is_empty() {
             warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());
         }
@@ -80,7 +94,8 @@ impl StatusService for StatusEdge {
         request: Request<pb::ListAuthoritiesRequest>,
     ) -> Result<Response<pb::ListAuthoritiesResponse>, Status> {
         self.access.admit(&request, Call::Operate(Verb::Read))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let views = self.log.views();
         let told = views.authorities.iter().filter_map(|(id, known)| {
             let announced = known.state.announced()?;
@@ -100,6 +115,25 @@ struct Counted {
 }
 
 impl StatusEdge {
+    /// Where so little disk is left that only revocations and evictions are recorded (R3): here, and as far as this
+    /// journal leads, elsewhere.
+    fn short_of_disk(&self) -> Vec<String> {
+        let told = |journal: &str, left: String| {
+            format!(
+                "the disk of journal {journal} is nearly full{left}: it records only revocations and evictions"
+            )
+        };
+        let here = self
+            .log
+            .little_disk()
+            .map(|left| told(self.journal_id.as_str(), format!(" ({} MiB are left)", left >> 20)));
+        let low =
+            |raft_id: u64| self.log.leads() && self.log.heard(raft_id).is_some_and(|word| word.disk_low);
+        let views = self.log.views();
+        let elsewhere = views.members.members().filter(|(_, member)| low(member.raft_id));
+        here.into_iter().chain(elsewhere.map(|(id, _)| told(id.as_str(), String::new()))).collect()
+    }
+
     async fn count(&self, admitted: &Admitted, now: Timestamp) -> Counted {
         let mut counted = Counted::default();
         walk::all_nodes(&self.log, |_, node| {
@@ -113,7 +147,7 @@ impl StatusEdge {
                 State::Inactive { .. } => counted.nodes.inactive += 1,
                 State::Revoked { .. } => counted.nodes.revoked += 1,
             }
-            counted.stuck += u64::from(node.state.is_stuck(now));
+            counted.stuck += u64::from(node.state.is_stuck(now, self.unconfirmed_alert));
             counted.contested += u64::from(node.state.is_contested());
         })
         .await;

@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use events::vocabulary::{NodeId, Serial};
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tonic::{Status, Streaming};
 
 use crate::actors::{Nodes, Order, Request as Ask};
+use crate::agent_endpoints::{self, AgentEndpoints};
 use crate::presence::{self, Told, updates::Updates};
 
 use super::access::Admitted;
@@ -43,8 +45,9 @@ pub struct Parts {
     pub nodes: Nodes,
     /// What it says.
     pub incoming: Streaming<pb::AgentMessage>,
-    /// The first message: it shows the node that its stream is open, and where the journals are.
-    pub welcome: journal_message::Message,
+    /// Where the journals are: the first message, which shows the node that its stream is open, and later ones when that
+    /// changes.
+    pub endpoints: Arc<AgentEndpoints>,
     /// Becomes true when the journal stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -122,12 +125,23 @@ impl Subscription {
         async move { nodes.ask(&node, ask).await.map(drop).map_err(status) }
     }
 
+    /// Where the journals are now.
+    fn journals(&self) -> journal_message::Message {
+        let agent_endpoints::Told { endpoints, evicted, edition } = self.parts.endpoints.told();
+        self.parts.stream.outbox().knows_journals(edition);
+        let told = journal_message::Endpoints { endpoints, evicted_journals: evicted };
+        journal_message::Message::Endpoints(told)
+    }
+
     fn next_told(&mut self) -> Option<journal_message::Message> {
         if !self.welcomed {
             self.welcomed = true;
-            return Some(self.parts.welcome.clone());
+            return Some(self.journals());
         }
-        let Told::Changed(changed) = self.parts.stream.outbox().take()?;
+        let changed = match self.parts.stream.outbox().take()? {
+            Told::Journals => return Some(self.journals()),
+            Told::Changed(changed) => changed,
+        };
         let vcluster_id = changed.config.vcluster.map(|vcluster| vcluster.to_string()).unwrap_or_default();
         let (revision, seq) = (changed.config.revision, changed.seq);
         Some(journal_message::Message::Changed(journal_message::Changed { vcluster_id, revision, seq }))

@@ -15,6 +15,8 @@ use crate::log::Log;
 use crate::overlays::{Overlays, SetError};
 
 use super::access::{Access, Admitted, Call};
+use super::current;
+use super::deadline::patience;
 use super::refusal::{append_failed, broken};
 use super::walk;
 
@@ -45,17 +47,22 @@ impl VClusterService for VClusterEdge {
         request: Request<pb::GetVClusterRequest>,
     ) -> Answered<pb::GetVClusterResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
+        let patience = patience(request.metadata());
         let wire = request.into_inner();
         let id = wire.vcluster_id;
         let id: Option<VClusterId> =
             if id.is_empty() { None } else { Some(field::parsed("vcluster_id", &id)?) };
-        walk::check_seq(&self.log, wire.min_seq)?;
+        current::reach(&self.log, wire.min_seq, patience).await?;
+        let visible = admitted.sees(id.as_ref());
+        if visible && self.log.views().vclusters.configured(id.as_ref()).is_none() {
+            current::catch_up(&self.log).await;
+        }
         let nodes = walk::count_by_vcluster(&self.log).await;
         let (configured, seq) = {
             let views = self.log.views();
             (views.vclusters.configured(id.as_ref()).cloned(), views.seq)
         };
-        let Some(configured) = configured.filter(|_| admitted.sees(id.as_ref())) else {
+        let Some(configured) = configured.filter(|_| visible) else {
             return Err(Refusal::new(Reason::VclusterNotFound, absent(id.as_ref())).into());
         };
         let overlay = self.overlays.show(&configured.overlay.sha256).map_err(|error| broken(&error))?;
@@ -68,7 +75,8 @@ impl VClusterService for VClusterEdge {
         request: Request<pb::ListVClustersRequest>,
     ) -> Answered<pb::ListVClustersResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Read))?;
-        walk::check_seq(&self.log, request.into_inner().min_seq)?;
+        let patience = patience(request.metadata());
+        current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let nodes = walk::count_by_vcluster(&self.log).await;
         let views = self.log.views();
         let visible = views.vclusters.iter().filter(|(id, _)| admitted.sees(Some(id)));

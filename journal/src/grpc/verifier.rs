@@ -2,7 +2,8 @@
 //! certificate. No chain is looked at: what no fact records is refused, whoever signed it.
 //!
 //! Refusals become TLS alerts that clients can tell apart: certificate_revoked, certificate_expired,
-//! certificate_unknown.
+//! certificate_unknown. A stale journal believes no certificate (R17): handshake_failure, which says nothing about the
+//! certificate, so that the client asks another journal.
 //!
 //! Not here: the second look-up, after the connection is registered ([`super::acceptor`]), and roles
 //! ([`super::access`]).
@@ -52,8 +53,7 @@ impl Verifier {
         let mut roots = RootCertStore::empty();
         {
             let views = self.log.views();
-            let announced = views.authorities.iter().filter_map(|(_, known)| known.state.announced());
-            for announced in announced {
+            for announced in views.authorities.announced() {
                 roots.add(CertificateDer::from(announced.der.as_bytes().to_vec())).ok();
             }
         }
@@ -68,9 +68,17 @@ impl Verifier {
 #[error("no issuance fact records the certificate")]
 struct NotRecorded;
 
+/// The journal was not proven up to date for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("this journal has not heard of its quorum for too long")]
+struct Stale;
+
 /// How a handshake that failed with this error is counted.
 pub fn counted(error: &io::Error) -> Handshake {
     let error = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
+    if matches!(error, Some(Error::Other(_))) {
+        return Handshake::Stale;
+    }
     let Some(Error::InvalidCertificate(refusal)) = error else { return Handshake::Failed };
     if *refusal == CertificateError::Revoked {
         Handshake::Revoked
@@ -103,6 +111,9 @@ impl ClientCertVerifier for Verifier {
         _intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        if !self.log.is_fresh() {
+            return Err(Error::Other(OtherError(Arc::new(Stale))));
+        }
         let refused = |error| Err(Error::InvalidCertificate(error));
         match self.log.views().standing(&CertificateHash::of(end_entity), clock::now()) {
             Standing::Valid { .. } => Ok(ClientCertVerified::assertion()),

@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 
 use events::views::Node;
 use events::vocabulary::{NodeId, VClusterId};
-use proto::convert::field;
-use proto::refusal::Refusal;
 
 use crate::log::Log;
 
@@ -48,15 +46,4 @@ pub async fn count_by_vcluster(log: &Log) -> BTreeMap<Option<VClusterId>, u64> {
     };
     all_nodes(log, count).await;
     counts
-}
-
-/// With one journal the views show every fact that was ever answered; a later seq is a mistake of the caller.
-pub fn check_seq(log: &Log, min_seq: Option<u64>) -> Result<(), Refusal> {
-    let seq = log.views().seq;
-    match min_seq {
-        Some(wanted) if wanted > seq => {
-            Err(field::invalid("min_seq", format!("{wanted} is beyond the last fact, {seq}")))
-        }
-        Some(_) | None => Ok(()),
-    }
 }

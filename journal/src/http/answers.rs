@@ -10,6 +10,7 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
+use crate::log::Log;
 use crate::metrics::{self, Scraper};
 
 use super::readiness::{Condition, Readiness};
@@ -26,6 +27,15 @@ pub(super) struct Sources {
     pub readiness: Readiness,
     /// None while the log is not open.
     pub scraper: OnceLock<Scraper>,
+    /// The same.
+    pub log: OnceLock<Log>,
+}
+
+impl Sources {
+    fn condition(&self) -> Condition {
+        let condition = self.readiness.condition();
+        self.log.get().map_or(condition, |log| condition.amid(log.fitness()))
+    }
 }
 
 /// What somebody asks.
@@ -61,7 +71,7 @@ pub(super) async fn answer<B>(
     let asked = Asked::of(request.method(), request.uri().path());
     Ok(match asked {
         Asked::Alive => said(StatusCode::OK, "alive"),
-        Asked::Ready => ready(sources.readiness.condition()),
+        Asked::Ready => ready(sources.condition()),
         Asked::Metrics => response(StatusCode::OK, PROMETHEUS, text(sources.scraper.get()).await),
         Asked::Nothing => said(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics"),
         Asked::Change => {
@@ -120,9 +130,14 @@ mod tests {
     #[test]
     fn whoever_is_not_ready_is_unavailable() {
         assert_eq!(ready(Condition::Ready).status(), StatusCode::OK);
-        for condition in
-            [Condition::Starting, Condition::Stopping, Condition::LogUnwritable, Condition::AuthorityStuck]
-        {
+        for condition in [
+            Condition::Starting,
+            Condition::Stopping,
+            Condition::LogUnwritable,
+            Condition::AuthorityStuck,
+            Condition::Stale,
+            Condition::ClockSkewed,
+        ] {
             assert_eq!(ready(condition).status(), StatusCode::SERVICE_UNAVAILABLE, "{}", condition.as_str());
         }
     }

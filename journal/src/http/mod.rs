@@ -27,6 +27,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::log::Log;
 use crate::metrics::{self, Scraper};
+use crate::renewal::Outlook;
 
 use answers::{Sources, answer};
 
@@ -80,9 +81,10 @@ impl ProbeListener {
         &self.sources.readiness
     }
 
-    /// From now on `/metrics` also tells of this log. Only the first one counts.
-    pub fn observe(&self, log: Log) {
-        self.sources.scraper.get_or_init(|| Scraper::new(log));
+    /// From now on `/metrics` also tells of this log, and `/readyz` whether it is fresh. Only the first one counts.
+    pub fn observe(&self, log: Log, outlook: Outlook) {
+        self.sources.log.get_or_init(|| log.clone());
+        self.sources.scraper.get_or_init(|| Scraper::new(log, outlook));
     }
 
     /// Stops; what is under way is cut.

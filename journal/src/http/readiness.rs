@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::log::Fitness;
+
 /// How it stands with a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
@@ -19,10 +21,18 @@ pub enum Condition {
     Stopping,
     /// It cannot record anything any more (R3).
     LogUnwritable,
+    /// A later release wrote what comes next in its log (R26).
+    UpgradeNeeded,
     /// Nobody replaces its authority any more.
     AuthorityStuck,
     /// Nobody watches over its nodes any more.
     PresenceStuck,
+    /// The quorum goes on without it.
+    Evicted,
+    /// It would serve, but was not proven up to date for too long (R17).
+    Stale,
+    /// It would serve, but its clock is the wrong one (R24).
+    ClockSkewed,
 }
 
 impl Condition {
@@ -33,15 +43,46 @@ impl Condition {
             Self::Ready => "ready",
             Self::Stopping => "stopping",
             Self::LogUnwritable => "log unwritable",
+            Self::UpgradeNeeded => "upgrade needed",
             Self::AuthorityStuck => "authority stuck",
             Self::PresenceStuck => "presence stuck",
+            Self::Evicted => "evicted",
+            Self::Stale => "stale: not heard of its quorum for too long",
+            Self::ClockSkewed => "clock skew: more than 10 s from the other journals",
+        }
+    }
+
+    /// The same, in view of what the quorum says of it at this moment.
+    pub fn amid(self, fitness: Fitness) -> Self {
+        match (self, fitness) {
+            (Self::Ready, Fitness::Stale) => Self::Stale,
+            // Why it does not get ready.
+            (Self::Ready | Self::Starting, Fitness::Skewed) => Self::ClockSkewed,
+            (
+                Self::Ready
+                | Self::Starting
+                | Self::Stopping
+                | Self::LogUnwritable
+                | Self::UpgradeNeeded
+                | Self::AuthorityStuck
+                | Self::PresenceStuck
+                | Self::Evicted
+                | Self::Stale
+                | Self::ClockSkewed,
+                Fitness::Fit | Fitness::Stale | Fitness::Skewed,
+            ) => self,
         }
     }
 
     fn is_the_end(self) -> bool {
         match self {
-            Self::Starting | Self::Ready => false,
-            Self::Stopping | Self::LogUnwritable | Self::AuthorityStuck | Self::PresenceStuck => true,
+            Self::Starting | Self::Ready | Self::Stale | Self::ClockSkewed => false,
+            Self::Stopping
+            | Self::LogUnwritable
+            | Self::UpgradeNeeded
+            | Self::AuthorityStuck
+            | Self::PresenceStuck
+            | Self::Evicted => true,
         }
     }
 }
@@ -77,6 +118,21 @@ impl Readiness {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rule_17_a_stale_journal_is_not_ready_and_neither_is_one_with_a_wrong_clock() {
+        use Condition::{ClockSkewed, Ready, Stale, Starting, Stopping};
+        for (condition, fitness, told) in [
+            (Ready, Fitness::Fit, Ready),
+            (Ready, Fitness::Stale, Stale),
+            (Ready, Fitness::Skewed, ClockSkewed),
+            (Starting, Fitness::Stale, Starting),
+            (Starting, Fitness::Skewed, ClockSkewed),
+            (Stopping, Fitness::Stale, Stopping),
+        ] {
+            assert_eq!(condition.amid(fitness), told, "{condition:?} {fitness:?}");
+        }
+    }
 
     #[test]
     fn a_journal_that_ends_says_the_first_reason_and_is_never_ready_again() {

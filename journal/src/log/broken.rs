@@ -10,7 +10,15 @@ use tokio::sync::watch;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Broken(watch::Sender<Option<String>>);
+pub(super) struct Broken(watch::Sender<Option<End>>);
+
+/// The first thing that ended it.
+#[derive(Debug, Clone)]
+struct End {
+    reason: String,
+    /// It could be written, but this release does not understand what is to be written (R26).
+    needs_upgrade: bool,
+}
 
 impl Broken {
     /// Not broken.
@@ -20,11 +28,21 @@ impl Broken {
 
     /// The log can not be written. Only the first reason is kept: the others follow from it.
     pub(super) fn report(&self, reason: String) {
+        self.end(End { reason, needs_upgrade: false });
+    }
+
+    /// A later release wrote what comes next. It was not applied, and nothing was lost.
+    pub(super) fn report_upgrade(&self, reason: String) {
+        self.end(End { reason, needs_upgrade: true });
+    }
+
+    fn end(&self, end: End) {
         self.0.send_if_modified(|kept| {
             let first = kept.is_none();
             if first {
-                tracing::error!(reason, "the log can not be written");
-                *kept = Some(reason);
+                let End { reason, needs_upgrade } = &end;
+                tracing::error!(reason, needs_upgrade, "the log can not be written");
+                *kept = Some(end);
             }
             first
         });
@@ -32,7 +50,12 @@ impl Broken {
 
     /// Why, if it is.
     pub(super) fn reason(&self) -> Option<String> {
-        self.0.borrow().clone()
+        self.0.borrow().as_ref().map(|end| end.reason.clone())
+    }
+
+    /// Whether it is because this release is too old.
+    pub(super) fn needs_upgrade(&self) -> bool {
+        self.0.borrow().as_ref().is_some_and(|end| end.needs_upgrade)
     }
 
     /// Resolves with the reason when it is broken, never otherwise.
@@ -41,7 +64,7 @@ impl Broken {
         async move {
             let broken = reason.wait_for(Option::is_some).await.map(|kept| kept.clone());
             match broken {
-                Ok(Some(reason)) => reason,
+                Ok(Some(end)) => end.reason,
                 // The log was stopped in peace, or (which `wait_for` excludes) there is no reason.
                 Ok(None) | Err(_) => std::future::pending().await,
             }

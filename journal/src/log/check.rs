@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use events::codec::{Chain, StoredValue, decode_body_boxed, keys};
+use events::codec::{Chain, StoredValue, decode_body_up_to, keys};
 use events::domain;
 use events::fact::{Fact, Record};
+use events::level::Level;
 use events::views::Views;
 use events::vocabulary::{CertificateHash, JournalId, OverlayHash, Timestamp};
 
@@ -23,6 +24,7 @@ use super::store::{Head, Store, state};
 use super::stored::{self, StoredApplied, StoredFounding, StoredMember, StoredPlace, StoredTaken};
 use super::synced::Mark;
 use super::types::{FOUNDER, Place, Position};
+use crate::release::READS;
 
 /// So many facts are read before they are folded: what their folds look up is read for all of them at once, and they
 /// still lie in the processor's cache when their turn comes.
@@ -36,8 +38,8 @@ pub(super) struct Checked {
     pub founding: Founding,
 }
 
-/// Checks the log of a data directory.
-pub(super) fn check(data_dir: &Path, journal: &JournalId) -> Result<Checked, OpenError> {
+/// Checks the log of a data directory; with a name, also that it is this journal's.
+pub(super) fn check(data_dir: &Path, journal: Option<&JournalId>) -> Result<Checked, OpenError> {
     let path = data_dir.join(keys::DIRECTORY);
     match path.metadata() {
         Ok(_) => {}
@@ -89,12 +91,13 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         Ok(())
     }
 
-    fn member(&self, journal: &JournalId) -> Result<u64, OpenError> {
+    fn member(&self, journal: Option<&JournalId>) -> Result<u64, OpenError> {
         let member: StoredMember = self.state(state::MEMBER)?.ok_or(absent("whose log it is"))?;
-        if member.journal == *journal {
-            Ok(member.raft_id)
-        } else {
-            Err(OpenError::OtherJournal { expected: journal.clone(), found: member.journal })
+        match journal {
+            Some(journal) if member.journal != *journal => {
+                Err(OpenError::OtherJournal { expected: journal.clone(), found: member.journal })
+            }
+            Some(_) | None => Ok(member.raft_id),
         }
     }
 
@@ -107,7 +110,7 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
             if *key != expected.to_be_bytes() {
                 return Err(OpenError::Damaged(Damage::EntryMissing { expected }));
             }
-            let damaged = |source| OpenError::Damaged(Damage::Entry { index: expected, source });
+            let damaged = |source| OpenError::from(Damage::Entry { index: expected, source });
             let place = stored::read_place(value).map_err(|error| damaged(Some(error)))?;
             if place.index != expected || last.is_some_and(|last| place < last) {
                 return Err(damaged(None));
@@ -133,11 +136,11 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
     fn facts(&self, founding: StoredFounding) -> Result<(Views, Tip, u64), OpenError> {
         let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
         let position = Position { seq: 0, chain };
-        let mut tip = Tip { position, recorded_at: Timestamp::default() };
+        let mut tip = Tip { position, recorded_at: Timestamp::default(), level: Level::FIRST };
         let (mut views, mut places) = (Views::default(), 0);
         let mut batch = Vec::with_capacity(BATCH);
         self.each(keys::FACTS, |key, value| {
-            let record = follow(&mut tip, key, value).map_err(OpenError::Damaged)?;
+            let record = follow(&mut tip, key, value)?;
             if record.seq == 1 && !founds(&record, &founding) {
                 return Err(OpenError::Damaged(Damage::Founding));
             }
@@ -261,7 +264,7 @@ pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Box<Reco
     if chain != value.chain {
         return Err(Damage::Chain { seq: expected });
     }
-    let record = decode_body_boxed(value.body).map_err(unread)?;
+    let record = decode_body_up_to(value.body, READS).map_err(unread)?;
     if record.seq != expected || record.recorded_at < tip.recorded_at {
         return Err(Damage::Order { seq: expected });
     }
@@ -269,7 +272,7 @@ pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Box<Reco
     if value.remark_hashes().map_err(unread)?.any(|hash| !held.contains(&Some(hash))) {
         return Err(Damage::Remark { seq: expected });
     }
-    *tip = Tip { position: Position { seq: expected, chain }, recorded_at: record.recorded_at };
+    *tip = tip.behind(&record, chain);
     Ok(record)
 }
 
@@ -283,7 +286,9 @@ fn founds(record: &Record, founding: &StoredFounding) -> bool {
             domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
-            | domain::Event::JoinTokenConsumed { .. },
+            | domain::Event::JoinTokenConsumed { .. }
+            | domain::Event::LevelRaised { .. }
+            | domain::Event::Restored(_),
         )
         | Fact::Authority(..)
         | Fact::Operator(..)

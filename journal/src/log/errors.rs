@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use events::codec::{DecodeError, EncodeError};
+use events::level::Level;
 use events::stream::StreamName;
 use events::vocabulary::JournalId;
 
@@ -155,6 +156,9 @@ pub enum OpenError {
     /// What is in it does not fit together.
     #[error("the log is damaged; {WHAT_TO_DO}")]
     Damaged(#[source] Damage),
+    /// A later release wrote to it (R26).
+    #[error("the log is sound, but a later release wrote to it: upgrade this journal; nothing was changed")]
+    Later(#[source] Damage),
     /// It is sound, but did not start.
     #[error("the log did not start")]
     Start(#[source] StartError),
@@ -162,6 +166,35 @@ pub enum OpenError {
 
 /// R27: a member never returns with restored data under its old Raft id.
 const WHAT_TO_DO: &str = "keep the directory as it is, for it is evidence, and go back to a whole copy of it";
+
+impl From<Damage> for OpenError {
+    fn from(damage: Damage) -> Self {
+        if damage.needs_upgrade() { Self::Later(damage) } else { Self::Damaged(damage) }
+    }
+}
+
+impl Damage {
+    /// Whether nothing is damaged, but written by a later release: of facts this is found out behind their link of the
+    /// chain, of entries behind the store's checksum.
+    pub fn needs_upgrade(&self) -> bool {
+        match self {
+            Self::Entry { source: Some(source), .. } | Self::Fact { source, .. } => source.needs_upgrade(),
+            Self::Absent { .. }
+            | Self::EntryMissing { .. }
+            | Self::Entry { source: None, .. }
+            | Self::Applied { .. }
+            | Self::FactMissing { .. }
+            | Self::Order { .. }
+            | Self::Chain { .. }
+            | Self::Founding
+            | Self::Remark { .. }
+            | Self::End { .. }
+            | Self::Heads { .. }
+            | Self::Overlay { .. }
+            | Self::Subjects => false,
+        }
+    }
+}
 
 /// What does not fit together in a log.
 #[derive(Debug, thiserror::Error)]
@@ -275,6 +308,16 @@ pub enum AppendError {
     /// The append contradicts itself: a mistake of the journal.
     #[error("the append is malformed")]
     Malformed,
+    /// It has a fact that not all members could read (R26).
+    #[error(
+        "the log is at format level {level}, and this needs level {needs}: upgrade all journals (`pact journal members`)"
+    )]
+    AboveLevel {
+        /// What it needs.
+        needs: Level,
+        /// The log's level.
+        level: Level,
+    },
     /// More bytes than may be recorded.
     #[error("the append has {bytes} bytes; {limit} are allowed")]
     TooLarge {
@@ -283,6 +326,9 @@ pub enum AppendError {
         /// How many are allowed.
         limit: usize,
     },
+    /// Little disk is left, here or on most members: only revocations and evictions are recorded (R3).
+    #[error("little disk is left; only revocations and evictions are recorded")]
+    DiskLow,
     /// This member does not lead.
     #[error("this journal does not lead")]
     NoLeader,

@@ -4,13 +4,16 @@
 
 use std::future::Future;
 
+use events::append::Append;
 use events::codec::Chain;
 use events::fact::Record;
+use events::level::{self, AboveLevel, Level};
 use events::views::{Changed, Views};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 use super::types::Position;
+use crate::release::READS;
 
 /// Called with what a fold changed. May look into the views, may not listen anew.
 pub(super) type Listener = Box<dyn Fn(&Changed) + Send + Sync>;
@@ -33,6 +36,17 @@ impl Folded {
 
     pub(super) fn views(&self) -> RwLockReadGuard<'_, Views> {
         self.views.read()
+    }
+
+    /// Whether all members can read the facts of an append, as far as is known here: a level never falls, so what was
+    /// admitted once stays so (R26).
+    pub(super) fn admits(&self, append: &Append) -> Result<(), AboveLevel> {
+        // What every release reads is most of what comes, and need not wait for the views.
+        if append.facts.iter().all(|fact| fact.level() == Level::FIRST) {
+            return Ok(());
+        }
+        append.facts.iter().try_for_each(|fact| level::legible(fact, READS))?;
+        level::after_all(self.views().level, &append.facts).map(drop)
     }
 
     pub(super) fn position(&self) -> Position {

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use events::codec::{Chain, keys};
+use events::level::Level;
 use events::views::Views;
 use events::vocabulary::{CertificateHash, JournalId, LogId, Timestamp};
 use rocksdb::WriteBatch;
@@ -41,7 +42,8 @@ pub(super) fn make(
 ) -> Result<Prepared, CreateError> {
     let (store, mark) = lay_down(data_dir, journal, founding, FOUNDER, broken)?;
     let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
-    let tip = Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default() };
+    let tip =
+        Tip { position: Position { seq: 0, chain }, recorded_at: Timestamp::default(), level: Level::FIRST };
     let folded = Arc::new(Folded::new(Views::default(), chain));
     Ok(Prepared { store: Arc::new(store), mark, folded, tip, raft_id: FOUNDER, new: true })
 }
@@ -54,6 +56,20 @@ pub(super) fn lay_down(
     raft_id: u64,
     broken: Arc<Broken>,
 ) -> Result<(Store, Mark), CreateError> {
+    let (store, mark) = lay_down_facts(data_dir, founding, broken)?;
+    let mut batch = WriteBatch::default();
+    let member = StoredMember { journal, raft_id };
+    let written = store.put_state(&mut batch, state::MEMBER, &member);
+    written.and_then(|()| store.write_synced(batch)).map_err(CreateError::Store)?;
+    Ok((store, mark))
+}
+
+/// The same, of a log that belongs to nobody yet: no journal opens it.
+pub(super) fn lay_down_facts(
+    data_dir: &Path,
+    founding: Founding,
+    broken: Arc<Broken>,
+) -> Result<(Store, Mark), CreateError> {
     let path = data_dir.join(keys::DIRECTORY);
     let directory = |source| CreateError::Directory { path: path.clone(), source };
     if path.try_exists().map_err(directory)? {
@@ -63,11 +79,8 @@ pub(super) fn lay_down(
     let Founding { log_id, domain_ca_sha256 } = founding;
     let mut batch = WriteBatch::default();
     let founding = StoredFounding { log_id, domain_ca_sha256 };
-    let member = StoredMember { journal, raft_id };
-    let written = store
-        .put_state(&mut batch, state::FOUNDING, &founding)
-        .and_then(|()| store.put_state(&mut batch, state::MEMBER, &member))
-        .and_then(|()| store.write_synced(batch));
+    let written = store.put_state(&mut batch, state::FOUNDING, &founding);
+    let written = written.and_then(|()| store.write_synced(batch));
     written.map_err(CreateError::Store)?;
     Mark::create(data_dir).map_err(directory)?;
     // The names of the directory and of the mark must last too.

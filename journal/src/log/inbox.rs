@@ -8,21 +8,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::append::{Append, Outcome};
-use events::codec::Chain;
+use events::codec::{Chain, DecodeError};
+use events::level::AboveLevel;
 use events::vocabulary::JournalId;
 use openraft::raft::{AppendEntriesRequest, VoteRequest};
 use openraft::{ServerState, Snapshot, SnapshotMeta};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::broken::{Broken, in_one_line};
+use super::clocks::{Clocks, MAX_SKEW};
 use super::errors::AppendError;
 use super::folded::Folded;
 use super::freshness::Freshness;
+use super::room::{Room, is_spared};
 use super::store::state_machine::Machine;
 use super::stored;
 use super::types::{Blob, Membership, Place, Position, Raft};
-use super::wire::{self, AppendAsk, Appended, Ask, InstallAsk, Recorded, Told, VoteAsk};
+use super::wire::{
+    self, AppendAsk, Appended, Ask, Facts, InstallAsk, Recorded, Release, Told, Vitals, VoteAsk,
+};
 use super::writer::{Clock, Waiting, weigh};
+use crate::release::{READS, VERSION};
 
 /// A quorum that does not confirm the leader by then is lost; who asks must ask again.
 const READ_INDEX: Duration = Duration::from_secs(2);
@@ -34,8 +41,11 @@ pub(super) struct Inbox {
     pub appends: mpsc::Sender<Waiting>,
     pub folded: Arc<Folded>,
     pub freshness: Arc<Freshness>,
+    pub clocks: Arc<Clocks>,
+    pub room: Arc<Room>,
     pub machine: Arc<Mutex<Machine>>,
     pub clock: Clock,
+    pub broken: Arc<Broken>,
 }
 
 impl Inbox {
@@ -48,22 +58,18 @@ impl Inbox {
             Ask::Record(appends, overlay) => self.record(from, appends, overlay).await,
             Ask::ReadIndex => self.read_index().await,
             Ask::Tip => Ok(self.tip()),
-            Ask::Facts(facts) => {
-                let mut machine = self.machine.lock();
-                machine.take(&facts).map(|()| self.tip()).map_err(|error| super::broken::in_one_line(&error))
-            }
+            Ask::Facts(facts) => self.take(facts).await,
             Ask::Install(ask) => self.install(ask).await,
-            Ask::Elect => {
-                self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
-            }
+            Ask::Elect => self.stand().await,
+            Ask::Release => Ok(Told::Release(self.release())),
         };
         wire::write(&told.unwrap_or_else(Told::Failed)).map_err(|error| error.to_string())
     }
 
     async fn append(&self, ask: AppendAsk) -> Result<Told, String> {
-        let AppendAsk { vote, before, entries, commit, proven_ms_ago, clock: _ } = ask;
+        let AppendAsk { vote, before, entries, commit, proven_ms_ago, after, median } = ask;
         let entries = entries.iter().map(|entry| stored::read_entry(&entry.0));
-        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| self.illegible(&error))?;
         let commit = commit.map(Place::from);
         let request = AppendEntriesRequest {
             vote: vote.into(),
@@ -73,12 +79,70 @@ impl Inbox {
         };
         let answer = self.raft.append_entries(request).await.map_err(|error| error.to_string())?;
         let appended = Appended::from(answer);
-        // Only a leader that this member follows can prove anything to it.
-        if let (Appended::All, Some(commit), Some(ago)) = (appended, commit, proven_ms_ago) {
-            let applied = self.raft.metrics().borrow().last_applied.map_or(0, |place| place.index);
-            self.freshness.told(commit.index, applied, ago);
+        // Only a leader that this member follows can prove anything to it, and only from when it certainly spoke.
+        let follows = !matches!(appended, Appended::HigherVote(_));
+        if let (true, Some(sent)) = (follows, after.and_then(|after| self.freshness.moment_of(after))) {
+            if let Some(median) = median {
+                self.clocks.told(median, sent, self.freshness.now());
+            }
+            if let (Appended::All, Some(commit), Some(ago)) = (appended, commit, proven_ms_ago) {
+                let applied = self.raft.metrics().borrow().last_applied.map_or(0, |place| place.index);
+                self.freshness.told(commit.index, applied, sent, ago);
+            }
         }
-        Ok(Told::Appended(appended, (self.clock)()))
+        Ok(Told::Appended(appended, self.vitals()))
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            said: self.freshness.said(),
+            clock: (self.clock)(),
+            applied_seq: self.folded.position().seq,
+            disk_low: self.room.is_low(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// Stands for election, as a leader asked that steps aside. Not with a wrong clock (R24).
+    async fn stand(&self) -> Result<Told, String> {
+        if self.clocks.skew(false, (self.clock)(), self.freshness.now()) > MAX_SKEW {
+            return Err("its clock is wrong".to_owned());
+        }
+        self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
+    }
+
+    /// Takes a reading of the disk, and of what the others told of theirs (R3).
+    pub(super) fn look_at_the_disk(&self) {
+        self.room.look();
+        let raft = self.raft.metrics();
+        let raft = raft.borrow();
+        if raft.state != ServerState::Leader {
+            return self.room.count(0, 0);
+        }
+        let voters: Vec<u64> = raft.membership_config.membership().voter_ids().collect();
+        let low = |member: &&u64| {
+            if **member == raft.id {
+                return self.room.is_low();
+            }
+            self.freshness.heard(**member).is_some_and(|(vitals, _)| vitals.disk_low)
+        };
+        self.room.count(voters.iter().filter(low).count(), voters.len());
+    }
+
+    /// Entries came as the leader wrote them; a type that is not known is one of a later release. None of them was stored,
+    /// so that an upgrade finds all that there was (R26).
+    fn illegible(&self, error: &DecodeError) -> String {
+        let line = in_one_line(error);
+        if error.needs_upgrade() {
+            self.broken.report_upgrade(format!("the leader is of a later release: {line}"));
+        }
+        line
+    }
+
+    /// What this journal is, as others ask.
+    pub(super) fn release(&self) -> Release {
+        let applied_seq = self.folded.position().seq;
+        Release { reads: READS, version: VERSION.to_owned(), applied_seq }
     }
 
     async fn vote(&self, ask: VoteAsk) -> Result<Told, String> {
@@ -100,7 +164,17 @@ impl Inbox {
             return Ok(Told::NotLeading);
         }
         let (mut overlay, mut awaited) = (overlay, Vec::with_capacity(appends.len()));
+        let low = self.room.quorum_is_low();
         for append in appends {
+            if let Err(above) = self.folded.admits(&append) {
+                let AboveLevel { needs, level } = above;
+                awaited.push(Err(Recorded::Outcome(Outcome::AboveLevel { needs, level })));
+                continue;
+            }
+            if low && !is_spared(&append) {
+                awaited.push(Err(Recorded::DiskLow));
+                continue;
+            }
             let bytes = match weigh(&append) {
                 Ok(bytes) if append.proposed_by == *from => bytes,
                 Ok(_) | Err(_) => {
@@ -136,6 +210,17 @@ impl Inbox {
         }
     }
 
+    /// Takes facts over, beside the thread that answers the others: a piece takes a while, a heartbeat must not.
+    async fn take(&self, facts: Facts) -> Result<Told, String> {
+        let machine = Arc::clone(&self.machine);
+        let taken = tokio::task::spawn_blocking(move || machine.lock().take(facts)).await;
+        match taken {
+            Ok(taken) => taken.map(|()| self.tip()).map_err(|error| in_one_line(&error)),
+            // The log has heard of it.
+            Err(_) => Err("taking facts over failed unexpectedly".to_owned()),
+        }
+    }
+
     fn tip(&self) -> Told {
         let Position { seq, chain } = self.folded.position();
         Told::Tip { seq, chain: *chain.as_bytes() }
@@ -165,6 +250,10 @@ fn told(answer: super::writer::Answer) -> Recorded {
             Recorded::Outcome(Outcome::Conflict { stream, expected, found })
         }
         Err(AppendError::Skewed) => Recorded::Outcome(Outcome::Skewed),
+        Err(AppendError::AboveLevel { needs, level }) => {
+            Recorded::Outcome(Outcome::AboveLevel { needs, level })
+        }
+        Err(AppendError::DiskLow) => Recorded::DiskLow,
         Err(AppendError::Malformed | AppendError::TooLarge { .. }) => Recorded::Outcome(Outcome::Malformed),
         Err(AppendError::NoLeader | AppendError::Stopped { .. }) => Recorded::Open,
     }

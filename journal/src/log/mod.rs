@@ -12,13 +12,18 @@
 
 mod broken;
 mod check;
+mod clocks;
 mod errors;
+mod exported;
 mod folded;
 mod founding;
 mod freshness;
 mod inbox;
 mod network;
 mod quorum;
+mod read_index;
+mod restoring;
+mod room;
 mod settings;
 mod store;
 mod stored;
@@ -33,12 +38,14 @@ mod writer;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use events::append::Append;
 use events::codec::{Chain, keys};
 use events::fact::Record;
+use events::level::AboveLevel;
 use events::stream::StreamName;
 use events::views::{Changed, Views};
 use events::vocabulary::{JournalId, MAX_OVERLAY_BYTES, OverlayHash, Remark};
@@ -48,22 +55,27 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use broken::Broken;
 use check::{Checked, check};
+use clocks::Clocks;
 use folded::Folded;
 use founding::{lay_down, make};
 use freshness::Freshness;
 use inbox::Inbox;
+use room::{Room, is_spared};
 use store::Store;
 use synced::Mark;
 use thread::{Ends, Prepared};
 use types::{Blob, FOUNDER, Position, RaftMetrics};
 use writer::{Counters, Waiting, weigh};
 
+pub use clocks::MAX_SKEW;
 pub use errors::{AppendError, CreateError, Damage, OpenError, ReadError, StartError, StoreError};
 pub use founding::Founding;
 pub use network::{Exchange, NoPeers, PeerError, Peers};
-pub use quorum::{Member, QuorumError, Seats};
+pub use quorum::{Fitness, KNOWN, LastWord, Member, QuorumError, Seats};
+pub use restoring::{Restoration, RestoringError};
 pub use settings::{Settings, Timing};
 pub use synced::MarkError;
+pub use wire::Release;
 pub use writer::Clock;
 
 /// An append has at most this many bytes. With it a fact's body stays far below its own limit of 1 MiB (R6), so that no
@@ -119,6 +131,13 @@ struct Shared {
     /// None when it is closed: it holds the store too.
     inbox: RwLock<Option<Inbox>>,
     freshness: Arc<Freshness>,
+    clocks: Arc<Clocks>,
+    clock: Clock,
+    /// As of the last look (R24).
+    skewed: AtomicBool,
+    room: Arc<Room>,
+    read_indexes: mpsc::Sender<read_index::Asker>,
+    stale_after: Duration,
     peers: Arc<dyn Peers>,
     stop: watch::Sender<bool>,
     finished: watch::Receiver<bool>,
@@ -143,9 +162,9 @@ impl Log {
         founding: Founding,
         settings: Settings,
     ) -> Result<Self, CreateError> {
-        let data_dir = data_dir.to_owned();
+        let (data_dir, lies_in) = (data_dir.to_owned(), data_dir);
         let prepare = move |broken| make(&data_dir, journal, founding, broken);
-        Self::start(prepare, CreateError::Start, settings).await
+        Self::start(lies_in, prepare, CreateError::Start, settings).await
     }
 
     /// Makes the empty log of a member that will get all facts from the others, and does not open it. `raft_id`: its own
@@ -180,7 +199,7 @@ impl Log {
     /// The first half of [`Log::open`]: checks all of it and changes nothing. Whoever has more to check, such as what
     /// lies beside the log, does it between the halves. Blocks while it reads.
     pub fn inspect(data_dir: &Path, journal: &JournalId) -> Result<Inspected, OpenError> {
-        let checked = check(data_dir, journal)?;
+        let checked = check(data_dir, Some(journal))?;
         if checked.views.seq == 0 && checked.raft_id == FOUNDER {
             return Err(OpenError::NoDomain);
         }
@@ -188,6 +207,7 @@ impl Log {
     }
 
     async fn start<E: Send + 'static>(
+        data_dir: &Path,
         prepare: impl FnOnce(Arc<Broken>) -> Result<Prepared, E> + Send + 'static,
         failed: fn(StartError) -> E,
         settings: Settings,
@@ -196,6 +216,9 @@ impl Log {
         let (stop, stopped) = watch::channel(false);
         let (finishes, finished) = watch::channel(false);
         let (broken, counters) = (Arc::new(Broken::new()), Arc::new(Counters::default()));
+        let (read_indexes, asked) = mpsc::channel(read_index::MAX_WAITING);
+        let room = Arc::new(Room::new(data_dir, settings.disk_reserve));
+        let (clock, stale_after) = (Arc::clone(&settings.clock), settings.stale_after);
         let ends = Ends {
             appends: appends.clone(),
             waiting,
@@ -203,6 +226,8 @@ impl Log {
             finished: finishes,
             broken: Arc::clone(&broken),
             counters: Arc::clone(&counters),
+            read_indexes: asked,
+            room: Arc::clone(&room),
             settings,
         };
         let peers = Arc::clone(&ends.settings.peers);
@@ -219,6 +244,12 @@ impl Log {
             folded: running.folded,
             raft: running.raft,
             freshness: Arc::clone(&running.inbox.freshness),
+            clocks: Arc::clone(&running.inbox.clocks),
+            clock,
+            skewed: AtomicBool::new(false),
+            room,
+            read_indexes,
+            stale_after,
             inbox: RwLock::new(Some(running.inbox)),
             peers,
             store: RwLock::new(Some(running.store)),
@@ -250,7 +281,14 @@ impl Log {
     }
 
     async fn send(&self, append: Append, overlay: Option<Blob>) -> Result<Committed, AppendError> {
+        self.shared
+            .folded
+            .admits(&append)
+            .map_err(|AboveLevel { needs, level }| AppendError::AboveLevel { needs, level })?;
         let bytes = weigh(&append)?;
+        if !is_spared(&append) && self.is_short_of_disk() {
+            return Err(AppendError::DiskLow);
+        }
         let (answer, answered) = oneshot::channel();
         if self
             .shared
@@ -262,6 +300,17 @@ impl Log {
             return Err(self.stopped());
         }
         answered.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// Whether the reserve of disk is reached here, or this member leads and it is on so many that a quorum would end
+    /// with them: only revocations and evictions are recorded then (R3).
+    pub fn is_short_of_disk(&self) -> bool {
+        self.shared.room.is_low() || self.shared.room.quorum_is_low()
+    }
+
+    /// The bytes of disk that are left here, as of a second ago, if that is less than the reserve.
+    pub fn little_disk(&self) -> Option<u64> {
+        self.shared.room.is_low().then(|| self.shared.room.free())
     }
 
     fn stopped(&self) -> AppendError {
@@ -338,6 +387,11 @@ impl Log {
         self.shared.broken.wait()
     }
 
+    /// Whether [`Log::broken`] is because what comes next was written by a later release (R26).
+    pub fn needs_upgrade(&self) -> bool {
+        self.shared.broken.needs_upgrade()
+    }
+
     /// The last fact and the chain up to it.
     pub fn chain_head(&self) -> (u64, Chain) {
         let Position { seq, chain } = self.shared.folded.position();
@@ -400,8 +454,9 @@ impl Inspected {
     /// # Errors
     /// If it cannot be opened to write, or Raft does not start.
     pub async fn open_with(self, settings: Settings) -> Result<Log, OpenError> {
+        let data_dir = self.data_dir.clone();
         let prepare = move |broken| reopen(&self.data_dir, self.checked, broken);
-        Log::start(prepare, OpenError::Start, settings).await
+        Log::start(&data_dir, prepare, OpenError::Start, settings).await
     }
 }
 

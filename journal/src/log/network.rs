@@ -22,11 +22,12 @@ use openraft::raft::{
 };
 use openraft::{EmptyNode, RaftNetwork, RaftNetworkFactory, Snapshot, Vote};
 
+use super::clocks::Clocks;
 use super::freshness::Freshness;
 use super::store::Store;
 use super::stored;
 use super::types::{Blob, Entry, TypeConfig};
-use super::wire::{self, AppendAsk, Ask, Facts, InstallAsk, Told, VoteAsk};
+use super::wire::{self, AppendAsk, Appended, Ask, Facts, InstallAsk, Told, VoteAsk};
 use super::writer::Clock;
 
 /// The entries of one message, up to the last that is taken: with the largest kind of entry behind them they stay below
@@ -85,6 +86,7 @@ pub(super) struct Network {
     pub peers: Arc<dyn Peers>,
     pub store: Arc<Store>,
     pub freshness: Arc<Freshness>,
+    pub clocks: Arc<Clocks>,
     pub clock: Clock,
 }
 
@@ -136,19 +138,40 @@ impl Peer {
         ask(&*self.network.peers, self.member, question, within).await
     }
 
-    /// Sends all facts up to the snapshot's that the member lacks.
+    /// Sends all facts up to the snapshot's that the member lacks. While it takes one piece in, the next is read.
     async fn send_facts(&self, last: u64) -> Result<(), PeerError> {
         let mut tip = self.tip(self.ask(&Ask::Tip, PIECE_DEADLINE).await?)?;
+        let mut ahead: Option<Facts> = None;
         while tip < last {
-            let store = Arc::clone(&self.network.store);
-            let piece = piece(&store, tip + 1, last).map_err(|reason| self.broken(reason))?;
-            let next = self.tip(self.ask(&Ask::Facts(piece), PIECE_DEADLINE).await?)?;
+            let piece = match ahead.take() {
+                // It may have gone further meanwhile, by entries.
+                Some(piece) if piece.first_seq == tip + 1 => piece,
+                Some(_) | None => self.read(tip + 1, last).await?,
+            };
+            let behind = tip + piece.values.len() as u64;
+            let question = Ask::Facts(piece);
+            let taken = self.ask(&question, PIECE_DEADLINE);
+            let next = if behind < last {
+                let (taken, read) = tokio::join!(taken, self.read(behind + 1, last));
+                ahead = Some(read?);
+                self.tip(taken?)?
+            } else {
+                self.tip(taken.await?)?
+            };
             if next <= tip {
                 return Err(self.broken(format!("it did not take the facts behind {tip}")));
             }
             tip = next;
         }
         Ok(())
+    }
+
+    /// Reads a piece, beside the thread of the log: appends do not wait for it.
+    async fn read(&self, first_seq: u64, last: u64) -> Result<Facts, PeerError> {
+        let store = Arc::clone(&self.network.store);
+        let read = tokio::task::spawn_blocking(move || piece(&store, first_seq, last)).await;
+        let read = read.map_err(|_| self.broken("the facts could not be read: a panic".to_owned()))?;
+        read.map_err(|reason| self.broken(reason))
     }
 
     async fn install(&self, vote: Vote<u64>, snapshot: &Snapshot<TypeConfig>) -> Result<Told, PeerError> {
@@ -216,17 +239,25 @@ impl RaftNetwork<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, RpcError> {
         let entries = written(request.entries).map_err(|error| rpc(&self.broken(error.to_string())))?;
+        let Network { freshness, clocks, clock, .. } = &self.network;
+        let term = request.vote.leader_id.term;
+        let sent = freshness.now();
         let question = Ask::Append(AppendAsk {
             vote: (&request.vote).into(),
             before: request.prev_log_id.map(Into::into),
             entries,
             commit: request.leader_commit.map(Into::into),
-            proven_ms_ago: self.network.freshness.proven_ms_ago(),
-            clock: (self.network.clock)(),
+            // First what was heard, then how old the proof is: were it the other way round and this process stopped in
+            // between, the member would take the proof for younger than it is.
+            after: freshness.last_said(self.member),
+            proven_ms_ago: freshness.proven_ms_ago(),
+            median: clocks.median(clock(), sent),
         });
         let told = self.ask(&question, option.hard_ttl()).await.map_err(|error| rpc(&error))?;
-        let Told::Appended(appended, clock) = told else { return Err(rpc(&odd(self.member))) };
-        self.network.freshness.heard(self.member, clock, (self.network.clock)());
+        let Told::Appended(appended, vitals) = told else { return Err(rpc(&odd(self.member))) };
+        clocks.heard(self.member, vitals.clock, sent, freshness.now());
+        let follows = !matches!(appended, Appended::HigherVote(_));
+        freshness.answered(self.member, follows.then_some((term, sent)), vitals);
         Ok(appended.into())
     }
 

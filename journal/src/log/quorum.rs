@@ -5,21 +5,28 @@
 //! ([`super::network`], [`super::inbox`]).
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, RaftError};
 use openraft::{ChangeMembers, EmptyNode, ServerState};
+use tokio::sync::oneshot;
 
 use super::Log;
 use super::broken::in_one_line;
+use super::clocks::MAX_SKEW;
 use super::network::ask;
-use super::types::{FOUNDER, Raft};
-use super::wire::{Ask, Told};
+use super::types::Raft;
+use super::wire::{Ask, Release, Told, Vitals};
 
-/// A journal that has heard of no quorum for so long does not know who was revoked meanwhile (R17).
-const STALE_AFTER: Duration = Duration::from_secs(30);
+/// What was recorded elsewhere is known here within this, or a refusal stands as it is (R10, R22).
+pub const KNOWN: Duration = Duration::from_secs(2);
 /// The leader is asked again after so long.
 const AGAIN: Duration = Duration::from_millis(50);
+/// A member that is there says at once which release it is.
+const RELEASE: Duration = Duration::from_secs(1);
+/// A member that answered within this is there.
+const HEARD: Duration = Duration::from_secs(2);
 /// A change of the members is settled by then, or tried again later.
 const CHANGE: Duration = Duration::from_secs(10);
 
@@ -45,6 +52,30 @@ pub struct Member {
     pub matched: Option<u64>,
     /// Entries of the leader that it lacks.
     pub lag: u64,
+}
+
+/// Whether a journal may serve anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fitness {
+    /// It may.
+    Fit,
+    /// It was not proven up to date for too long (R17).
+    Stale,
+    /// Its clock is the wrong one (R24).
+    Skewed,
+}
+
+/// What a member told its leader with its last answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWord {
+    /// How long ago.
+    pub ago: Duration,
+    /// The last fact that it had applied.
+    pub applied_seq: u64,
+    /// Whether its reserve of disk was reached (R3).
+    pub disk_low: bool,
+    /// The release that it runs.
+    pub version: String,
 }
 
 /// Why the quorum could not be asked or changed.
@@ -74,9 +105,9 @@ impl Log {
     /// Whether this member has no other beside it.
     pub fn is_alone(&self) -> bool {
         let raft = self.shared.raft.borrow();
-        let mut members = raft.membership_config.membership().nodes().map(|(id, _)| *id);
         // Before its first step Raft knows of no member at all: then nothing is known.
-        raft.id == FOUNDER && members.next() == Some(raft.id) && members.next().is_none()
+        let mut members = raft.membership_config.membership().nodes().map(|(id, _)| *id);
+        members.next() == Some(raft.id) && members.next().is_none()
     }
 
     /// Whether this member leads.
@@ -89,14 +120,84 @@ impl Log {
         if self.is_alone() { Some(Duration::ZERO) } else { self.shared.freshness.age() }
     }
 
-    /// Whether what is known here is proven to be younger than [`STALE_AFTER`]: only then may anything be served (R17).
+    /// Whether what is known here is proven to be younger than the setting: only then may anything be served (R17).
     pub fn is_fresh(&self) -> bool {
-        self.age().is_some_and(|age| age < STALE_AFTER)
+        self.age().is_some_and(|age| age < self.shared.stale_after)
     }
 
-    /// How far this machine's clock is from the median of the members' (R24), in ms.
-    pub fn skew_ms(&self) -> u64 {
-        if self.is_alone() { 0 } else { self.shared.freshness.skew_ms() }
+    /// How far this machine's clock is from the median of the members' (R24).
+    pub fn skew(&self) -> Duration {
+        if self.is_alone() {
+            return Duration::ZERO;
+        }
+        let (clock, now) = ((self.shared.clock)(), self.shared.freshness.now());
+        self.shared.clocks.skew(self.leads(), clock, now)
+    }
+
+    /// Looks whether that is too far; then this member neither leads nor serves, until it is looked again.
+    pub fn judge_clock(&self) -> bool {
+        let skewed = self.skew() > MAX_SKEW;
+        let before = self.shared.skewed.swap(skewed, Ordering::Relaxed);
+        if skewed && !before {
+            tracing::error!(skew = ?self.skew(), "this machine's clock is wrong by the other journals': set it");
+        } else if before && !skewed {
+            tracing::info!("this machine's clock is right again");
+        }
+        skewed
+    }
+
+    /// Whether it may serve anybody. Looked at for each call.
+    pub fn fitness(&self) -> Fitness {
+        if !self.is_fresh() {
+            Fitness::Stale
+        } else if self.shared.skewed.load(Ordering::Relaxed) {
+            Fitness::Skewed
+        } else {
+            Fitness::Fit
+        }
+    }
+
+    /// Whether it is known by now how far that is: a leader told so, or all others were heard.
+    pub fn has_compared_clocks(&self) -> bool {
+        let Seats { voters, own, .. } = self.seats();
+        let others = voters.into_iter().filter(|voter| *voter != own);
+        self.is_alone() || self.shared.clocks.compared(others, self.shared.freshness.now())
+    }
+
+    /// Whether this member may stand for election when it misses a leader (R24).
+    pub fn stands_for_election(&self, may: bool) {
+        if let Some(inbox) = self.inbox() {
+            inbox.raft.runtime_config().elect(may);
+        }
+    }
+
+    /// Whether this member, if it leads, says so to the others when there is nothing else to say. If not, they elect.
+    pub fn keeps_leading(&self, may: bool) {
+        if let Some(inbox) = self.inbox() {
+            inbox.raft.runtime_config().heartbeat(may);
+        }
+    }
+
+    /// Who of the other voters could lead in place of this leader: with a right clock, heard of just now, and of those
+    /// the one that lacks least.
+    pub fn successor(&self) -> Option<u64> {
+        let (clock, now) = ((self.shared.clock)(), self.shared.freshness.now());
+        let Seats { voters, own, .. } = self.seats();
+        let fit = |member: &Member| {
+            let skew = self.shared.clocks.skew_of(member.raft_id, clock, now);
+            let heard = self.shared.freshness.heard(member.raft_id);
+            member.raft_id != own
+                && voters.contains(&member.raft_id)
+                && skew.is_some_and(|skew| skew <= MAX_SKEW)
+                && heard.is_some_and(|(_, ago)| ago < HEARD)
+        };
+        self.members().into_iter().filter(fit).min_by_key(|member| member.lag).map(|member| member.raft_id)
+    }
+
+    /// What another member last told this one while it led, and how long ago.
+    pub fn heard(&self, raft_id: u64) -> Option<LastWord> {
+        let (Vitals { applied_seq, disk_low, version, .. }, ago) = self.shared.freshness.heard(raft_id)?;
+        Some(LastWord { ago, applied_seq, disk_low, version })
     }
 
     /// Waits until all that was committed when it was called is recorded and folded here (R10); answers the last fact.
@@ -107,10 +208,12 @@ impl Log {
         if self.is_alone() {
             return Ok(self.shared.folded.position().seq);
         }
+        let asked = self.shared.freshness.now();
         let confirmed = async {
             loop {
                 if let Some(seq) = self.ask_read_index().await {
                     self.reaches(seq).await;
+                    self.shared.freshness.confirmed(asked);
                     return seq;
                 }
                 tokio::time::sleep(AGAIN).await;
@@ -120,14 +223,9 @@ impl Log {
     }
 
     async fn ask_read_index(&self) -> Option<u64> {
-        let Seats { leader, own, .. } = self.seats();
-        let leader = leader?;
-        let told = if leader == own {
-            self.inbox()?.read_index().await.ok()?
-        } else {
-            ask(&*self.shared.peers, leader, &Ask::ReadIndex, CHANGE).await.ok()?
-        };
-        if let Told::ReadIndex { seq } = told { Some(seq) } else { None }
+        let (asker, answer) = oneshot::channel();
+        self.shared.read_indexes.send(asker).await.ok()?;
+        answer.await.ok()?
     }
 
     /// How far the other members are. Empty if this one does not lead.
@@ -140,6 +238,17 @@ impl Log {
             Member { raft_id: *raft_id, matched, lag: last.saturating_sub(matched.unwrap_or_default()) }
         };
         replication.iter().map(member).collect()
+    }
+
+    /// Which release a member is, and what it reads (R26). None: it did not say.
+    pub async fn release(&self, raft_id: u64) -> Option<Release> {
+        if raft_id == self.seats().own {
+            return Some(self.inbox()?.release());
+        }
+        match ask(&*self.shared.peers, raft_id, &Ask::Release, RELEASE).await {
+            Ok(Told::Release(release)) => Some(release),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// Adds a member that follows and does not vote. A member already: nothing changes.

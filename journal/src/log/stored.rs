@@ -7,12 +7,14 @@ use std::collections::BTreeSet;
 
 use events::append::Append;
 use events::codec::{Chain, DecodeError, EncodeError, decode, encode};
+use events::level;
 use events::vocabulary::{CertificateHash, JournalId, LogId, Timestamp};
 use openraft::{CommittedLeaderId, EmptyNode, EntryPayload, Vote};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::types::{Batch, Blob, Entry, Membership, Place, TypeConfig};
+use crate::release::READS;
 
 const FORMAT: u8 = 1;
 
@@ -236,7 +238,7 @@ pub(super) fn read_place(bytes: &[u8]) -> Result<Place, DecodeError> {
     }
 }
 
-/// A stored entry.
+/// A stored entry, if all of it is understood here.
 pub(super) fn read_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
     let log_id = read_place(bytes)?;
     let payload = match read(bytes.get(PLACE..).ok_or(DecodeError::Truncated)?)? {
@@ -245,6 +247,10 @@ pub(super) fn read_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
         StoredPayload::OverlayBatch(batch, overlays) => batch.with(overlays),
         StoredPayload::Members(members) => EntryPayload::Membership(members.into()),
     };
+    if let EntryPayload::Normal(batch) = &payload {
+        let mut facts = batch.appends.iter().flat_map(|append| &append.facts);
+        facts.try_for_each(|fact| level::legible(fact, READS)).map_err(DecodeError::AboveLevel)?;
+    }
     Ok(Entry { log_id, payload })
 }
 

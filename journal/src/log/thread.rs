@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use openraft::error::{InitializeError, RaftError};
@@ -15,11 +15,14 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::broken::{Broken, in_one_line};
+use super::clocks::Clocks;
 use super::errors::StartError;
 use super::folded::Folded;
 use super::freshness::Freshness;
 use super::inbox::Inbox;
 use super::network::Network;
+use super::read_index::{Asker, ReadIndexes};
+use super::room::{self, Room};
 use super::store::Store;
 use super::store::raft_log::RaftLog;
 use super::store::state_machine::{Machine, StateMachine, Tip};
@@ -27,6 +30,7 @@ use super::synced::Mark;
 use super::types::{FOUNDER, Raft, RaftMetrics};
 use super::writer::{Counters, Waiting, Writer};
 use super::{Settings, Timing};
+use crate::random;
 
 /// A start applies again what a power cut took from the facts, thousands of entries at the most.
 const READY_SECONDS: u64 = 60;
@@ -63,6 +67,8 @@ pub(super) struct Ends {
     pub finished: watch::Sender<bool>,
     pub broken: Arc<Broken>,
     pub counters: Arc<Counters>,
+    pub read_indexes: mpsc::Receiver<Asker>,
+    pub room: Arc<Room>,
     pub settings: Settings,
 }
 
@@ -95,27 +101,30 @@ fn run<E>(
     };
     let (store, folded) = (Arc::clone(&prepared.store), Arc::clone(&prepared.folded));
     let opened = Arc::clone(&store);
-    let Ends { appends, waiting, stop, broken, counters, settings, .. } = ends;
+    let Ends { appends, waiting, stop, broken, counters, read_indexes, room, settings, .. } = ends;
     let writing = Arc::clone(&broken);
     runtime.block_on(async move {
-        match start(prepared, &settings, &writing, appends).await {
+        match start(prepared, &settings, &writing, appends, &room).await {
             Ok(inbox) => {
-                let (raft, freshness) = (inbox.raft.clone(), Arc::clone(&inbox.freshness));
-                let running =
-                    Running { store: opened, folded: Arc::clone(&folded), raft: raft.metrics(), inbox };
-                drop(ready.send(Ok(running)));
-                tokio::spawn(watch_acknowledgements(raft.metrics(), Arc::clone(&freshness)));
+                let raft = inbox.raft.clone();
                 let Settings { clock, peers, .. } = settings;
+                tokio::spawn(
+                    ReadIndexes { asked: read_indexes, inbox: inbox.clone(), peers: Arc::clone(&peers) }
+                        .run(),
+                );
+                tokio::spawn(look_at_the_disk(inbox.clone()));
                 let writer = Writer {
-                    raft: raft.clone(),
+                    inbox: inbox.clone(),
                     waiting,
                     clock,
                     broken: writing,
                     counters,
-                    folded,
-                    freshness,
                     peers,
+                    led_since: OnceLock::new(),
                 };
+                let running =
+                    Running { store: opened, folded: Arc::clone(&folded), raft: raft.metrics(), inbox };
+                drop(ready.send(Ok(running)));
                 writer.run(stop).await;
                 if let Err(error) = raft.shutdown().await {
                     tracing::warn!(%error, "raft did not stop in peace");
@@ -136,29 +145,37 @@ fn run<E>(
 async fn start(
     prepared: Prepared,
     settings: &Settings,
-    broken: &Broken,
+    broken: &Arc<Broken>,
     appends: mpsc::Sender<Waiting>,
+    room: &Arc<Room>,
 ) -> Result<Inbox, StartError> {
     let told = |reason: String| StartError::Broken { reason: broken.reason().unwrap_or(reason) };
     let Prepared { store, mark, folded, tip, raft_id, new } = prepared;
     let config = config(settings).validate().map_err(|error| told(in_one_line(&error)))?;
-    let freshness = Arc::new(Freshness::default());
+    let incarnation = random::bytes().map_err(|error| told(error.to_string()))?;
+    let boottime = Arc::clone(&settings.boottime);
+    let freshness = Arc::new(Freshness::new(boottime, u64::from_le_bytes(incarnation)));
+    let clocks = Arc::new(Clocks::default());
     let machine = Machine::new(Arc::clone(&store), Arc::clone(&folded), Arc::clone(&freshness), tip);
     let machine = machine.map_err(|error| told(in_one_line(&error)))?;
     // Of what is stored: Raft itself tells nothing before its first step.
     let others = machine.names_others(raft_id);
+    // A founder's first entry may be lost with a power cut; nobody else's is.
+    let leads = new || raft_id == FOUNDER || machine.names(raft_id);
     let machine = Arc::new(Mutex::new(machine));
     let (clock, peers) = (Arc::clone(&settings.clock), Arc::clone(&settings.peers));
     let network = Network {
         peers,
         store: Arc::clone(&store),
         freshness: Arc::clone(&freshness),
+        clocks: Arc::clone(&clocks),
         clock: Arc::clone(&clock),
     };
     let log = RaftLog::new(store, mark);
     let applied = StateMachine::new(Arc::clone(&machine));
     let raft = Raft::new(raft_id, Arc::new(config), network, log, applied).await;
     let raft = raft.map_err(|error| told(in_one_line(&error)))?;
+    freshness.follow(raft.metrics());
     if new {
         match raft.initialize(BTreeSet::from([raft_id])).await {
             Ok(()) => {}
@@ -168,9 +185,10 @@ async fn start(
             Err(RaftError::Fatal(error)) => return Err(told(in_one_line(&error))),
         }
     }
-    let inbox = Inbox { raft, appends, folded, freshness, machine, clock };
+    let (room, ends) = (Arc::clone(room), Arc::clone(broken));
+    let inbox = Inbox { raft, appends, folded, freshness, clocks, room, machine, clock, broken: ends };
     // Another member is asked to lead, or a new one waits to be called.
-    if others || (raft_id != FOUNDER) {
+    if others || !leads {
         return Ok(inbox);
     }
     leads_alone(&inbox.raft, broken).await.map(|()| inbox)
@@ -198,16 +216,11 @@ async fn leads_alone(raft: &Raft, broken: &Broken) -> Result<(), StartError> {
     }
 }
 
-/// Notes each acknowledgement by a quorum at once: a process that is stopped later has its age counted from then (R17).
-async fn watch_acknowledgements(mut metrics: watch::Receiver<RaftMetrics>, freshness: Arc<Freshness>) {
+/// Takes a reading of the disk now and then, for as long as the log is open (R3).
+async fn look_at_the_disk(inbox: Inbox) {
     loop {
-        let acknowledged = metrics.borrow_and_update().millis_since_quorum_ack;
-        if let Some(ago) = acknowledged {
-            freshness.acknowledged(Duration::from_millis(ago));
-        }
-        if metrics.changed().await.is_err() {
-            return;
-        }
+        inbox.look_at_the_disk();
+        tokio::time::sleep(room::LOOK).await;
     }
 }
 

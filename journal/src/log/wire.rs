@@ -8,6 +8,7 @@
 
 use events::append::{Append, Outcome};
 use events::codec::{DecodeError, EncodeError, decode, encode};
+use events::level::Level;
 use events::vocabulary::Timestamp;
 use openraft::raft::{AppendEntriesResponse, VoteResponse};
 use serde::de::DeserializeOwned;
@@ -38,6 +39,8 @@ pub(super) enum Ask {
     Install(InstallAsk),
     /// Stand for election now: the leader steps aside.
     Elect,
+    /// Which release the asked is, and what it reads (R26).
+    Release,
 }
 
 /// See [`Ask::Append`].
@@ -50,8 +53,34 @@ pub(super) struct AppendAsk {
     pub commit: Option<StoredPlace>,
     /// How long ago a quorum last acknowledged the leader (R17), in ms; None: not yet.
     pub proven_ms_ago: Option<u64>,
-    /// The leader's clock (R24).
+    /// The asked member's last answer that the leader had before: this was sent after it.
+    pub after: Option<Said>,
+    /// What lies in the middle of all clocks that the leader knows (R24), at the earliest and at the latest.
+    pub median: Option<(Timestamp, Timestamp)>,
+}
+
+/// A moment of whoever answers, by its own clock: whoever asks next repeats it, and so proves that it asked later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Said {
+    /// Which process of it answered.
+    pub incarnation: u64,
+    /// When, in ms.
+    pub at: u64,
+}
+
+/// How it stands with a member, as it tells the leader with each answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Vitals {
+    /// When it answered, by a clock of its own (R17).
+    pub said: Said,
+    /// Its clock (R24).
     pub clock: Timestamp,
+    /// The last fact that it has applied.
+    pub applied_seq: u64,
+    /// Whether its reserve of disk is reached (R3).
+    pub disk_low: bool,
+    /// The release that it runs.
+    pub version: String,
 }
 
 /// See [`Ask::Vote`].
@@ -85,8 +114,8 @@ pub(super) struct InstallAsk {
 /// An answer. Which one belongs to which question, the names say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Told {
-    /// To [`Ask::Append`], with the member's clock (R24).
-    Appended(Appended, Timestamp),
+    /// To [`Ask::Append`].
+    Appended(Appended, Vitals),
     /// To [`Ask::Vote`].
     Voted { vote: StoredVote, granted: bool, last: Option<StoredPlace> },
     /// To [`Ask::Record`]: one for each, and up to where the leader had applied.
@@ -103,6 +132,19 @@ pub(super) enum Told {
     NotLeading,
     /// It cannot: why.
     Failed(String),
+    /// To [`Ask::Release`].
+    Release(Release),
+}
+
+/// Which release a member is: what it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Up to this format level it reads facts.
+    pub reads: Level,
+    /// Its version.
+    pub version: String,
+    /// The last fact that it has applied.
+    pub applied_seq: u64,
 }
 
 /// What became of entries.
@@ -125,6 +167,8 @@ pub(super) enum Recorded {
     Outcome(Outcome),
     /// The leader was none any more; whether it was recorded is open.
     Open,
+    /// Too many members are short of disk (R3): it was not recorded.
+    DiskLow,
 }
 
 impl From<AppendEntriesResponse<u64>> for Appended {

@@ -7,8 +7,8 @@
 //! **Invariant:** an append is answered once, and `Committed` only after its facts are in the store and folded (R3).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use events::append::{Append, Outcome};
@@ -20,11 +20,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::broken::{Broken, in_one_line};
+use super::clocks::MAX_SKEW;
 use super::errors::AppendError;
-use super::folded::Folded;
-use super::freshness::Freshness;
+use super::inbox::Inbox;
 use super::network::{Peers, ask};
-use super::types::{Batch, Blob, Raft};
+use super::types::{Batch, Blob};
 use super::wire::{Ask, Recorded, Told};
 use super::{Committed, MAX_APPEND_BYTES};
 
@@ -54,6 +54,10 @@ const APPLIED: Duration = Duration::from_secs(4);
 /// A leader that no quorum acknowledged for so long is likely cut off, and another one elected.
 const CUT_OFF: Duration = Duration::from_secs(2);
 
+/// A leader that has just started, and was told of no median, waits so long at most for the clocks of all voters before it
+/// stamps anything (R24): what a wrong clock stamps holds up everybody's until they have caught up with it.
+const COMPARED: Duration = Duration::from_secs(2);
+
 /// Where the time of an entry comes from: the system's clock, in tests another.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -80,14 +84,14 @@ pub(super) struct Counters {
 
 /// See the module.
 pub(super) struct Writer {
-    pub raft: Raft,
+    pub inbox: Inbox,
     pub waiting: mpsc::Receiver<Waiting>,
     pub clock: Clock,
     pub broken: Arc<Broken>,
     pub counters: Arc<Counters>,
-    pub folded: Arc<Folded>,
-    pub freshness: Arc<Freshness>,
     pub peers: Arc<dyn Peers>,
+    /// When this process first led others.
+    pub led_since: OnceLock<Instant>,
 }
 
 /// Appends that go together, and who waits for them.
@@ -173,7 +177,7 @@ impl Writer {
         }
         let (mut batch, give_up) = (batch, Instant::now() + GIVE_UP);
         loop {
-            let mut metrics = self.raft.metrics();
+            let mut metrics = self.inbox.raft.metrics();
             let (leader, own) = {
                 let metrics = metrics.borrow_and_update();
                 (metrics.current_leader, metrics.id)
@@ -208,7 +212,7 @@ impl Writer {
     }
 
     fn is_alone(&self) -> bool {
-        let metrics = self.raft.metrics();
+        let metrics = self.inbox.raft.metrics();
         let metrics = metrics.borrow();
         let members = metrics.membership_config.membership();
         members.nodes().all(|(id, _)| *id == metrics.id)
@@ -217,17 +221,17 @@ impl Writer {
     /// Writes an entry as the leader.
     async fn lead(&self, mut batch: Batch) -> Tried {
         // A leader that was cut off would wait for ever.
-        if !self.is_alone() && self.freshness.age().is_none_or(|age| age > CUT_OFF) {
+        if !self.is_alone() && (self.is_cut_off() || !self.may_stamp()) {
             return Tried::Again;
         }
         self.counters.entries.fetch_add(1, Ordering::Relaxed);
         self.counters.appends.fetch_add(batch.appends.len() as u64, Ordering::Relaxed);
         batch.stamp = (self.clock)();
-        let mut metrics = self.raft.metrics();
+        let mut metrics = self.inbox.raft.metrics();
         let term = metrics.borrow().current_term;
         let written = tokio::select! {
             biased;
-            written = self.raft.client_write(batch) => written,
+            written = self.inbox.raft.client_write(batch) => written,
             reason = self.broken.wait() => return Tried::Over(AppendError::Stopped { reason }),
             _ = metrics.wait_for(|now| now.current_term != term || now.state != ServerState::Leader) => {
                 return Tried::Again;
@@ -251,10 +255,27 @@ impl Writer {
     async fn cut_off(&self) {
         loop {
             tokio::time::sleep(AGAIN).await;
-            if !self.is_alone() && self.freshness.age().is_none_or(|age| age > CUT_OFF) {
+            if !self.is_alone() && self.is_cut_off() {
                 return;
             }
         }
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.inbox.freshness.age().is_none_or(|age| age > CUT_OFF)
+    }
+
+    /// Whether this leader's clock is known to be right, or nobody can say more about it (R24).
+    fn may_stamp(&self) -> bool {
+        let led_since = *self.led_since.get_or_init(Instant::now);
+        let others: Vec<u64> = {
+            let raft = self.inbox.raft.metrics();
+            let raft = raft.borrow();
+            raft.membership_config.membership().voter_ids().filter(|voter| *voter != raft.id).collect()
+        };
+        let (now, clocks) = (self.inbox.freshness.now(), &self.inbox.clocks);
+        let compared = clocks.compared(others, now) || led_since.elapsed() >= COMPARED;
+        compared && clocks.skew(true, (self.clock)(), now) <= MAX_SKEW
     }
 
     /// Sends appends to the leader; done when what it recorded is applied here too (R10).
@@ -267,7 +288,7 @@ impl Writer {
         };
         match told {
             Ok(Told::Recorded(outcomes, seq)) if outcomes.len() == batch.appends.len() => {
-                let applied = tokio::time::timeout(APPLIED, self.folded.reaches(seq)).await.is_ok();
+                let applied = tokio::time::timeout(APPLIED, self.inbox.folded.reaches(seq)).await.is_ok();
                 let open = outcomes.contains(&Recorded::Open);
                 if applied && !open { Tried::Settled(outcomes) } else { Tried::Again }
             }
@@ -316,7 +337,11 @@ fn told(outcome: Recorded) -> Answer {
             Err(AppendError::Conflict { stream, expected, found })
         }
         Recorded::Outcome(Outcome::Skewed) => Err(AppendError::Skewed),
+        Recorded::Outcome(Outcome::AboveLevel { needs, level }) => {
+            Err(AppendError::AboveLevel { needs, level })
+        }
         Recorded::Outcome(Outcome::Malformed) => Err(AppendError::Malformed),
+        Recorded::DiskLow => Err(AppendError::DiskLow),
         Recorded::Open => Err(AppendError::NoLeader),
     }
 }

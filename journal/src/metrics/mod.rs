@@ -110,10 +110,12 @@ pub enum Handshake {
     TimedOut,
     /// There is no room for another client without certificate.
     Full,
+    /// It had a certificate, and the journal cannot know what that is worth (R17).
+    Stale,
 }
 
 impl Handshake {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Anonymous,
         Self::Node,
         Self::Operator,
@@ -123,6 +125,7 @@ impl Handshake {
         Self::Failed,
         Self::TimedOut,
         Self::Full,
+        Self::Stale,
     ];
 
     /// As whom the client was let in, and the result.
@@ -137,6 +140,7 @@ impl Handshake {
             Self::Failed => ("none", "failed"),
             Self::TimedOut => ("none", "timeout"),
             Self::Full => ("none", "full"),
+            Self::Stale => ("none", "stale"),
         }
     }
 }

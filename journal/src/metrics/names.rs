@@ -50,6 +50,10 @@ pub(super) const AUTHORITY_NOT_AFTER: Named = named(
     "pact_authority_not_after_timestamp_seconds",
     "When the certificate of an authority that is not retired ends, in seconds since 1970.",
 );
+pub(super) const SERVER_CERTIFICATE_NOT_AFTER: Named = named(
+    "pact_server_certificate_not_after_timestamp_seconds",
+    "When this journal's server certificate ends, in seconds since 1970.",
+);
 pub(super) const REVOCATIONS: Named =
     named("pact_revocations", "Revoked certificates whose validity is not over for 24 hours yet.");
 pub(super) const CONTESTED: Named = named(

@@ -6,11 +6,13 @@
 use std::time::{Duration, Instant};
 
 use events::authority::State;
+use events::vocabulary::Timestamp;
 use metrics_facade::Label;
 use tokio::sync::Mutex;
 
 use crate::clock;
 use crate::log::Log;
+use crate::renewal::Outlook;
 
 use super::board::Board;
 use super::census::Census;
@@ -22,13 +24,14 @@ const CENSUS_AGE: Duration = Duration::from_secs(1);
 /// Scrapes a journal whose log is open. See the module.
 pub struct Scraper {
     log: Log,
+    outlook: Outlook,
     census: Mutex<Option<(Instant, Census)>>,
 }
 
 impl Scraper {
-    /// Looks into this log.
-    pub fn new(log: Log) -> Self {
-        Self { log, census: Mutex::new(None) }
+    /// Looks into this log, and at this journal's server certificate.
+    pub fn new(log: Log, outlook: Outlook) -> Self {
+        Self { log, outlook, census: Mutex::new(None) }
     }
 
     /// All metrics of the journal in Prometheus' text format 0.0.4.
@@ -64,8 +67,12 @@ impl Scraper {
         };
         board.gauge(names::REVOCATIONS, vec![], revocations as f64);
         board.counter(names::CONTESTED, vec![]).absolute(contests);
+        let seconds = |moment: Timestamp| moment.as_millis() as f64 / 1e3;
+        if let Some(validity) = self.outlook.validity() {
+            board.gauge(names::SERVER_CERTIFICATE_NOT_AFTER, vec![], seconds(validity.not_after));
+        }
         for (id, not_after) in authorities {
-            let seconds = not_after.as_millis() as f64 / 1e3;
+            let seconds = seconds(not_after);
             board.gauge(names::AUTHORITY_NOT_AFTER, vec![Label::new("authority", id)], seconds);
         }
     }

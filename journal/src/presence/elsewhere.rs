@@ -88,6 +88,12 @@ impl Elsewhere {
         self.journals.values().find_map(|known| known.nodes.get(node).copied())
     }
 
+    /// To which other journal a node is connected.
+    pub fn holder(&self, node: &NodeId) -> Option<&JournalId> {
+        let holds = |(_, known): &(&JournalId, &Reported)| known.nodes.contains_key(node);
+        self.journals.iter().find(holds).map(|(journal, _)| journal)
+    }
+
     /// Nothing is known: another leader collected it.
     pub fn forget(&mut self) {
         self.journals.clear();
@@ -133,6 +139,7 @@ mod tests {
         assert_eq!(moved, Moved { gained: vec![node("c")], lost: vec![node("a")] });
         assert_eq!(elsewhere.find(&node("a")), None);
         assert_eq!(elsewhere.find(&node("c")), Some(serial()));
+        assert_eq!((elsewhere.holder(&node("c")), elsewhere.holder(&node("a"))), (Some(&j2()), None));
         assert_eq!(elsewhere.take(&j2(), report(4, false, &["d"], &[]), at(1)), None, "the third is missing");
         let restarted = Report { incarnation: 2, ..report(3, false, &["d"], &[]) };
         assert_eq!(elsewhere.take(&j2(), restarted, at(1)), None, "another process");

@@ -72,6 +72,16 @@ struct Open {
     pulse: Pulse,
 }
 
+/// Where a node's stream stands. Only a leader knows of other journals.
+enum Whereabouts {
+    /// Here: by which certificate, and the pulse of its connection.
+    Here(Serial, Pulse),
+    /// At another journal.
+    At(JournalId),
+    /// Nowhere that is known of.
+    Nowhere,
+}
+
 /// An open subscription. Dropping it ends the node's presence, unless there is another.
 pub struct Stream {
     streams: Streams,
@@ -162,6 +172,17 @@ impl Streams {
         let nodes = self.shared.nodes.lock();
         let open = |(id, known): (&NodeId, &Node)| Some((id.clone(), known.open.last()?.serial));
         nodes.iter().filter_map(open).collect()
+    }
+
+    /// Where a node's stream stands, as far as is known here.
+    fn whereabouts(&self, node: &NodeId) -> Whereabouts {
+        match self.pulse(node) {
+            Some((serial, pulse)) => Whereabouts::Here(serial, pulse),
+            None => match self.shared.elsewhere.lock().holder(node) {
+                Some(journal) => Whereabouts::At(journal.clone()),
+                None => Whereabouts::Nowhere,
+            },
+        }
     }
 
     /// The newest open stream of a node: by which certificate, and the pulse of its connection.

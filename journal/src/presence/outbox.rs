@@ -1,9 +1,10 @@
 //! What a node is to be told on its open subscription: a place for each kind of message, no queue.
 //!
 //! A later configuration replaces an earlier one that was not sent yet, so that a node that does not read holds no
-//! memory. The edge takes what is there and puts it on the wire.
+//! memory. The edge takes what is there and puts it on the wire. Where the journals are is looked up when it is sent.
 //!
-//! **Invariant:** a node is told of every configuration that is newer than what it has, and of none twice.
+//! **Invariant:** a node is told of every configuration, and of every change of the journals, that is newer than what it
+//! has, and of none twice.
 
 use std::task::Waker;
 
@@ -23,6 +24,10 @@ struct Waiting {
     /// The node has its configuration up to this fact; none before it says so.
     known: Option<u64>,
     changed: Option<Changed>,
+    /// The node knows the journals as of this edition.
+    knows_journals: u64,
+    /// There is a later one.
+    journals: bool,
 }
 
 /// A change of the boot configuration, as the node is told.
@@ -39,6 +44,8 @@ pub struct Changed {
 pub enum Told {
     /// Its boot configuration is another one now.
     Changed(Changed),
+    /// The journals are others now, or elsewhere.
+    Journals,
 }
 
 impl Outbox {
@@ -59,9 +66,33 @@ impl Outbox {
         self.waker.wake();
     }
 
+    /// The node was told of the journals as of this edition.
+    pub fn knows_journals(&self, edition: u64) {
+        let mut waiting = self.told.lock();
+        if edition >= waiting.knows_journals {
+            (waiting.knows_journals, waiting.journals) = (edition, false);
+        }
+    }
+
+    /// Shows of which edition the journals are now; the node is told if that is news.
+    pub fn show_journals(&self, edition: u64) {
+        {
+            let mut waiting = self.told.lock();
+            if edition <= waiting.knows_journals {
+                return;
+            }
+            (waiting.knows_journals, waiting.journals) = (edition, true);
+        }
+        self.waker.wake();
+    }
+
     /// Takes what the node is to be told next.
     pub fn take(&self) -> Option<Told> {
-        self.told.lock().changed.take().map(Told::Changed)
+        let mut waiting = self.told.lock();
+        if std::mem::take(&mut waiting.journals) {
+            return Some(Told::Journals);
+        }
+        waiting.changed.take().map(Told::Changed)
     }
 
     /// Whom to wake when there is something.
@@ -102,6 +133,25 @@ mod tests {
         outbox.knows(0);
         outbox.show(config(11), 30);
         assert_eq!(outbox.take(), news(11, 30));
+    }
+
+    #[test]
+    fn a_change_of_the_journals_is_told_once_and_before_the_configuration() {
+        let outbox = Outbox::default();
+        // Its hello was read before its first message was made.
+        outbox.show_journals(3);
+        outbox.knows_journals(3);
+        outbox.show_journals(3);
+        assert_eq!(outbox.take(), None);
+        outbox.knows(0);
+        outbox.show(config(5), 5);
+        outbox.show_journals(4);
+        outbox.show_journals(5);
+        outbox.show_journals(4);
+        assert_eq!(outbox.take(), Some(Told::Journals));
+        assert_eq!(outbox.take(), news(5, 5));
+        outbox.show_journals(5);
+        assert_eq!(outbox.take(), None);
     }
 
     #[test]

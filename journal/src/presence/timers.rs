@@ -52,6 +52,11 @@ pub struct Timers {
     pub grace: Duration,
 }
 
+/// Whether this journal leads, and is known to.
+pub(super) fn leads(log: &Log) -> bool {
+    log.leads() && log.age().is_some_and(|age| age < PROVEN)
+}
+
 impl Timers {
     /// Watches over all nodes, for as long as the journal runs.
     pub async fn run(self) {
@@ -59,7 +64,7 @@ impl Timers {
         self.look_at_all();
         let mut led = self.log.is_alone();
         loop {
-            let leads = self.leads();
+            let leads = leads(&self.log);
             if leads && !led {
                 // Who is where is not known yet: everybody gets a full grace period (R19).
                 self.streams.lead_from(clock::now());
@@ -78,7 +83,7 @@ impl Timers {
             self.streams.miss_silent(clock::now());
             // Only the leader hears of all streams; what is due stays due. Also for one that was elected since, and has
             // given nobody a grace period yet.
-            if !(leads && self.leads()) {
+            if !(leads && self::leads(&self.log)) {
                 tokio::time::sleep(LOOK_AT_OTHERS).await;
                 continue;
             }
@@ -92,11 +97,6 @@ impl Timers {
                 self.set(&mut deadlines, due, again).await;
             }
         }
-    }
-
-    /// Whether this journal leads, and is known to.
-    fn leads(&self) -> bool {
-        self.log.leads() && self.log.age().is_some_and(|age| age < PROVEN)
     }
 
     /// What was before this process: every node gets its moment.

@@ -1,13 +1,14 @@
-//! Tells open subscriptions that their node's boot configuration changed.
+//! Tells open subscriptions that their node's boot configuration changed, or where the journals are.
 //!
-//! Woken by the log after each fold that set an overlay or assigned a node, and then looks at all of them: whatever was
-//! missed between two looks is seen by the next one. A subscription that opens looks for itself.
+//! Woken by the log after each fold that set an overlay, assigned a node or changed the members, and then looks at all of
+//! them: whatever was missed between two looks is seen by the next one. A subscription that opens looks for itself.
 
 use std::sync::Arc;
 
 use events::vocabulary::NodeId;
 use tokio::sync::Notify;
 
+use crate::agent_endpoints::AgentEndpoints;
 use crate::log::Log;
 
 use super::{Outbox, Streams};
@@ -20,16 +21,17 @@ const AT_ONCE: usize = 64;
 pub struct Updates {
     log: Log,
     streams: Streams,
+    endpoints: Arc<AgentEndpoints>,
     changed: Arc<Notify>,
 }
 
 impl Updates {
-    /// Tells the nodes with these streams of what this log says.
-    pub fn new(log: Log, streams: Streams) -> Self {
-        Self { log, streams, changed: Arc::new(Notify::new()) }
+    /// Tells the nodes with these streams of what this log says, and where the journals are.
+    pub fn new(log: Log, streams: Streams, endpoints: Arc<AgentEndpoints>) -> Self {
+        Self { log, streams, endpoints, changed: Arc::new(Notify::new()) }
     }
 
-    /// Some configuration changed. Quick, as the thread of the log needs it.
+    /// Some configuration changed, or the journals did. Quick, as the thread of the log needs it.
     pub fn wake(&self) {
         self.changed.notify_one();
     }
@@ -55,8 +57,10 @@ impl Updates {
     }
 
     fn look(&self, some: &[(&NodeId, &Outbox)]) {
+        let edition = self.endpoints.edition();
         let views = self.log.views();
         for (node, outbox) in some {
+            outbox.show_journals(edition);
             if let Some(config) = views.boot_config(node) {
                 outbox.show(config, views.seq);
             }

@@ -166,9 +166,85 @@ fn whoever_stops_it_at_once_leaves_nothing_behind_either() {
     }
 }
 
+/// The processes that serve, by their data directories.
+fn journals(folder: &Path) -> Vec<(std::path::PathBuf, i64)> {
+    let endpoints = |number| folder.join(format!("j{number}/endpoints.json"));
+    let told = (1..=5).map(endpoints).take_while(|file| file.exists());
+    let pid =
+        |file: &Path| serde_json::from_slice::<Value>(&fs::read(file).unwrap()).unwrap()["pid"].as_i64();
+    told.map(|file| (file.clone(), pid(&file).expect("it is a number"))).collect()
+}
+
+fn voters(dev: &Dev) -> usize {
+    let members = dev.pact("journal members");
+    let members = members["members"].as_array().unwrap();
+    members.iter().filter(|member| member["standing"] == "voter").count()
+}
+
 #[test]
-fn what_does_not_work_is_not_in_its_help() {
-    let help = pact_journal().args(["dev", "--help"]).output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    assert!(help.contains("--data-dir") && !help.contains("--journals"), "{help}");
+fn three_journals_are_one_quorum_and_any_of_them_may_be_asked() {
+    let (_folder, temporary) = temporary();
+    let dev = Dev::start(&temporary, |command| _ = command.args(["--journals", "3"]));
+    let endpoints = dev.variable("PACT_ENDPOINTS");
+    let endpoints: Vec<&str> = endpoints.split(',').collect();
+    assert_eq!((endpoints.len(), dev.variable("PACT_JOURNALS").split(',').count()), (3, 3), "{}", dev.line);
+    assert_eq!(voters(&dev), 3);
+    for (nth, endpoint) in endpoints.iter().enumerate() {
+        let line = format!("--endpoint {endpoint} node enroll n{nth} --mac aa:bb:cc:dd:ee:0{nth}");
+        assert_eq!(dev.pact(&line)["state"], "registered");
+    }
+    assert_eq!(dev.end(Signal::INT), Some(0), "{}", said(&temporary));
+    assert_eq!(entries(&temporary), 0);
+}
+
+#[test]
+fn one_journal_that_was_kept_grows_to_a_quorum_which_goes_on_and_does_not_shrink() {
+    let (folder, temporary) = temporary();
+    let kept = folder.path().join("kept");
+    let start =
+        |more: &[&str]| Dev::start(&temporary, |command| _ = command.arg("--data-dir").arg(&kept).args(more));
+    let alone = start(&["--journals", "1"]);
+    alone.pact("node enroll n1 --mac aa:bb:cc:dd:ee:01");
+    assert_eq!(alone.end(Signal::INT), Some(0), "{}", said(&temporary));
+    let grown = start(&["--journals", "3"]);
+    assert_eq!((voters(&grown), grown.pact("node list")["nodes"][0]["node_id"].as_str()), (3, Some("n1")));
+    assert_eq!(grown.end(Signal::INT), Some(0), "{}", said(&temporary));
+    let again = start(&[]);
+    assert_eq!((voters(&again), journals(&kept).len()), (3, 3));
+    assert_eq!(again.end(Signal::TERM), Some(0), "{}", said(&temporary));
+
+    let shrunk = pact_journal().args(["dev", "--journals", "1", "--data-dir"]).arg(&kept).output().unwrap();
+    let told = String::from_utf8_lossy(&shrunk.stderr);
+    assert_eq!(shrunk.status.code(), Some(2), "{told}");
+    assert!(told.contains("holds 3 journals, and most of them must serve: leave --journals out"), "{told}");
+}
+
+#[test]
+fn the_journals_do_not_outlive_a_dev_that_is_killed() {
+    let (folder, temporary) = temporary();
+    let kept = folder.path().join("kept");
+    let dev = Dev::start(&temporary, |command| {
+        command.args(["--journals", "3", "--data-dir"]).arg(&kept);
+    });
+    let journals = journals(&kept);
+    assert_eq!(journals.len(), 3);
+    assert_eq!(dev.end(Signal::KILL), None);
+    let deadline = Instant::now() + READY;
+    for (endpoints, pid) in journals {
+        // Nobody may be there to reap it: a process that has ended has no command line any more.
+        let lives = || fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+        while lives() {
+            assert!(Instant::now() < deadline, "{endpoints:?} is served still: {}", said(&temporary));
+            thread::sleep(LOOK);
+        }
+        assert!(!endpoints.exists(), "it stopped in good order");
+    }
+}
+
+#[test]
+fn a_number_of_journals_that_makes_no_sense_is_wrong_usage() {
+    for wrong in ["0", "2", "4", "7", "three", ""] {
+        let output = pact_journal().args(["dev", "--journals", wrong]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong}: {output:?}");
+    }
 }

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod authorities;
+#[cfg(test)]
 mod bad_requests;
 #[cfg(test)]
 mod boot_configuration;
@@ -38,12 +40,18 @@ mod quorum;
 #[cfg(test)]
 mod request;
 #[cfg(test)]
+mod restore;
+#[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod server_certificate;
 #[cfg(test)]
 mod stopping;
 #[cfg(test)]
 mod strange_machines;
 #[cfg(test)]
 mod supervision;
+#[cfg(test)]
+mod tls_peer;
 #[cfg(test)]
 mod who_may_call;

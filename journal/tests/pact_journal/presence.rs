@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use proto::pb;
+use proto::pb::node_service_client::NodeServiceClient;
+use proto::pb::status_service_client::StatusServiceClient;
 use proto::reason::Reason;
 
 use crate::boot_configuration::booted;
@@ -115,6 +117,30 @@ async fn rule_19_after_a_start_everybody_active_gets_a_full_grace_period() {
     let node = operator.inspect(&machine.node_id).await.unwrap();
     assert_eq!(node.state(), pb::NodeState::Active, "its grace began with the process");
     becomes(&operator, &machine, pb::NodeState::Inactive).await;
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_use_its_certificate_in_time_is_told_as_stuck() {
+    let dir = DataDirectory::init("test");
+    dir.configure("unconfirmed_alert_secs", 1);
+    let journal = Journal::serve(dir);
+    let operator = journal.operator().await;
+    let (stuck, sound) = (Machine::registered(&operator).await, Machine::registered(&operator).await);
+    let anonymous = journal.agent(None).await.unwrap();
+    anonymous.enroll(&stuck.hardware, &stuck.csr()).await.unwrap();
+    let _open = booted(&journal, &sound).await.subscribe().await.unwrap();
+
+    let warning = until("it is told", ANSWERED, async || {
+        let mut status = StatusServiceClient::new(operator.0.channel());
+        let told = status.status(pb::StatusRequest::default()).await.unwrap().into_inner();
+        told.warnings.into_iter().find(|warning| warning.contains("--stuck"))
+    });
+    let told = "1 nodes have not used their certificate for more than 1 s: pact node list --stuck";
+    assert_eq!(warning.await, told);
+    let request = pb::ListNodesRequest { stuck: true, ..Default::default() };
+    let nodes =
+        NodeServiceClient::new(operator.0.channel()).list_nodes(request).await.unwrap().into_inner().nodes;
+    assert_eq!(nodes.iter().map(|node| &node.node_id).collect::<Vec<_>>(), [&stuck.node_id]);
 }
 
 #[tokio::test]

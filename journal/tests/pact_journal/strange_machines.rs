@@ -29,7 +29,7 @@ impl Operator {
         Ok(answer(&self.0, answered)?.node.expect("every change answers with the node"))
     }
 
-    async fn contested(&self) -> Vec<String> {
+    pub async fn contested(&self) -> Vec<String> {
         let request = pb::ListNodesRequest { contested: true, ..Default::default() };
         let answered = NodeServiceClient::new(self.0.channel()).list_nodes(request).await;
         let nodes = answer(&self.0, answered).unwrap().nodes;
@@ -37,7 +37,7 @@ impl Operator {
     }
 
     /// The facts of a node, of one type.
-    async fn facts(&self, node_id: &str, kind: &str) -> Vec<Value> {
+    pub async fn facts(&self, node_id: &str, kind: &str) -> Vec<Value> {
         let request = pb::TailEventsRequest { node_id: node_id.to_owned(), from_seq: None, follow: false };
         let answered = EventServiceClient::new(self.0.channel()).tail_events(request).await;
         let (mut stream, mut facts) = (answer(&self.0, answered).unwrap(), vec![]);

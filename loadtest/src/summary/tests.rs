@@ -7,6 +7,7 @@ fn showing() -> Showing {
         succeeded: 3,
         failed: 0,
         failures: BTreeMap::new(),
+        subscribed_again: 0,
         seconds: 1.5,
         nodes_per_second: 2.0,
         latency_ms: LatencyMs { p50: 1.0, p95: 2.0, p99: 3.0, max: 4.0 },
@@ -33,6 +34,7 @@ fn summary() -> Summary {
             mutual_handshake_us: 80.0,
         },
         overload: None,
+        journals_killed: 0,
         log_verified: Some(true),
         log_facts: Some(12),
     }
@@ -44,6 +46,14 @@ fn a_sound_storm_ends_with_the_words_that_are_looked_for() {
     assert!(text.starts_with("nodes 3\nsucceeded 3\nfailed 0\n"), "{text}");
     assert!(text.contains("\nfloor ratio 2.00\n"), "{text}");
     assert!(text.ends_with("\nlog verified"), "{text}");
+}
+
+#[test]
+fn that_journals_were_killed_is_told() {
+    let storm = Showing { subscribed_again: 7, ..showing() };
+    let text = Summary { storm, journals_killed: 3, ..summary() }.to_string();
+    let told = "failed 0\njournals killed and started again 3, subscriptions opened again 7\n";
+    assert!(text.contains(told), "{text}");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 
 use std::{io, time::Duration};
 
-use rustls::CertificateError;
+use events::vocabulary::Timestamp;
+use rustls::{CertificateError, pki_types::UnixTime};
 
 use super::{
     address::JournalAddress,
@@ -38,6 +39,12 @@ pub enum ConnectError {
         /// What is wrong with its certificate, and where to look.
         why: String,
     },
+    /// The server's certificate is that of a journal that is known to be evicted (design §7).
+    #[error("the journal at {address} was evicted from the quorum")]
+    Evicted {
+        /// Where.
+        address: JournalAddress,
+    },
     /// The server speaks no TLS 1.3 with HTTP/2.
     #[error("the server at {address} does not speak as a journal does: {why}")]
     Incompatible {
@@ -60,6 +67,7 @@ impl ConnectError {
         let address = address.clone();
         let tls = causes(&error).find_map(|error| error.downcast_ref::<rustls::Error>()).cloned();
         match tls {
+            Some(rustls::Error::InvalidCertificate(CertificateError::Revoked)) => Self::Evicted { address },
             Some(rustls::Error::InvalidCertificate(certificate)) => {
                 Self::NotTrusted { why: distrust(&address, &certificate), address }
             }
@@ -67,6 +75,10 @@ impl ConnectError {
             None => Self::Unreachable { address, source: error },
         }
     }
+}
+
+fn moment(time: UnixTime) -> Timestamp {
+    Timestamp::from_millis(time.as_secs().saturating_mul(1000))
 }
 
 /// What is wrong with a server's certificate, in words that say where to look.
@@ -79,10 +91,18 @@ fn distrust(address: &JournalAddress, error: &CertificateError) -> String {
     ) {
         let host = address.host();
         format!("its certificate does not carry the name `{host}`; use a name given to `--advertise`")
-    } else if matches!(error, CertificateError::Expired | CertificateError::ExpiredContext { .. }) {
-        "its certificate has expired, or this machine's clock is wrong".to_owned()
-    } else if matches!(error, CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) {
-        "its certificate is not valid yet, or this machine's clock is wrong".to_owned()
+    } else if let CertificateError::ExpiredContext { time, not_after } = error {
+        let (time, until) = (moment(*time), moment(*not_after));
+        format!(
+            "its certificate has expired, or this machine's clock is wrong: it ended at {until}, and here it is {time}"
+        )
+    } else if let CertificateError::NotValidYetContext { time, not_before } = error {
+        let (time, from) = (moment(*time), moment(*not_before));
+        format!(
+            "its certificate is not valid yet, or this machine's clock is wrong: it begins at {from}, and here it is {time}"
+        )
+    } else if matches!(error, CertificateError::Expired | CertificateError::NotValidYet) {
+        "its certificate is not valid now, or this machine's clock is wrong".to_owned()
     } else {
         format!("its certificate is wrong ({error})")
     }

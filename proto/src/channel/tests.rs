@@ -256,6 +256,28 @@ async fn a_server_whose_certificate_has_expired_is_not_trusted() {
 }
 
 #[tokio::test]
+async fn an_evicted_journal_is_refused_and_told_so_though_the_domain_ca_signed_its_certificate() {
+    let ca = Ca::new();
+    let (evicted, other) = (
+        serve(server_config(&ca, named("127.0.0.1"), LENIENT)).await,
+        serve(server_config(&ca, named("127.0.0.1"), LENIENT)).await,
+    );
+    let shown = open(&evicted, &ca).await.unwrap().server();
+    let trust = ca.trust().without(vec![CertificateHash::of(b"another"), shown]);
+
+    // Also while the first verification is remembered.
+    let error = Connection::open(&evicted.address, &trust, None, PATIENCE).await.unwrap_err();
+
+    assert!(matches!(error, ConnectError::Evicted { .. }), "{error:?}");
+    let failure = Failure::from(error);
+    assert_eq!((failure.reason_text(), failure.exit()), ("JOURNAL_EVICTED", Exit::Unreachable));
+    let connection = Connection::open(&other.address, &trust, None, PATIENCE).await.unwrap();
+    assert_ne!(connection.server(), shown);
+    assert_eq!(enroll(&connection).await, Failure::Refused(overloaded()));
+    assert!(Connection::open(&evicted.address, &trust.without(vec![]), None, PATIENCE).await.is_ok());
+}
+
+#[tokio::test]
 async fn rule_10_alerts_about_the_certificate_reach_the_caller_by_name() {
     let ca = Ca::new();
     for (verdict, refusal, name) in [

@@ -47,9 +47,18 @@ impl Trouble {
         match (explain(error), &*slot) {
             (Some(_), Some(Noted::Refused(_))) | (None, Some(_)) => {}
             (Some(refusal), _) => *slot = Some(Noted::Refused(refusal)),
-            (None, None) => *slot = Some(Noted::Lost(error.to_string())),
+            (None, None) => *slot = Some(Noted::Lost(in_words(error))),
         }
     }
+}
+
+/// By this alert a journal that is cut off from its quorum believes no certificate, good or bad (R17).
+fn in_words(error: &io::Error) -> String {
+    let alert = error.get_ref().and_then(|error| error.downcast_ref());
+    if matches!(alert, Some(rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure))) {
+        return format!("it lets nobody in, as a journal does that is cut off from its quorum ({error})");
+    }
+    error.to_string()
 }
 
 /// A TLS stream whose errors are noted.
@@ -180,6 +189,15 @@ mod tests {
 
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(trouble.noted(), Some(Noted::Refused(ConnectionRefusal::Revoked)));
+    }
+
+    #[test]
+    fn rule_17_a_journal_that_lets_nobody_in_is_told_from_one_that_refuses_a_certificate() {
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
+        let trouble = Trouble::default();
+        trouble.note(&io::Error::new(io::ErrorKind::InvalidData, alert));
+        let Some(Noted::Lost(words)) = trouble.noted() else { panic!("no refusal of the certificate") };
+        assert!(words.contains("cut off from its quorum"), "{words}");
     }
 
     #[test]

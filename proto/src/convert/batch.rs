@@ -15,7 +15,10 @@ pub const MAX_ROWS: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowOutcome {
     /// The node may enroll now; in a dry run: it would.
-    Registered,
+    Registered {
+        /// What is unusual about it and allowed, as sentences for people.
+        warnings: Vec<String>,
+    },
     /// It was registered so already.
     Unchanged,
     /// The row was refused.
@@ -38,7 +41,7 @@ impl TryFrom<pb::BatchRow> for RowOutcome {
     fn try_from(row: pb::BatchRow) -> Result<Self, UnknownOutcome> {
         match row.outcome() {
             pb::batch_row::Outcome::Unspecified => Err(UnknownOutcome),
-            pb::batch_row::Outcome::Registered => Ok(Self::Registered),
+            pb::batch_row::Outcome::Registered => Ok(Self::Registered { warnings: row.warnings }),
             pb::batch_row::Outcome::Unchanged => Ok(Self::Unchanged),
             pb::batch_row::Outcome::Failed => Ok(Self::Failed { reason: row.reason, message: row.message }),
         }
@@ -47,12 +50,16 @@ impl TryFrom<pb::BatchRow> for RowOutcome {
 
 impl From<RowOutcome> for pb::BatchRow {
     fn from(outcome: RowOutcome) -> Self {
-        let (outcome, reason, message) = match outcome {
-            RowOutcome::Registered => (pb::batch_row::Outcome::Registered, String::new(), String::new()),
-            RowOutcome::Unchanged => (pb::batch_row::Outcome::Unchanged, String::new(), String::new()),
-            RowOutcome::Failed { reason, message } => (pb::batch_row::Outcome::Failed, reason, message),
-        };
-        Self { outcome: outcome.into(), reason, message }
+        use pb::batch_row::Outcome;
+        match outcome {
+            RowOutcome::Registered { warnings } => {
+                Self { outcome: Outcome::Registered.into(), warnings, ..Self::default() }
+            }
+            RowOutcome::Unchanged => Self { outcome: Outcome::Unchanged.into(), ..Self::default() },
+            RowOutcome::Failed { reason, message } => {
+                Self { outcome: Outcome::Failed.into(), reason, message, ..Self::default() }
+            }
+        }
     }
 }
 
@@ -70,7 +77,10 @@ mod tests {
     #[test]
     fn every_outcome_reads_back() {
         let refusal = Refusal::new(Reason::NodeAlreadyEnrolled, "the name is taken");
-        for outcome in [RowOutcome::Registered, RowOutcome::Unchanged, refusal.into()] {
+        let registered = |warnings: &[&str]| RowOutcome::Registered {
+            warnings: warnings.iter().map(|warning| (*warning).to_owned()).collect(),
+        };
+        for outcome in [registered(&[]), registered(&["one", "two"]), RowOutcome::Unchanged, refusal.into()] {
             assert_eq!(RowOutcome::try_from(pb::BatchRow::from(outcome.clone())), Ok(outcome));
         }
     }

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_founder_is_a_voter_who_has_not_said_where_it_listens() {
-        let wire = to_wire(&"j1".parse().unwrap(), &State::founder());
+        let wire = to_wire(&"j1".parse().unwrap(), &State::founder(1));
         assert_eq!((wire.raft_id, wire.standing.as_str(), wire.cluster_endpoint.as_str()), (1, "voter", ""));
     }
 

@@ -14,6 +14,7 @@ pub fn to_wire(id: &OperatorId, state: &State) -> pb::Operator {
     let operator = pb::Operator { operator_id: id.to_string(), ..pb::Operator::default() };
     match state {
         State::Unknown => operator,
+        State::Kept { role, .. } => pb::Operator { role: role.to_string(), ..operator },
         State::Revoked { role } => pb::Operator { role: role.to_string(), revoked: true, ..operator },
         State::Active { role, current, .. } => pb::Operator {
             role: role.to_string(),

@@ -57,7 +57,7 @@ impl From<LogError> for Failure {
         let reason = match &error {
             LogError::Open(open) => open_reason(open),
             LogError::Read(_) => "LOG_UNREADABLE",
-            LogError::LaterFormat { .. } => "UPGRADE_NEEDED",
+            LogError::Later { .. } => "UPGRADE_NEEDED",
         };
         Self::of(1, reason, &error)
     }

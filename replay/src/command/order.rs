@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use events::vocabulary::{NodeId, Serial, Timestamp};
 
+use crate::command::manual::Completion;
 use crate::explain::Which;
 use crate::export::{Format, Range};
 use crate::point::Point;
@@ -64,6 +65,12 @@ pub(super) enum Order {
     /// Write facts as JSON, one a line, for other tools
     #[command(after_help = EXPORT)]
     Export(Export),
+    /// Print a script with which your shell completes verbs and flags
+    #[command(after_help = "Examples:\n  pact-replay completion bash > /etc/bash_completion.d/pact-replay")]
+    Completion(Completion),
+    /// Print the manual page
+    #[command(after_help = "Examples:\n  pact-replay man | man -l -")]
+    Man {},
 }
 
 /// Whose history.

@@ -120,11 +120,11 @@ pub enum LogError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A later release wrote it (R26).
-    #[error("fact {seq} has format {format}, which is not known to this release; upgrade")]
-    LaterFormat {
+    #[error("fact {seq} was written by a later release: {said}")]
+    Later {
         /// The first such fact.
         seq: u64,
-        /// Its format.
-        format: u8,
+        /// What is not known.
+        said: String,
     },
 }

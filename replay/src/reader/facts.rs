@@ -6,14 +6,15 @@
 //! **Invariant:** one damage is told once: behind it the walk goes on with what is stored, so that the facts after it
 //! are judged by themselves.
 
-use events::codec::{Chain, DecodeError, StoredValue, decode_body_boxed, keys};
+use events::codec::{Chain, DecodeError, StoredValue, decode_body_up_to, keys};
 use events::fact::{Fact, Record};
 use events::invariants::Violation;
+use events::level::Level;
 use events::vocabulary::{Remark, RemarkHash};
 use events::{domain, fact_json};
 use serde_json::{Map, Value};
 
-use super::{LineDamage, ReadError, Row, Rows};
+use super::{LineDamage, LogError, ReadError, Row, Rows};
 
 /// What is wrong with the bytes of a fact.
 #[derive(Debug, thiserror::Error)]
@@ -106,11 +107,17 @@ impl Entry {
         Self { seq, chain: None, record: None, remarks: vec![], stored: vec![], damage: vec![] }
     }
 
-    /// The format of a fact that a later release wrote and whose chain holds: nothing is wrong but this release (R26).
-    pub fn later_format(&self) -> Option<u8> {
+    /// What this release cannot read of a fact that a later one wrote: its chain holds, so nothing is wrong but this
+    /// release (R26).
+    ///
+    /// # Errors
+    /// If it is such a fact.
+    pub fn is_of_this_release(&self) -> Result<(), LogError> {
         match self.damage.as_slice() {
-            [Damage::Body(DecodeError::UnknownFormat { format })] => Some(*format),
-            _ => None,
+            [Damage::Body(source)] if source.needs_upgrade() => {
+                Err(LogError::Later { seq: self.seq, said: source.to_string() })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -276,7 +283,7 @@ impl Place {
         if let Link::Stored(before) = self.link {
             check(before, entry);
         }
-        match decode_body_boxed(stored.body) {
+        match decode_body_up_to(stored.body, Level::NEWEST) {
             Ok(record) => {
                 if let Link::Beginning = self.link {
                     match beginning(&record) {
@@ -307,7 +314,9 @@ fn beginning(first: &Record) -> Option<Chain> {
             domain::Event::JoinTokenCreated { .. }
             | domain::Event::RemarkErased { .. }
             | domain::Event::DefaultSet { .. }
-            | domain::Event::JoinTokenConsumed { .. },
+            | domain::Event::JoinTokenConsumed { .. }
+            | domain::Event::LevelRaised { .. }
+            | domain::Event::Restored(_),
         )
         | Fact::Node(..)
         | Fact::Authority(..)

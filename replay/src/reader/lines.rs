@@ -1,7 +1,6 @@
-//! The lines of an exported log (`pact-replay export --format jsonl`).
+//! The lines of an exported log (`pact-replay export --format jsonl`), each as [`events::codec::export_line`] takes it apart.
 //!
-//! A line says a fact in words and carries its stored value beside them, so that the chain can be computed from the file
-//! alone. What the words say must be what the bytes say; [`super::Facts`] compares them.
+//! What the words say must be what the bytes say; [`super::Facts`] compares them.
 //!
 //! Called by [`super::Reader`] only. Not here: what facts mean, and whether the chain holds.
 //!
@@ -12,43 +11,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use events::codec::export_line::{LONGEST_LINE, take_apart, words};
+pub(crate) use events::codec::export_line::{STORED, in_base64};
 use serde_json::{Map, Value};
 
 use super::{OpenError, rows::Row};
-
-/// The member of a line that has the stored value, in base64.
-pub(crate) const STORED: &str = "stored";
-
-/// A stored value has at most 1 MiB and some: in base64 and again as words it is shorter than this.
-const LONGEST_LINE: usize = 8 << 20;
-
-/// What is wrong with a line.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LineDamage {
-    /// Longer than any fact can be.
-    #[error("the line is longer than {LONGEST_LINE} bytes")]
-    TooLong,
-    /// Cut off, or edited.
-    #[error("the line is no JSON object")]
-    NotJson,
-    /// JSON of somebody else.
-    #[error("the line has no seq, or no stored bytes")]
-    NotAFact,
-    /// The bytes are not written as base64.
-    #[error("the stored bytes of the line are no base64")]
-    NotBase64,
-    /// A member twice, or other spaces or escapes: different readers would read different things.
-    #[error("the line is not written as an export writes it")]
-    WrittenOtherwise,
-    /// The words were edited.
-    #[error("the line says of {member:?} something else than its stored bytes")]
-    Words {
-        /// Where.
-        member: String,
-    },
-}
 
 /// One line.
 pub(crate) struct Line<'a> {
@@ -71,7 +38,7 @@ impl ExportFile {
         let unreadable = |source| OpenError::Unreadable { file: path.to_owned(), source };
         let export = Self { file: File::open(path).map_err(unreadable)? };
         let mut lines = export.lines();
-        let first = if lines.read_line().map_err(unreadable)? { lines.words().ok() } else { None };
+        let first = if lines.read_line().map_err(unreadable)? { words(&lines.line).ok() } else { None };
         check_first(path.to_owned(), first)?;
         Ok(export)
     }
@@ -109,7 +76,7 @@ impl Lines<'_> {
         if !self.read_line()? {
             return Ok(None);
         }
-        Ok(Some(match self.take_apart() {
+        Ok(Some(match take_apart(&self.line, &mut self.value) {
             Ok((seq, words)) => Row::Exported(Line { seq, value: &self.value, words }),
             Err(damage) => Row::Illegible(damage),
         }))
@@ -125,32 +92,6 @@ impl Lines<'_> {
         }
         Ok(read > 0)
     }
-
-    fn words(&self) -> Result<Map<String, Value>, LineDamage> {
-        if self.line.len() > LONGEST_LINE {
-            return Err(LineDamage::TooLong);
-        }
-        serde_json::from_slice(&self.line).map_err(|_| LineDamage::NotJson)
-    }
-
-    fn take_apart(&mut self) -> Result<(u64, Map<String, Value>), LineDamage> {
-        let mut words = self.words()?;
-        let length = self.line.strip_suffix(b"\n").unwrap_or(&self.line).len();
-        if serde_json::to_vec(&words).map_or(0, |written| written.len()) != length {
-            return Err(LineDamage::WrittenOtherwise);
-        }
-        let stored = words.remove(STORED);
-        let seq = words.get("seq").and_then(Value::as_u64).ok_or(LineDamage::NotAFact)?;
-        let stored = stored.as_ref().and_then(Value::as_str).ok_or(LineDamage::NotAFact)?;
-        self.value.clear();
-        STANDARD.decode_vec(stored, &mut self.value).map_err(|_| LineDamage::NotBase64)?;
-        Ok((seq, words))
-    }
-}
-
-/// The stored value as a line has it.
-pub(crate) fn in_base64(stored: &[u8]) -> String {
-    STANDARD.encode(stored)
 }
 
 /// Reads a file from an offset of its own, so that it can be read by several at once.

@@ -22,9 +22,9 @@ use events::invariants::Auditor;
 use rocksdb::{ColumnFamily, DB, DBRawIterator, DBRecoveryMode, Options, ReadOptions};
 
 pub use errors::{LogError, OpenError, ReadError, ReadFault};
+pub use events::codec::export_line::LineDamage;
 pub use facts::{Damage, Entry, Facts};
 pub use heads::Disagreement;
-pub use lines::LineDamage;
 pub(crate) use lines::{STORED, in_base64};
 pub(crate) use rows::{Row, Rows};
 

@@ -7,8 +7,9 @@
 use events::codec::keys;
 use rocksdb::DBRawIterator;
 
+use super::LineDamage;
 use super::ReadFault;
-use super::lines::{Line, LineDamage, Lines};
+use super::lines::{Line, Lines};
 
 /// A row as it was found; nothing of it is believed.
 pub(crate) enum Row<'a> {

@@ -1,6 +1,8 @@
 //! Each kind of damage is found, named, and told once; a sound log has none.
 
 use events::codec::{Chain, StoredValue, decode_body, encode_body, keys};
+use events::domain;
+use events::fact::Fact;
 use events::vocabulary::CertificateHash;
 use replay::reader::LogError;
 use replay::verify::{Report, verify};
@@ -154,7 +156,17 @@ fn rule_26_a_format_of_a_later_release_asks_for_an_upgrade() {
     body[0] = 2;
     log.append_body(&record, &body, &[]);
     let error = verify(log.close().path()).unwrap_err();
-    assert!(matches!(error, LogError::LaterFormat { seq: 11, format: 2 }), "{error}");
+    assert!(matches!(error, LogError::Later { seq: 11, .. }), "{error}");
+    assert!(error.to_string().contains("upgrade"));
+}
+
+#[test]
+fn rule_26_a_level_of_a_later_release_asks_for_an_upgrade() {
+    let mut log = sound();
+    let later = events::level::Level::new(events::level::Level::NEWEST.number() + 1);
+    log.append(Fact::Domain(domain::Event::LevelRaised { level: later }), &[]);
+    let error = verify(log.close().path()).unwrap_err();
+    assert!(matches!(error, LogError::Later { seq: 11, .. }), "{error}");
     assert!(error.to_string().contains("upgrade"));
 }
 

@@ -24,6 +24,8 @@ mod pipe;
 #[cfg(test)]
 mod real_journal;
 #[cfg(test)]
+mod restored;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod state;

@@ -204,7 +204,8 @@ pub fn principal_of(fact: &Fact) -> Principal {
             node::Event::Registered { .. }
             | node::Event::Revoked { .. }
             | node::Event::Resolved {}
-            | node::Event::HardwareReplaced { .. },
+            | node::Event::HardwareReplaced { .. }
+            | node::Event::CertificateRevoked { .. },
         ) => admin(),
         Fact::Node(_, node::Event::CertificateIssued { .. }) => Principal::Anonymous,
         Fact::Node(id, node::Event::EnrollmentConfirmed { .. } | node::Event::Reactivated { .. }) => {

@@ -65,6 +65,11 @@ impl WrittenLog {
         self.dir.path().to_owned()
     }
 
+    /// The last link of the chain.
+    pub fn head(&self) -> Chain {
+        self.chain
+    }
+
     pub fn close(self) -> Closed {
         let Self { store, dir, .. } = self;
         drop(store);

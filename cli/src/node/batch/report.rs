@@ -20,9 +20,29 @@ pub struct Report {
     pub failed: u64,
     /// All rows.
     pub rows: Vec<Row>,
+    /// What is unusual about some that went well, at most [`WARNINGS_MAX`]. Absent if nothing is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// How many warnings there were.
+    #[serde(skip)]
+    pub warned: u64,
     /// Whether nothing was recorded.
     #[serde(skip)]
     pub is_dry_run: bool,
+}
+
+/// All blades of a cluster may share a serial: what says the same again is not kept.
+pub const WARNINGS_MAX: usize = 1000;
+
+/// Something unusual about a row that went well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// The line it stands on.
+    pub line: u64,
+    /// The node that was registered.
+    pub node_id: Option<Arc<str>>,
+    /// For people.
+    pub message: String,
 }
 
 /// A row of the file. There may be a million of them: what went well costs little.
@@ -62,7 +82,14 @@ impl Report {
     /// Takes a row with its answer.
     pub fn take(&mut self, row: Row, outcome: RowOutcome) {
         match outcome {
-            RowOutcome::Registered => self.registered += 1,
+            RowOutcome::Registered { warnings } => {
+                self.registered += 1;
+                self.warned += warnings.len() as u64;
+                let room = WARNINGS_MAX.saturating_sub(self.warnings.len());
+                let (line, node_id) = (row.line, &row.node_id);
+                let warning = |message| Warning { line, node_id: node_id.clone(), message };
+                self.warnings.extend(warnings.into_iter().take(room).map(warning));
+            }
             RowOutcome::Unchanged => self.unchanged += 1,
             RowOutcome::Failed { reason, message } => {
                 return self.fail(Row { fault: Some(Box::new(Fault { reason, message })), ..row });
@@ -108,7 +135,7 @@ mod tests {
     #[test]
     fn every_row_has_every_field() {
         let mut report = Report::default();
-        report.take(row(2, "n1"), RowOutcome::Registered);
+        report.take(row(2, "n1"), RowOutcome::Registered { warnings: vec![] });
         report.take(row(3, "n2"), RowOutcome::Unchanged);
         let failed = RowOutcome::Failed { reason: "NODE_ON_FIRE".to_owned(), message: "it burns".to_owned() };
         report.take(row(5, "n3"), failed);
@@ -123,6 +150,20 @@ mod tests {
             {\"line\":5,\"node_id\":\"n3\",\"reason\":\"NODE_ON_FIRE\",\"message\":\"it burns\"},\
             {\"line\":6,\"node_id\":null,\"reason\":\"FIELD_INVALID\",\"message\":\"no text\"}]}";
         assert_eq!(serde_json::to_string(&report).unwrap(), expected);
+    }
+
+    #[test]
+    fn rule_02_warnings_are_told_with_their_lines_and_bounded() {
+        let mut report = Report::default();
+        let registered = || RowOutcome::Registered { warnings: vec!["n0 has it too".to_owned()] };
+        report.take(row(2, "n1"), registered());
+        let expected = "{\"registered\":1,\"unchanged\":0,\"failed\":0,\"rows\":[\
+            {\"line\":2,\"node_id\":\"n1\",\"reason\":null,\"message\":null}],\
+            \"warnings\":[{\"line\":2,\"node_id\":\"n1\",\"message\":\"n0 has it too\"}]}";
+        assert_eq!(serde_json::to_string(&report).unwrap(), expected);
+        (3..WARNINGS_MAX as u64 + 9).for_each(|line| report.take(row(line, "n2"), registered()));
+        assert_eq!((report.warnings.len(), report.warned), (WARNINGS_MAX, WARNINGS_MAX as u64 + 7));
+        assert_eq!(report.failure(), None);
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn decided(file: Vec<u8>, wait: impl Fn(u32) -> u64, journal: Asked<'_>) -> (Res
 }
 
 fn all_registered(request: &BatchRegisterNodesRequest) -> Result<Vec<RowOutcome>, Failure> {
-    Ok(vec![RowOutcome::Registered; request.rows.len()])
+    Ok(vec![RowOutcome::Registered { warnings: vec![] }; request.rows.len()])
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn answers_stand_in_the_order_of_the_lines_whichever_comes_first() {
         let refused = |row: &pb::RegisterNodeRequest| match row.node_id.as_str() {
             "n2500" => Refusal::new(Reason::NodeAlreadyEnrolled, "it is").into(),
             "n7" => RowOutcome::Unchanged,
-            _ => RowOutcome::Registered,
+            _ => RowOutcome::Registered { warnings: vec![] },
         };
         Ok(request.rows.iter().map(refused).collect())
     };
@@ -120,7 +120,10 @@ fn a_file_without_a_sound_row_asks_nothing() {
 fn an_answer_with_too_few_or_too_many_rows_is_invalid() {
     for more in [-1, 1] {
         let wrong = move |request: &BatchRegisterNodesRequest| {
-            Ok(vec![RowOutcome::Registered; request.rows.len().saturating_add_signed(more)])
+            Ok(vec![
+                RowOutcome::Registered { warnings: vec![] };
+                request.rows.len().saturating_add_signed(more)
+            ])
         };
         let (result, report, _) = decided(file(3), |_| 0, &wrong);
         let Err(Stop::Journal(failure)) = result else { panic!("{result:?}") };

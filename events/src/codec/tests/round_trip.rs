@@ -9,13 +9,16 @@ use crate::authority;
 use crate::certificate::Certificate;
 use crate::domain;
 use crate::fact::Fact;
+use crate::level::Level;
 use crate::member;
-use crate::node::{Cause, DeactivationCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession};
+use crate::node::{
+    Cause, DeactivationCause, DistrustCause, RefusalReason, RefusedAttempts, RevocationCause, Supersession,
+};
 use crate::operator;
 use crate::stream::StreamVersion;
 use crate::vocabulary::{
-    AppendId, Assurance, AuthorityId, BootId, HardwareField, HardwareIdentity, JoinTokenId, KeyHash, Labels,
-    Mac, NodeId, Principal, RemarkHash, Role, SecretHash, Serial, SystemUuid, Timestamp,
+    AppendId, Assurance, AuthorityId, BootId, Digest, HardwareField, HardwareIdentity, JoinTokenId, KeyHash,
+    Labels, Mac, NodeId, Principal, RemarkHash, Role, SecretHash, Serial, SystemUuid, Timestamp,
 };
 
 fn name() -> impl Strategy<Value = String> {
@@ -127,6 +130,8 @@ fn node_event() -> impl Strategy<Value = Event> {
             Event::HardwareReplaced { hardware, released, serials }
         }),
         refused_attempts().prop_map(Event::AttemptsRefused),
+        vec(serial(), 0..3)
+            .prop_map(|serials| Event::CertificateRevoked { cause: DistrustCause::JournalEvicted, serials }),
     ]
 }
 
@@ -172,6 +177,18 @@ fn domain_event() -> impl Strategy<Value = domain::Event> {
             secret_sha256: SecretHash::new(secret),
             journal: name.parse().unwrap(),
         }),
+        any::<u32>().prop_map(|level| domain::Event::LevelRaised { level: Level::new(level) }),
+        (any::<u64>(), any::<[u8; 32]>(), name(), any::<u64>(), name()).prop_map(
+            |(restored_seq, head, founder, raft_id, operator)| {
+                domain::Event::Restored(domain::Restored {
+                    restored_seq,
+                    restored_head: Digest::new(head),
+                    founder: founder.parse().unwrap(),
+                    raft_id,
+                    operator: operator.parse().unwrap(),
+                })
+            }
+        ),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod contest;
 mod deactivate;
+mod distrust;
 mod enroll;
 mod register;
 mod renew;
@@ -16,6 +17,7 @@ use super::event::{Cause, Event, RefusedAttempts, Supersession};
 use super::rejection::Rejection;
 use super::state::{Enrollment, State};
 
+pub use distrust::distrusted;
 pub use replace_hardware::MAX_MACS_CHANGED;
 
 /// What to do about a command.
@@ -76,6 +78,7 @@ pub fn decide(node: &NodeId, state: &State, command: Command) -> Result<Decision
             replace_hardware::replace_hardware(node, state, hardware, &macs, now)
         }
         Command::NoteRefused(attempts) => Ok(note_refused(state, attempts)),
+        Command::Distrust { authorities, now } => Ok(distrust::distrust(state, &authorities, now)),
     }
 }
 

@@ -38,6 +38,19 @@ fn the_first_authenticated_call_confirms_or_brings_back() {
 }
 
 #[test]
+fn a_node_is_stuck_when_its_certificate_lies_unused_for_longer_than_it_may() {
+    let after = Duration::from_secs(600);
+    let unused = state(&is_unconfirmed());
+    let issued = unused.current().expect("it has a certificate").certificate.issued_at();
+    for (secs, stuck) in [(599, false), (600, false), (601, true)] {
+        assert_eq!(unused.is_stuck(issued.plus(Duration::from_secs(secs)), after), stuck, "after {secs} s");
+    }
+    for other in [is_registered(), is_active(), is_inactive(), is_put_away(), is_revoked()] {
+        assert!(!state(&other).is_stuck(issued.plus(Duration::from_secs(DAY)), after));
+    }
+}
+
+#[test]
 fn rule_19_what_is_active_goes_by_silence_goodbye_or_an_operators_word() {
     use DeactivationCause::{Goodbye, Operator, Silence};
     for order in [deactivate(10, Silence), deactivate(10, Goodbye), deactivate(10, Operator), say_goodbye(1)]

@@ -9,10 +9,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use events::append::{Append, Outcome, settle};
+use events::append::{Append, Last, Outcome, settle};
 use events::codec::{Chain, EncodeError, StoredValue, encode_body, keys};
 use events::domain;
 use events::fact::{Fact, Record};
+use events::level::{self, Level};
 use events::stream::StreamName;
 use events::vocabulary::{OverlayHash, RemarkHash, Timestamp};
 use rocksdb::WriteBatch;
@@ -28,6 +29,17 @@ pub(in crate::log) struct Tip {
     pub position: Position,
     /// Its time.
     pub recorded_at: Timestamp,
+    /// The log's format level behind it (R26).
+    pub level: Level,
+}
+
+impl Tip {
+    /// Behind the fact that follows, with its link of the chain.
+    pub(in crate::log) fn behind(self, record: &Record, chain: Chain) -> Self {
+        // What stands in the log was admitted when it was recorded.
+        let level = level::after(self.level, &record.fact).unwrap_or(self.level);
+        Self { position: Position { seq: record.seq, chain }, recorded_at: record.recorded_at, level }
+    }
 }
 
 /// See the module.
@@ -55,7 +67,8 @@ impl<'a> Draft<'a> {
         if self.lacks_an_overlay(append)? {
             return Ok(Outcome::Malformed);
         }
-        let last = (self.tip.position.seq, self.tip.recorded_at);
+        let Tip { position, recorded_at, level } = self.tip;
+        let last = Last { seq: position.seq, recorded_at, level };
         let settled = settle(append, last, stamp, |stream| self.head(stream).map(|head| head.version))?;
         match settled {
             Ok(records) => match values(&records, append, self.tip.position.chain) {
@@ -67,7 +80,9 @@ impl<'a> Draft<'a> {
             Err(refused @ (Outcome::Conflict { .. } | Outcome::Skewed)) => {
                 Ok(self.repeated(append)?.unwrap_or(refused))
             }
-            Err(refused @ (Outcome::Malformed | Outcome::Committed { .. })) => Ok(refused),
+            Err(refused @ (Outcome::Malformed | Outcome::AboveLevel { .. } | Outcome::Committed { .. })) => {
+                Ok(refused)
+            }
         }
     }
 
@@ -157,7 +172,7 @@ impl<'a> Draft<'a> {
     ) -> Result<Outcome, StoreError> {
         let first_seq = self.tip.position.seq + 1;
         for (record, value) in records.into_iter().zip(values) {
-            let tip = Tip { position: Position { seq: record.seq, chain }, recorded_at: record.recorded_at };
+            let tip = self.tip.behind(&record, chain);
             self.enter(record, value, tip)?;
         }
         Ok(Outcome::Committed { first_seq, last_seq: self.tip.position.seq })

@@ -6,6 +6,7 @@
 //!
 //! Not here: what is right and what is not ([`mod@super::check`]).
 
+pub(super) mod continuation;
 mod draft;
 mod options;
 pub(super) mod raft_log;
@@ -123,6 +124,11 @@ impl Store {
         let options = options::database(false);
         let db = DB::open_cf_descriptors_read_only(&options, dir, options::columns(), false);
         Self::opened(db, Arc::new(Broken::new()))
+    }
+
+    /// From now on this hears when it fails.
+    pub(super) fn reports_to(&mut self, broken: Arc<Broken>) {
+        self.broken = broken;
     }
 
     fn opened(db: Result<DB, rocksdb::Error>, broken: Arc<Broken>) -> Result<Self, StoreError> {

@@ -52,6 +52,11 @@ impl Machine {
         self.membership.membership().nodes().any(|(id, _)| *id != own)
     }
 
+    /// Whether the applied membership has this member.
+    pub(in crate::log) fn names(&self, own: u64) -> bool {
+        self.membership.membership().nodes().any(|(id, _)| *id == own)
+    }
+
     fn apply_entry(&mut self, entry: Entry) -> Result<Reply, StoreError> {
         let reply = match entry.payload {
             EntryPayload::Blank => self.apply_nothing(entry.log_id, WriteBatch::default())?,
@@ -187,13 +192,14 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     }
 }
 
-/// openraft does not notice that its state machine panicked while an answer is awaited; the log must.
-struct Panics(Arc<Broken>);
+/// Nobody notices by itself that a state machine panicked: openraft waits for its answer, and the lock lets the next one in to
+/// what may be half done. The log must end.
+pub(super) struct Panics(pub(super) Arc<Broken>);
 
 impl Drop for Panics {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.report("applying an entry failed unexpectedly".to_owned());
+            self.0.report("applying entries or taking facts over failed unexpectedly".to_owned());
         }
     }
 }

@@ -8,6 +8,9 @@
 //! Entries below that index may still be applied before: their appends are recognised by their ids and recorded once
 //! (R7).
 
+use std::sync::Arc;
+
+use super::super::broken::in_one_line;
 use super::super::check::follow;
 use super::super::errors::{Damage, StoreError};
 use super::super::stored::{StoredApplied, StoredMembership, StoredPlace, StoredTaken};
@@ -15,7 +18,7 @@ use super::super::types::{Membership, Place, Position};
 use super::super::wire::Facts;
 use super::draft::Draft;
 use super::state;
-use super::state_machine::Machine;
+use super::state_machine::{Machine, Panics};
 use events::codec::keys;
 
 /// Why facts were not taken over. Nothing of the piece was written.
@@ -51,20 +54,41 @@ pub(in crate::log) enum TakeOverError {
     Store(#[from] StoreError),
 }
 
+impl TakeOverError {
+    /// Whether they are sound, and of a later release (R26).
+    pub(in crate::log) fn needs_upgrade(&self) -> bool {
+        match self {
+            Self::Damaged(damage) => damage.needs_upgrade(),
+            Self::Gap { .. } | Self::Overlay { .. } | Self::Other { .. } | Self::Store(_) => false,
+        }
+    }
+}
+
 impl Machine {
-    /// Takes a piece over.
-    pub(in crate::log) fn take(&mut self, facts: &Facts) -> Result<(), TakeOverError> {
+    /// Takes a piece over. What cannot be read, and a panic on the way, end the log: what is in memory may then be half of it.
+    pub(in crate::log) fn take(&mut self, facts: Facts) -> Result<(), TakeOverError> {
+        let _guard = Panics(Arc::clone(&self.store.broken));
+        let taken = self.take_in(facts);
+        if let Err(error) = &taken
+            && error.needs_upgrade()
+        {
+            self.store.broken.report_upgrade(in_one_line(error));
+        }
+        taken
+    }
+
+    fn take_in(&mut self, facts: Facts) -> Result<(), TakeOverError> {
         let expected = self.tip.position.seq + 1;
         if facts.first_seq != expected {
             return Err(TakeOverError::Gap { expected, found: facts.first_seq });
         }
         let mut draft = Draft::new(&self.store, self.tip, &facts.overlays);
-        for value in &facts.values {
+        for value in facts.values {
             let mut tip = draft.tip();
             let key = keys::fact(tip.position.seq + 1);
             let record = follow(&mut tip, &key, &value.0).map_err(TakeOverError::Damaged)?;
             let seq = record.seq;
-            if !draft.adopt(*record, value.0.clone(), tip)? {
+            if !draft.adopt(*record, value.0, tip)? {
                 return Err(TakeOverError::Overlay { seq });
             }
         }
@@ -85,6 +109,7 @@ impl Machine {
         membership: Membership,
         snapshot: Position,
     ) -> Result<(), TakeOverError> {
+        let _guard = Panics(Arc::clone(&self.store.broken));
         // A member that applied entries meanwhile may be further; Raft asks for no step back.
         if self.tip.position.seq < snapshot.seq {
             let (expected, found) = (snapshot.seq, self.tip.position.seq);

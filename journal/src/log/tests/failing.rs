@@ -5,7 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::fixture::{Ground, append, goodbye, node, operator_created, operator_revoked, step};
+use super::quorum::eventually;
 use crate::log::AppendError;
+use crate::log::room::is_spared;
 
 /// A small file system in memory; unmounted at the end.
 struct SmallDisk(PathBuf);
@@ -68,6 +70,39 @@ async fn rule_03_on_a_full_disk_nothing_is_acknowledged_and_the_log_says_so() {
     assert_eq!(log.version(&node("late")).unwrap(), 0);
     log.stop().await;
     drop(log);
+}
+
+#[tokio::test]
+async fn rule_03_below_the_reserve_only_revocations_are_recorded_until_there_is_room_again() {
+    let at = tempfile::tempdir().unwrap();
+    let _disk = SmallDisk::mount(at.path(), 64);
+    let ground = Ground::at(at.path().to_owned()).reserving(16 << 20);
+    let log = ground.create().await;
+    log.append(operator_created(1)).await.unwrap();
+    assert_eq!((log.is_short_of_disk(), log.little_disk()), (false, None));
+    let ballast = at.path().join("ballast");
+    std::fs::write(&ballast, vec![0; 50 << 20]).unwrap();
+    eventually("it is noticed", || log.is_short_of_disk()).await;
+    assert!(log.little_disk().is_some_and(|left| left < 16 << 20));
+
+    assert_eq!(log.append(step(2, "n1", 0)).await, Err(AppendError::DiskLow));
+    log.append(operator_revoked(3)).await.unwrap();
+
+    std::fs::remove_file(&ballast).unwrap();
+    eventually("there is room again", || !log.is_short_of_disk()).await;
+    log.append(step(2, "n1", 0)).await.unwrap();
+    log.stop().await;
+    drop(log);
+}
+
+#[test]
+fn rule_03_only_what_takes_something_away_is_spared() {
+    assert!(is_spared(&operator_revoked(1)));
+    assert!(!is_spared(&operator_created(1)));
+    assert!(!is_spared(&append(1, &[(node("n"), 0)], vec![goodbye("n")])));
+    let mut both = operator_revoked(1);
+    both.facts.push(goodbye("n"));
+    assert!(!is_spared(&both), "all of it must be");
 }
 
 #[tokio::test]

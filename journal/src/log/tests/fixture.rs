@@ -19,6 +19,7 @@ use events::vocabulary::{
 };
 use parking_lot::{Condvar, Mutex};
 
+use crate::boottime::{self, Moment};
 use crate::log::{Founding, Log, OpenError, Settings};
 
 const NOW: u64 = 1_800_000_000_000;
@@ -45,6 +46,9 @@ pub(super) struct Ground {
     pub dir: PathBuf,
     keep_entries: u64,
     millis: Arc<AtomicU64>,
+    /// How long it stood still, beyond what the test takes.
+    still: Arc<AtomicU64>,
+    reserve: u64,
     gate: Arc<Gate>,
     _owned: Option<tempfile::TempDir>,
 }
@@ -69,6 +73,8 @@ impl Ground {
             dir,
             keep_entries: 1_000,
             millis: Arc::new(AtomicU64::new(NOW)),
+            still: Arc::default(),
+            reserve: 0,
             gate: Arc::default(),
             _owned: None,
         }
@@ -80,13 +86,33 @@ impl Ground {
             gate.opened.wait_while(&mut gate.closed.lock(), |closed| *closed);
             Timestamp::from_millis(millis.load(Ordering::Relaxed))
         };
-        Settings { clock: Arc::new(clock), keep_entries: self.keep_entries, ..Settings::default() }
+        let still = Arc::clone(&self.still);
+        let boottime =
+            move || Moment::from_millis(boottime::now().as_millis() + still.load(Ordering::Relaxed));
+        Settings {
+            clock: Arc::new(clock),
+            keep_entries: self.keep_entries,
+            boottime: Arc::new(boottime),
+            disk_reserve: self.reserve,
+            ..Settings::default()
+        }
     }
 
     /// The writer stops in front of its next entry until the guard is dropped.
     pub(super) fn hold_writer(&self) -> Held {
         *self.gate.closed.lock() = true;
         Held(Arc::clone(&self.gate))
+    }
+
+    /// With a reserve of disk.
+    pub(super) fn reserving(self, reserve: u64) -> Self {
+        Self { reserve, ..self }
+    }
+
+    /// The process was stopped for so long: all its clocks go on meanwhile.
+    pub(super) fn stand_still(&self, time: Duration) {
+        self.still.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        self.pass(time);
     }
 
     pub(super) fn pass(&self, time: Duration) {

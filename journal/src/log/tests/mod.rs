@@ -3,6 +3,9 @@
 mod committing;
 mod failing;
 mod fixture;
+mod levels;
 mod opening;
+mod proof;
 mod quorum;
 mod raft;
+mod restoring;

@@ -11,15 +11,22 @@ use parking_lot::Mutex;
 
 use super::fixture::{Ground, created, founding, node, operator_created, remark_erased, step};
 use crate::log::store::Store;
+use crate::log::wire::{self, Ask};
 use crate::log::{AppendError, Committed, Exchange, Log, PeerError, Peers, Settings, Timing};
 
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// Who is reachable from where.
 #[derive(Default)]
-struct Ways {
+pub(super) struct Ways {
     logs: BTreeMap<u64, Log>,
     cut: BTreeSet<(u64, u64)>,
+    /// Ways on which messages get lost, and the last of each.
+    lost: BTreeMap<(u64, u64), Vec<u8>>,
+    /// Whom answers reach only when they are let through.
+    held: BTreeSet<u64>,
+    /// How many read indexes were asked of a leader.
+    read_indexes: usize,
 }
 
 /// One member's way to the others.
@@ -33,14 +40,24 @@ impl Peers for Way {
         let (from, ways) = (self.from, Arc::clone(&self.ways));
         Box::pin(async move {
             let log = {
-                let ways = ways.lock();
-                let open = !ways.cut.contains(&(from, member));
+                let mut ways = ways.lock();
+                if matches!(wire::read(&question), Ok(Ask::ReadIndex)) {
+                    ways.read_indexes += 1;
+                }
+                let mut open = !ways.cut.contains(&(from, member));
+                if let Some(lost) = ways.lost.get_mut(&(from, member)) {
+                    lost.clone_from(&question);
+                    open = false;
+                }
                 ways.logs.get(&member).filter(|_| open).cloned()
             };
             let unreachable = PeerError::Unreachable { member, reason: "the way is cut".to_owned() };
             let log = log.ok_or_else(|| unreachable.clone())?;
             let answer = log.answer(&name(from), &question).await;
             let answer = answer.map_err(|reason| PeerError::Broken { member, reason })?;
+            while ways.lock().held.contains(&from) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             // An answer takes the same way back.
             if ways.lock().cut.contains(&(member, from)) { Err(unreachable) } else { Ok(answer) }
         })
@@ -48,19 +65,19 @@ impl Peers for Way {
 }
 
 /// Journals j1, j2, … with the numbers 1, 2, … in Raft.
-struct Quorum {
+pub(super) struct Quorum {
     ways: Arc<Mutex<Ways>>,
-    grounds: BTreeMap<u64, Ground>,
+    pub(super) grounds: BTreeMap<u64, Ground>,
     keep_entries: u64,
 }
 
-fn name(member: u64) -> JournalId {
+pub(super) fn name(member: u64) -> JournalId {
     format!("j{member}").parse().unwrap()
 }
 
 impl Quorum {
     /// A log with its first member.
-    async fn found(keep_entries: u64) -> Self {
+    pub(super) async fn found(keep_entries: u64) -> Self {
         let mut quorum = Self { ways: Arc::default(), grounds: BTreeMap::new(), keep_entries };
         let ground = Ground::keeping(keep_entries);
         let log = Log::create_with(&ground.dir, name(1), founding(), quorum.settings(1, &ground)).await;
@@ -70,7 +87,7 @@ impl Quorum {
         quorum
     }
 
-    async fn of(members: u64) -> Self {
+    pub(super) async fn of(members: u64) -> Self {
         let mut quorum = Self::found(1_000).await;
         for member in 2..=members {
             quorum.join(member).await;
@@ -84,7 +101,7 @@ impl Quorum {
         Settings { peers, timing, keep_entries: self.keep_entries, ..ground.settings() }
     }
 
-    async fn join(&mut self, member: u64) {
+    pub(super) async fn join(&mut self, member: u64) {
         let ground = Ground::keeping(self.keep_entries);
         Log::create_member(&ground.dir, name(member), founding(), member).unwrap();
         self.grounds.insert(member, ground);
@@ -96,18 +113,18 @@ impl Quorum {
         leader.promote(member).await.unwrap();
     }
 
-    async fn start(&self, member: u64) {
+    pub(super) async fn start(&self, member: u64) {
         let ground = &self.grounds[&member];
         let log = Log::open_with(&ground.dir, name(member), self.settings(member, ground)).await.unwrap();
         self.ways.lock().logs.insert(member, log);
     }
 
-    async fn stop(&self, member: u64) {
+    pub(super) async fn stop(&self, member: u64) {
         let log = self.ways.lock().logs.remove(&member).unwrap();
         log.stop().await;
     }
 
-    fn log(&self, member: u64) -> Log {
+    pub(super) fn log(&self, member: u64) -> Log {
         self.ways.lock().logs[&member].clone()
     }
 
@@ -115,19 +132,49 @@ impl Quorum {
         self.ways.lock().cut.insert((from, to));
     }
 
-    fn isolate(&self, member: u64) {
+    pub(super) fn cut_to(&self, to: &[u64], from: u64) {
+        to.iter().for_each(|to| self.cut(from, *to));
+    }
+
+    /// From now on messages on this way get lost.
+    pub(super) fn lose(&self, from: u64, to: u64) {
+        self.ways.lock().lost.insert((from, to), vec![]);
+    }
+
+    /// The last that was lost on it; empty if none was.
+    pub(super) fn last_lost(&self, from: u64, to: u64) -> Vec<u8> {
+        self.ways.lock().lost[&(from, to)].clone()
+    }
+
+    /// From now on answers wait in front of this member, or get through again.
+    pub(super) fn hold_answers(&self, to: u64, hold: bool) {
+        let mut ways = self.ways.lock();
+        if hold {
+            ways.held.insert(to)
+        } else {
+            ways.held.remove(&to)
+        };
+    }
+
+    pub(super) fn read_indexes(&self) -> usize {
+        self.ways.lock().read_indexes
+    }
+
+    pub(super) fn isolate(&self, member: u64) {
         for other in self.grounds.keys().filter(|other| **other != member) {
             self.cut(member, *other);
             self.cut(*other, member);
         }
     }
 
-    fn heal(&self) {
-        self.ways.lock().cut.clear();
+    pub(super) fn heal(&self) {
+        let mut ways = self.ways.lock();
+        ways.cut.clear();
+        ways.lost.clear();
     }
 
     /// Who leads, as everybody who runs agrees.
-    async fn leader(&self) -> u64 {
+    pub(super) async fn leader(&self) -> u64 {
         let among: Vec<u64> = self.ways.lock().logs.keys().copied().collect();
         self.leader_among(&among).await
     }
@@ -144,12 +191,12 @@ impl Quorum {
         leader
     }
 
-    fn follower_of(&self, leader: u64) -> u64 {
+    pub(super) fn follower_of(&self, leader: u64) -> u64 {
         *self.ways.lock().logs.keys().find(|member| **member != leader).unwrap()
     }
 
     /// The logs that run are equal, byte for byte, and so are their views.
-    async fn agree(&self) {
+    pub(super) async fn agree(&self) {
         let logs: Vec<Log> = self.ways.lock().logs.values().cloned().collect();
         eventually("all have the same facts", || {
             let heads: Vec<_> = logs.iter().map(Log::chain_head).collect();
@@ -162,7 +209,7 @@ impl Quorum {
     }
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
@@ -171,11 +218,11 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// One step of a node, proposed by a member.
-fn by(member: u64, append: Append) -> Append {
+pub(super) fn by(member: u64, append: Append) -> Append {
     Append { proposed_by: name(member), ..append }
 }
 
-async fn committed(log: &Log, append: Append) -> Committed {
+pub(super) async fn committed(log: &Log, append: Append) -> Committed {
     log.append(append).await.unwrap()
 }
 

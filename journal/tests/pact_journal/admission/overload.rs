@@ -51,6 +51,7 @@ async fn rule_21_who_would_not_be_served_in_time_is_overloaded_with_a_slot_and_s
                 Failure::ConnectionRefused(_)
                 | Failure::Unreachable(_)
                 | Failure::NotTrusted(_)
+                | Failure::Evicted(_)
                 | Failure::Usage(_)
                 | Failure::Violation(_) => panic!("{failure:?}"),
             }

@@ -13,13 +13,20 @@ use proto::pem_file::{Credential, Trust};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Process, READY, pact_journal};
+use super::{Process, READY, journal_of};
 
 /// A data directory in a folder of its own, beside what the journal printed.
 pub struct DataDirectory {
     folder: TempDir,
     pub made: Value,
+    /// The binary that serves it: [`CURRENT`], or another release.
+    pub program: &'static str,
 }
+
+/// What is tested.
+pub const CURRENT: &str = "pact-journal";
+/// The same, pretending to be the release before (R26).
+pub const PREVIOUS: &str = "pact-journal-previous";
 
 /// Every file below a directory: its permissions and the hash of its contents.
 pub type Snapshot = BTreeMap<PathBuf, (u32, Digest)>;
@@ -32,20 +39,30 @@ impl DataDirectory {
 
     /// [`DataDirectory::init`] with environment variables. What it prints lies in files beside the data directory.
     pub fn init_with(domain: &str, environment: &[(&str, &str)]) -> Self {
+        Self::init_by(CURRENT, domain, environment)
+    }
+
+    /// [`DataDirectory::init_with`] by another release.
+    pub fn init_by(program: &'static str, domain: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut command = init_command(&folder.path().join("j1"), domain);
+        let mut command = init_command_of(program, &folder.path().join("j1"), domain);
         let output = command.envs(environment.iter().copied()).output().expect("pact-journal starts");
         assert!(output.status.success(), "{output:?}");
         for (name, printed) in [("init.log", &output.stderr), ("init.out", &output.stdout)] {
             fs::write(folder.path().join(name), printed).expect("it can be written");
         }
         let made = serde_json::from_slice(&output.stdout).expect("init prints one JSON document");
-        Self { folder, made }
+        Self { folder, made, program }
     }
 
     /// A folder for the data directory of a journal that is about to join.
     pub fn to_join() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), made: Value::Null }
+        Self::to_join_by(CURRENT)
+    }
+
+    /// [`DataDirectory::to_join`] of another release.
+    pub fn to_join_by(program: &'static str) -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), made: Value::Null, program }
     }
 
     /// The data directory.
@@ -80,7 +97,7 @@ impl DataDirectory {
 
     /// `pact-journal serve` with its output in files beside the data directory.
     pub fn serve_command(&self) -> Command {
-        let mut command = pact_journal();
+        let mut command = journal_of(self.program);
         command.args(["serve", "--data-dir"]).arg(self.path());
         self.logged(command)
     }
@@ -89,13 +106,31 @@ impl DataDirectory {
     pub fn join_command(&self, journal_id: &str, door: &str, token: &str) -> Command {
         let file = self.folder.path().join("token");
         fs::write(&file, token).expect("it can be written");
-        let mut command = pact_journal();
+        let mut command = journal_of(self.program);
         command.args(["join", "--journal-id", journal_id, "--join-addr", door, "--advertise", "127.0.0.1"]);
+        command.args(["--advertise", "localhost"]);
         command.arg("--join-token").arg(format!("@{}", file.display()));
         command.args(["--agent-listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
         command.args(["--http-listen", "127.0.0.1:0", "--cluster-listen", &free_port().to_string()]);
         command.arg("--data-dir").arg(self.path());
         self.logged(command)
+    }
+
+    /// `pact-journal restore` from a log into this one, which prints one JSON document.
+    pub fn restore_command(&self, from: &Path) -> Command {
+        let mut command = journal_of(self.program);
+        command.args(["restore", "--advertise", "127.0.0.1", "-o", "json"]);
+        command.args(["--agent-listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
+        command.args(["--http-listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0"]);
+        command.arg("--data-dir").arg(self.path()).arg("--from").arg(from);
+        command
+    }
+
+    /// What is in it and beside it.
+    pub fn snapshot_of_folder(&self) -> Snapshot {
+        let mut found = Snapshot::new();
+        collect(self.folder.path(), &mut found);
+        found
     }
 
     /// Joins although that must be refused: exit code and what was said on stderr.
@@ -145,7 +180,11 @@ pub fn free_port() -> SocketAddr {
 
 /// `pact-journal init` on free ports of loopback.
 pub fn init_command(data_dir: &Path, domain: &str) -> Command {
-    let mut command = pact_journal();
+    init_command_of(CURRENT, data_dir, domain)
+}
+
+fn init_command_of(program: &str, data_dir: &Path, domain: &str) -> Command {
+    let mut command = journal_of(program);
     command.args(["init", "--domain", domain, "-o", "json", "--agent-listen", "127.0.0.1:0"]);
     command.args(["--operator-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]);
     command.args(["--cluster-listen", "127.0.0.1:0"]);

@@ -23,7 +23,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::calls::{Agent, Answer, Operator};
 
-pub use data_directory::{DataDirectory, free_port, init};
+pub use data_directory::{CURRENT, DataDirectory, PREVIOUS, free_port, init};
 
 /// A journal starts in a fraction of a second; a busy machine takes longer.
 pub const READY: Duration = Duration::from_secs(60);
@@ -160,6 +160,12 @@ impl Journal {
         served.process.ended_within(READY).code()
     }
 
+    /// Waits until it ends by itself; its exit code.
+    pub fn ended(&mut self) -> Option<i32> {
+        let mut served = self.served.take().expect("it serves");
+        served.process.ended_within(READY).code()
+    }
+
     /// Ends it, and leaves its files.
     pub fn into_dir(mut self) -> DataDirectory {
         self.kill();
@@ -286,7 +292,12 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// `pact-journal`, with nothing of the caller's environment that it would listen to.
 pub fn pact_journal() -> Command {
-    let mut command = Command::new(binary("pact-journal"));
+    journal_of(CURRENT)
+}
+
+/// The same of a release.
+pub fn journal_of(program: &str) -> Command {
+    let mut command = Command::new(binary(program));
     command.env_remove("RUST_LOG").stdin(Stdio::null());
     command
 }

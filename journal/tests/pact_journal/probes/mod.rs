@@ -1,6 +1,6 @@
 //! The listener for probes and metrics: when the journal is ready, what it tells, and that nobody can hinder it.
 
-mod client;
+pub mod client;
 mod hostile;
 mod metrics;
 
@@ -12,7 +12,8 @@ use proto::outcome::Exit;
 
 use crate::journal_process::{DataDirectory, Journal, READY, shared};
 
-use client::{ask, get};
+use client::ask;
+pub use client::get;
 pub use metrics::metric;
 
 /// A start and a stop take some ten milliseconds each; a busy machine may look only afterwards.

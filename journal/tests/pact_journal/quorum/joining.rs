@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 
+use events::level::Level;
 use journal::cluster::pin;
 use proto::channel::JournalAddress;
 use proto::join_token::JoinToken;
@@ -30,6 +31,8 @@ async fn ask(door: &str, token: &JoinToken, key: &KeyPair) -> Answer<JoinRespons
         journal_id: "j2".to_owned(),
         csr: csr(key),
         endpoints: Some(endpoints),
+        format_level: Some(Level::NEWEST.number()),
+        hosts: vec![],
     };
     answer(&connection, JoinServiceClient::new(connection.channel()).join(request).await)
 }

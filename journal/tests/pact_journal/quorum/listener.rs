@@ -82,7 +82,7 @@ async fn an_evicted_journal_is_refused_on_the_cluster_listener_and_on_connection
     // It is heard until Raft took its seat away, by the votes of all who have one.
     until("the connection opens nothing any more", ANSWERED, async || {
         let told = exchange(&standing).await.unwrap_err();
-        (told == "PermissionDenied: this journal was evicted").then_some(())
+        (told == "FailedPrecondition: this journal was evicted from the quorum").then_some(())
     })
     .await;
     for nth in 0..2 {

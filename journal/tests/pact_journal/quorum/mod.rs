@@ -1,11 +1,20 @@
 //! Several journals that act as one (design §7): how a journal joins, what each member knows of the others' nodes, and who
 //! is kept out.
 
+mod certificates;
+mod clocks;
+mod contests;
+mod directions;
+mod eviction;
 mod imposters;
 mod joining;
+mod levels;
 mod listener;
 mod presence;
+mod reads;
+mod reserve;
 mod revocation;
+mod staleness;
 
 use proto::pb;
 use proto::pb::member_service_client::MemberServiceClient;
@@ -18,26 +27,26 @@ use crate::journal_process::{ANSWERED, DataDirectory, Journal, free_port, until}
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// A founder and two that joined it.
-struct Trio {
+pub struct Trio {
     journals: [Journal; 3],
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Operator {
-    async fn members(&self) -> Answer<Vec<pb::Member>> {
+    pub async fn members(&self) -> Answer<Vec<pb::Member>> {
         let answered =
             MemberServiceClient::new(self.0.channel()).members(pb::MembersRequest::default()).await;
         Ok(answer(&self.0, answered)?.members)
     }
 
-    async fn join_token(&self) -> String {
+    pub async fn join_token(&self) -> String {
         let request = pb::CreateJoinTokenRequest { expires_secs: None };
         let answered = MemberServiceClient::new(self.0.channel()).create_join_token(request).await;
         answer(&self.0, answered).expect("the operator may").token
     }
 
     /// Waits until so many vote.
-    async fn voters(&self, count: usize) {
+    pub async fn voters(&self, count: usize) {
         until("they vote", ANSWERED, async || {
             let members = self.members().await.ok()?;
             (members.iter().filter(|member| member.standing == "voter").count() == count).then_some(())
@@ -47,14 +56,19 @@ impl Operator {
 }
 
 /// A directory whose cluster listener keeps its port.
-fn founder_dir() -> DataDirectory {
+pub fn founder_dir() -> DataDirectory {
     let dir = DataDirectory::init("test");
     dir.configure("cluster_listen", format!("\"{}\"", free_port()));
     dir
 }
 
 impl Trio {
-    async fn start() -> Self {
+    /// One's own turn, for a quorum that is made otherwise.
+    pub async fn turn() -> MutexGuard<'static, ()> {
+        ONE_AT_A_TIME.lock().await
+    }
+
+    pub async fn start() -> Self {
         Self::start_with(vec![]).await
     }
 
@@ -73,12 +87,19 @@ impl Trio {
         Self { journals: [founder, two, three], _turn: turn }
     }
 
-    fn journal(&self, nth: usize) -> &Journal {
+    pub fn journal(&self, nth: usize) -> &Journal {
         &self.journals[nth]
     }
 
+    /// Ends all of them at once, and leaves their files.
+    pub fn into_dirs(self) -> [DataDirectory; 3] {
+        let mut journals = self.journals;
+        journals.iter_mut().for_each(Journal::kill);
+        journals.map(Journal::into_dir)
+    }
+
     /// The domain's first operator on a member's listener.
-    async fn operator(&self, nth: usize) -> Operator {
+    pub async fn operator(&self, nth: usize) -> Operator {
         let credential = self.journals[0].dir.operator();
         self.journals[nth].operator_with(Some(&credential)).await.expect("the operator is let in")
     }
@@ -86,6 +107,18 @@ impl Trio {
     /// Who leads, by the word of these members.
     async fn leader(&self, asked: &[usize]) -> usize {
         self.leader_but(asked, usize::MAX).await
+    }
+
+    /// Has this one lead.
+    async fn leader_is(&self, nth: usize) {
+        let leader = self.leader(&[0, 1, 2]).await;
+        if leader != nth {
+            let request = pb::TransferLeaderRequest { journal_id: format!("j{}", nth + 1) };
+            let operator = self.operator(leader).await;
+            let moved = MemberServiceClient::new(operator.0.channel()).transfer_leader(request).await;
+            answer(&operator.0, moved).expect("it is a voter");
+            self.leader_but(&[0, 1, 2], leader).await;
+        }
     }
 
     /// The same, and it is not this one.
