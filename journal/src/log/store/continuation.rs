@@ -77,7 +77,7 @@ impl<'a> Continuation<'a> {
             let absent = ContinueError::Overlay { seq: record.seq, sha256: named.sha256 };
             self.overlays.push(Blob(bytes.ok_or(absent)?));
         }
-        self.waiting.push((record, value.to_vec(), self.tip));
+        self.waiting.push((*record, value.to_vec(), self.tip));
         if self.waiting.len() == FACTS { self.write() } else { Ok(()) }
     }
 
