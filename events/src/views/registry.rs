@@ -223,15 +223,15 @@ impl Registry {
     /// Another node that has a field of this hardware which most machines have alone, for each such field (R2): blades share
     /// their chassis' serial, and some firmware repeats UUIDs. A node whose enrollment was revoked has none.
     pub fn sharing(&self, id: &NodeId, hardware: &HardwareIdentity) -> Vec<(HardwareField, NodeId)> {
-        let another = |nodes: Option<&BTreeSet<NodeId>>| {
+        let another = |sharers: Option<&Sharers>| {
             let enrolled = |other: &&NodeId| {
                 let state = self.nodes.get(other).map(|node| &node.state);
                 *other != id && state.is_some_and(|state| !matches!(state, State::Revoked { .. }))
             };
-            nodes?.iter().find(enrolled).cloned()
+            sharers?.iter().find(enrolled).cloned()
         };
         let serial = another(hardware.bmc_serial.as_ref().and_then(|serial| self.serials.get(serial)));
-        let uuid = another(hardware.uuid.as_ref().and_then(|uuid| self.uuids.get(uuid)));
+        let uuid = another(hardware.uuid.as_ref().and_then(|uuid| self.uuids.get(uuid.as_bytes())));
         let serial = serial.map(|node| (HardwareField::BmcSerial, node));
         serial.into_iter().chain(uuid.map(|node| (HardwareField::Uuid, node))).collect()
     }
