@@ -15,7 +15,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use events::vocabulary::{DomainId, JournalId, LogId};
@@ -175,10 +175,12 @@ pub fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), DataDirE
     write().map_err(|source| DataDirError::Write { path: path.to_owned(), source })
 }
 
-/// Puts a file in the place of another, durably and in one step: whoever reads sees the one or the other.
+/// Puts a file in the place of another, durably and in one step: whoever reads sees the one or the other. It belongs to
+/// whom the other belonged to, so that root can do it for a journal that runs as somebody else.
 pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), DataDirError> {
     let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
+    // Of this process: a journal and a command beside it may do so at one time.
+    draft.push(format!(".{}.new", std::process::id()));
     let draft = PathBuf::from(draft);
     let failed = |source| DataDirError::Write { path: path.to_owned(), source };
     // What a crash left is half a file.
@@ -187,6 +189,9 @@ pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), DataDirErr
         Ok(()) | Err(_) => {}
     }
     write_new(&draft, contents, mode)?;
+    if let Ok(former) = std::fs::metadata(path) {
+        std::os::unix::fs::chown(&draft, Some(former.uid()), Some(former.gid())).map_err(failed)?;
+    }
     std::fs::rename(&draft, path).map_err(failed)?;
     let folder =
         path.parent().map_or(Ok(()), |parent| File::open(parent).and_then(|folder| folder.sync_all()));

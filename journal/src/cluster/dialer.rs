@@ -59,6 +59,21 @@ struct Open {
     connection: Connection,
 }
 
+/// A connection that is being made, until this is dropped.
+struct Connecting<'a> {
+    links: &'a Mutex<HashMap<u64, Link>>,
+    member: u64,
+}
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        let mut links = self.links.lock();
+        if matches!(links.get(&self.member), Some(Link::Connecting)) {
+            links.remove(&self.member);
+        }
+    }
+}
+
 /// The way to one journal.
 enum Link {
     /// Somebody is about to connect.
@@ -134,12 +149,7 @@ impl ToLeader for Dialer {
 impl ToMembers for Dialer {
     fn suspect(&self, member: u64, told: Told) -> Heard {
         let shared = Arc::clone(&self.shared);
-        let task = self.shared.runtime.spawn(async move {
-            match tokio::time::timeout(SUSPECTED, shared.suspect(member, told)).await {
-                Ok(answered) => answered,
-                Err(_) => Err(format!("no answer within {} s", SUSPECTED.as_secs())),
-            }
-        });
+        let task = self.shared.runtime.spawn(async move { shared.suspect(member, told).await });
         Box::pin(async move { task.await.map_err(|error| error.to_string())? })
     }
 }
@@ -157,9 +167,11 @@ impl Shared {
             source: from.map(|from| from.to_string()).unwrap_or_default(),
             passed_on,
         };
-        match ClusterServiceClient::new(connection.channel()).suspect(request).await {
-            Ok(answer) => Ok(answer.into_inner().wait_ms.map(Duration::from_millis)),
-            Err(status) => Err(connection.failure(&status).to_string()),
+        let mut client = ClusterServiceClient::new(connection.channel());
+        match tokio::time::timeout(SUSPECTED, client.suspect(request)).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner().wait_ms.map(Duration::from_millis)),
+            Ok(Err(status)) => Err(self.failed(member, &connection, &status)),
+            Err(_) => Err(self.late(member, SUSPECTED)),
         }
     }
 
@@ -181,8 +193,8 @@ impl Shared {
         };
         match tokio::time::timeout(REPORTED, client.report(request)).await {
             Ok(Ok(answer)) => Ok(answer.into_inner().taken),
-            Ok(Err(status)) => Err(self.failed(&connection, &status)),
-            Err(_) => Err(late(REPORTED)),
+            Ok(Err(status)) => Err(self.failed(leader, &connection, &status)),
+            Err(_) => Err(self.late(leader, REPORTED)),
         }
     }
 
@@ -196,14 +208,8 @@ impl Shared {
         let answer = tokio::time::timeout(ANSWER, client.exchange(request)).await;
         match answer {
             Ok(Ok(answer)) => Ok(answer.into_inner().body),
-            Ok(Err(status)) => {
-                self.links.lock().remove(&member);
-                Err(broken(self.failed(&connection, &status)))
-            }
-            Err(_) => {
-                self.links.lock().remove(&member);
-                Err(broken(late(ANSWER)))
-            }
+            Ok(Err(status)) => Err(broken(self.failed(member, &connection, &status))),
+            Err(_) => Err(broken(self.late(member, ANSWER))),
         }
     }
 
@@ -213,8 +219,8 @@ impl Shared {
         let mut client = ClusterServiceClient::new(connection.channel());
         match tokio::time::timeout(REPORTED, client.certify(request)).await {
             Ok(Ok(answer)) => Ok(answer.into_inner().certificate),
-            Ok(Err(status)) => Err(self.failed(&connection, &status)),
-            Err(_) => Err(late(REPORTED)),
+            Ok(Err(status)) => Err(self.failed(member, &connection, &status)),
+            Err(_) => Err(self.late(member, REPORTED)),
         }
     }
 
@@ -224,21 +230,38 @@ impl Shared {
         let mut client = ClusterServiceClient::new(connection.channel());
         let answer = match tokio::time::timeout(REPORTED, client.ask_certificate(request)).await {
             Ok(Ok(answer)) => answer.into_inner(),
-            Ok(Err(status)) => return Err(self.failed(&connection, &status)),
-            Err(_) => return Err(late(REPORTED)),
+            Ok(Err(status)) => return Err(self.failed(member, &connection, &status)),
+            Err(_) => return Err(self.late(member, REPORTED)),
         };
         let not_after = answer.not_after.as_ref().and_then(|at| moment::from_wire(at).ok());
         Ok(not_after.map(|not_after| (not_after, answer.in_trouble)))
     }
 
-    /// Why a call failed. Whoever hears that it was evicted has its answer for good: it is true in the log of a journal whose
-    /// certificate was verified.
-    fn failed(&self, connection: &Connection, status: &Status) -> String {
+    /// Why a call failed. A connection over which nothing comes back is given up; the next call makes another. Whoever hears
+    /// that it was evicted has its answer for good: it is true in the log of a journal whose certificate was verified.
+    fn failed(&self, member: u64, connection: &Connection, status: &Status) -> String {
         let failure = connection.failure(status);
+        if !matches!(failure, Failure::Refused(_)) {
+            self.hang_up(member);
+        }
         if matches!(&failure, Failure::Refused(refusal) if refusal.reason == Reason::JournalEvicted) {
             self.cast_out.send_replace(true);
         }
         failure.to_string()
+    }
+
+    /// There was no answer within this: the other end may be gone without a word.
+    fn late(&self, member: u64, within: Duration) -> String {
+        self.hang_up(member);
+        late(within)
+    }
+
+    fn hang_up(&self, member: u64) {
+        let mut links = self.links.lock();
+        // Another call may be making the next one already.
+        if matches!(links.get(&member), Some(Link::Open(_))) {
+            links.remove(&member);
+        }
     }
 
     async fn connection(&self, member: u64) -> Result<Connection, PeerError> {
@@ -252,19 +275,12 @@ impl Shared {
                 Some(Link::Open(_)) | None => links.insert(member, Link::Connecting),
             };
         }
-        let opened = self.open(&peer, &endpoint).await;
-        let mut links = self.links.lock();
-        match opened {
-            Ok(connection) => {
-                let open = Open { endpoint, connection: connection.clone() };
-                links.insert(member, Link::Open(Box::new(open)));
-                Ok(connection)
-            }
-            Err(reason) => {
-                links.remove(&member);
-                Err(unreachable(reason))
-            }
-        }
+        // Also a caller that is dropped half way leaves nobody waiting for a connection that nobody makes.
+        let _connecting = Connecting { links: &self.links, member };
+        let connection = self.open(&peer, &endpoint).await.map_err(unreachable)?;
+        let open = Open { endpoint, connection: connection.clone() };
+        self.links.lock().insert(member, Link::Open(Box::new(open)));
+        Ok(connection)
     }
 
     fn whereabouts(&self, member: u64) -> Result<(JournalId, String), String> {

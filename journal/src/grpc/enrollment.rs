@@ -26,7 +26,7 @@ use super::access::{Access, Call, Caller};
 use super::confirmation::Confirmation;
 use super::connection::Peer;
 use super::deadline::patience;
-use super::refusal::status;
+use super::refusal::{BUSY, status};
 
 /// The version of the agents' protocol that this release speaks (R26).
 const PROTOCOL: u32 = 1;
@@ -84,8 +84,13 @@ impl EnrollmentService for EnrollmentEdge {
         let again = (!self.log.is_alone()).then(|| ask.clone());
         let mut answer = self.nodes.ask(&node, ask).await;
         if let Some(ask) = again
-            && self.may_be_outdated(&answer).await
+            && may_be_outdated(&answer)
         {
+            // Said only of what a leader confirms: it would end the agent for good.
+            let confirmed = self.log.read_index(KNOWN).await;
+            confirmed.map_err(|_| {
+                Refusal::new(Reason::NoLeader, "no journal leads at the moment").retry_after(BUSY)
+            })?;
             answer = self.nodes.ask(&node, ask).await;
         }
         place.served();
@@ -133,12 +138,6 @@ impl EnrollmentEdge {
             return Err(refusal);
         }
         look_up().map_err(|_| refusal)
-    }
-
-    /// Whether a refusal rests on a revocation that may be over: a new epoch may have begun elsewhere (R22).
-    async fn may_be_outdated(&self, answer: &Result<Answer, AskError>) -> bool {
-        let Err(AskError::Rejected { rejection: Rejection::Revoked, .. }) = answer else { return false };
-        self.log.read_index(KNOWN).await.is_ok()
     }
 
     /// What somebody without a full match is told: why, as long as there is budget for that (R22).
@@ -218,6 +217,11 @@ impl Asked<'_> {
         let (request, boot_id) = (self.wire.csr.clone(), self.wire.boot_id.parse().ok());
         Some(Rival { request, presented, boot_id, from: self.from })
     }
+}
+
+/// Whether a refusal rests on a revocation that may be over: a new epoch may have begun elsewhere (R22).
+fn may_be_outdated(answer: &Result<Answer, AskError>) -> bool {
+    matches!(answer, Err(AskError::Rejected { rejection: Rejection::Revoked, .. }))
 }
 
 /// Whether a journal that speaks one version understands another: its own and the two before (R26).

@@ -13,7 +13,7 @@ use crate::actors::AskError;
 use crate::log::AppendError;
 
 /// When to ask again after the journal was too busy with one node.
-const BUSY: Duration = Duration::from_secs(1);
+pub(super) const BUSY: Duration = Duration::from_secs(1);
 
 /// And after little disk was left: people make room.
 const NO_ROOM: Duration = Duration::from_secs(30);

@@ -106,7 +106,7 @@ pub(super) fn is_spared(append: &Append) -> bool {
 fn spares(fact: &Fact) -> bool {
     matches!(
         fact,
-        Fact::Node(_, node::Event::Revoked { .. })
+        Fact::Node(_, node::Event::Revoked { .. } | node::Event::CertificateRevoked { .. })
             | Fact::Operator(_, operator::Event::Revoked { .. })
             | Fact::Member(_, member::Event::Evicted { .. } | member::Event::Announced { .. })
             | Fact::Authority(_, authority::Event::Announced(_) | authority::Event::Retired {})
@@ -115,7 +115,17 @@ fn spares(fact: &Fact) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use events::node::DistrustCause;
+
     use super::*;
+
+    #[test]
+    fn rule_03_what_takes_a_certificate_away_is_recorded_below_the_reserve() {
+        let node = |event| Fact::Node("n1".parse().unwrap(), event);
+        let ended = node::Event::CertificateRevoked { cause: DistrustCause::JournalEvicted, serials: vec![] };
+        assert!(spares(&node(ended)));
+        assert!(!spares(&node(node::Event::Resolved {})));
+    }
 
     #[test]
     fn rule_03_below_the_reserve_and_not_at_it_the_disk_is_low() {
