@@ -54,41 +54,83 @@ enum Step {
     GiveUp(JournalId),
 }
 
-fn next(facts: &Members, seats: &Seats, progress: &[Member], now: Timestamp) -> Option<Step> {
-    for (id, row) in facts.iter() {
-        let step = match &row.state {
-            State::Unknown => None,
-            State::Evicted { raft_id } => {
-                let seated = seats.voters.contains(raft_id) || seats.learners.contains(raft_id);
-                if *raft_id == seats.own {
-                    // Without anybody who has caught up it leads on: nobody else could.
-                    heir(facts, seats, progress).filter(|_| seated).map(Step::HandOver)
-                } else {
-                    seated.then_some(Step::Remove(*raft_id))
-                }
-            }
-            State::Member(member) => match member.standing {
-                Standing::Joined => None,
-                Standing::Joining { .. } if seats.voters.contains(&member.raft_id) => {
-                    Some(Step::Confirm(id.clone()))
-                }
-                Standing::Joining { since } if now.since(since) > JOINING_FOR => {
-                    Some(Step::GiveUp(id.clone()))
-                }
-                Standing::Joining { .. } if seats.learners.contains(&member.raft_id) => {
-                    let close = |known: &&Member| {
-                        known.raft_id == member.raft_id && known.matched.is_some() && known.lag <= CLOSE
-                    };
-                    progress.iter().find(close).map(|_| Step::Promote(member.raft_id))
-                }
-                Standing::Joining { .. } => Some(Step::Learn(member.raft_id)),
-            },
-        };
-        if step.is_some() {
-            return step;
-        }
+/// Whom the leader hears, itself among them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Company {
+    /// They answered just now.
+    heard: BTreeSet<u64>,
+    /// Of those who could lead, by their clocks.
+    fit: BTreeSet<u64>,
+}
+
+/// Evictions come before all else: whoever is not trusted any more shall have no voice, whatever hinders the rest.
+fn next(
+    facts: &Members,
+    seats: &Seats,
+    progress: &[Member],
+    company: &Company,
+    now: Timestamp,
+) -> Option<Step> {
+    let evicted = facts.iter().filter_map(|(_, row)| match &row.state {
+        State::Evicted { raft_id } => Some(*raft_id),
+        State::Unknown | State::Member(_) => None,
+    });
+    let members = facts.iter().filter_map(|(id, row)| Some((id, row.state.member()?)));
+    let mut steps = evicted
+        .filter_map(|raft_id| leave(raft_id, facts, seats, progress, company))
+        .chain(members.filter_map(|(id, member)| come(id, member, seats, progress, company, now)));
+    steps.next()
+}
+
+/// What takes an evicted journal's seat away.
+fn leave(
+    raft_id: u64,
+    facts: &Members,
+    seats: &Seats,
+    progress: &[Member],
+    company: &Company,
+) -> Option<Step> {
+    let votes = seats.voters.contains(&raft_id);
+    if !votes && !seats.learners.contains(&raft_id) {
+        return None;
     }
-    None
+    if raft_id == seats.own {
+        // Without anybody who has caught up it leads on: nobody else could.
+        return heir(facts, seats, progress, company).map(Step::HandOver);
+    }
+    // A change that those who are left cannot carry would hold up everything, for good if they stay away. It waits
+    // until they are back, or were evicted too.
+    let left: BTreeSet<u64> = seats.voters.iter().copied().filter(|voter| *voter != raft_id).collect();
+    (!votes || is_carried(&left, company)).then_some(Step::Remove(raft_id))
+}
+
+/// What makes a member of a journal that joins.
+fn come(
+    id: &JournalId,
+    member: &member::Member,
+    seats: &Seats,
+    progress: &[Member],
+    company: &Company,
+    now: Timestamp,
+) -> Option<Step> {
+    match member.standing {
+        Standing::Joined => None,
+        Standing::Joining { .. } if seats.voters.contains(&member.raft_id) => Some(Step::Confirm(id.clone())),
+        Standing::Joining { since } if now.since(since) > JOINING_FOR => Some(Step::GiveUp(id.clone())),
+        Standing::Joining { .. } if seats.learners.contains(&member.raft_id) => {
+            let close = |known: &&Member| {
+                known.raft_id == member.raft_id && known.matched.is_some() && known.lag <= CLOSE
+            };
+            let close = progress.iter().any(|known| close(&known));
+            (close && company.heard.contains(&member.raft_id)).then_some(Step::Promote(member.raft_id))
+        }
+        Standing::Joining { .. } => Some(Step::Learn(member.raft_id)),
+    }
+}
+
+/// Whether most of these voters are there.
+fn is_carried(voters: &BTreeSet<u64>, company: &Company) -> bool {
+    voters.intersection(&company.heard).count() > voters.len() / 2
 }
 
 /// Who must be able to read what is written: whom the facts name, also before Raft knows of them, and whom Raft knows.
@@ -97,10 +139,11 @@ fn readers(facts: &Members, seats: &Seats) -> BTreeSet<u64> {
     named.chain(seats.voters.iter().copied()).chain(seats.learners.iter().copied()).collect()
 }
 
-/// The voter that has caught up most.
-fn heir(facts: &Members, seats: &Seats, progress: &[Member]) -> Option<u64> {
+/// The voter that has caught up most, of those who are fit to lead.
+fn heir(facts: &Members, seats: &Seats, progress: &[Member], company: &Company) -> Option<u64> {
     let may_lead = |raft_id: u64| {
         raft_id != seats.own
+            && company.fit.contains(&raft_id)
             && seats.voters.contains(&raft_id)
             && facts.by_raft_id(raft_id).is_some_and(|(_, member)| member.votes())
     };
@@ -119,7 +162,8 @@ impl Caretaker {
             }
             while self.log.leads() {
                 let (seats, progress) = (self.log.seats(), self.log.members());
-                let step = next(&self.log.views().members, &seats, &progress, clock::now());
+                let company = Company { heard: self.log.heard_members(), fit: self.log.fit_members() };
+                let step = next(&self.log.views().members, &seats, &progress, &company, clock::now());
                 let Some(step) = step else { break };
                 if let Err(error) = self.take(&step).await {
                     tracing::warn!(
@@ -264,7 +308,32 @@ mod tests {
             .iter()
             .map(|(raft_id, lag)| Member { raft_id: *raft_id, matched: *lag, lag: lag.unwrap_or_default() })
             .collect();
-        next(&facts(evicted), &seats, &progress, NOW)
+        next(&facts(evicted), &seats, &progress, &all(), NOW)
+    }
+
+    fn all() -> Company {
+        Company { heard: BTreeSet::from([1, 2, 3]), fit: BTreeSet::from([2, 3]) }
+    }
+
+    #[test]
+    fn a_voter_leaves_only_if_those_who_are_left_can_carry_it() {
+        let seats =
+            Seats { voters: BTreeSet::from([1, 2, 3]), learners: BTreeSet::new(), leader: Some(2), own: 2 };
+        let company =
+            |heard: &[u64]| Company { heard: heard.iter().copied().collect(), fit: BTreeSet::new() };
+        let step = |evicted: &[&str], heard: &[u64]| next(&facts(evicted), &seats, &[], &company(heard), NOW);
+        assert_eq!(step(&["j1"], &[1, 2]), None, "3 is away: 2 alone is no majority of 2 and 3");
+        assert_eq!(step(&["j1"], &[1, 2, 3]), Some(Step::Remove(1)));
+        assert_eq!(step(&["j1", "j3"], &[1, 2]), Some(Step::Remove(3)), "the one that is away goes first");
+    }
+
+    #[test]
+    fn rule_24_a_voter_with_a_wrong_clock_is_no_heir() {
+        let seats =
+            Seats { voters: BTreeSet::from([1, 2, 3]), learners: BTreeSet::new(), leader: Some(1), own: 1 };
+        let progress = [2, 3].map(|raft_id| Member { raft_id, matched: Some(9), lag: 0 });
+        let company = Company { heard: BTreeSet::from([1, 2, 3]), fit: BTreeSet::from([3]) };
+        assert_eq!(next(&facts(&["j1"]), &seats, &progress, &company, NOW), Some(Step::HandOver(3)));
     }
 
     #[test]

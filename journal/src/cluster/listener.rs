@@ -42,6 +42,8 @@ const VISIT: Duration = Duration::from_secs(30);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// What may be on its way on a connection: an entry at once, without a word in between.
 const WINDOW: u32 = 8 << 20;
+/// The largest request to join fits; what a stranger sends beyond that is not kept here.
+const VISITORS_WINDOW: u32 = 64 << 10;
 
 /// The largest frame: an entry of a storm in one piece instead of a dozen.
 const FRAME: u32 = 1 << 20;
@@ -166,7 +168,8 @@ async fn converse(
     };
     // An evicted journal comes no further than to hear that it was, and has no better place than a stranger.
     let visitor = peer.0.as_ref().is_none_or(|journal| !may_speak(log, journal));
-    let place = visitor.then(|| visitors.try_acquire_owned()).transpose();
+    // Whoever shows a pass has the domain CA's key: no crowd of strangers keeps them out.
+    let place = (visitor && rescuer.is_none()).then(|| visitors.try_acquire_owned()).transpose();
     let _place = place.map_err(|_| "there are too many visitors".to_owned())?;
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut routes = routes.clone();
@@ -188,15 +191,15 @@ async fn converse(
             Ok::<_, Infallible>(routes.call(request).await.unwrap_or_else(|never| match never {}))
         }
     });
-    let streams = if visitor { 1 } else { STREAMS };
+    let (streams, window) = if visitor { (1, VISITORS_WINDOW) } else { (STREAMS, WINDOW) };
     let connection = Builder::new(TokioExecutor::new())
         .max_concurrent_streams(streams)
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .max_frame_size(FRAME)
+        .initial_stream_window_size(window)
+        .initial_connection_window_size(window)
+        .max_frame_size(FRAME.min(window))
         .serve_connection(TokioIo::new(stream), service);
     if visitor {
         let ended = tokio::time::timeout(VISIT, connection).await;

@@ -5,7 +5,7 @@
 //!
 //! Not here: whose clock is wrong (`crate::log`).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -13,6 +13,9 @@ use crate::log::Log;
 
 /// How often the clock is looked at: it may be set at any moment.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Others whose clocks are right would have been elected long before.
+const FORSAKEN: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Timekeeper {
@@ -30,23 +33,30 @@ struct Conduct {
     successor: Option<u64>,
 }
 
-fn next(skewed: bool, leads: bool, fit: impl FnOnce() -> Option<u64>) -> Conduct {
+/// `forsaken`: nobody has led for [`FORSAKEN`]. A wrong clock is no reason that nobody ever does, and who is right was told
+/// by somebody who is gone.
+fn next(skewed: bool, leads: bool, forsaken: bool, fit: impl FnOnce() -> Option<u64>) -> Conduct {
     let successor = if skewed && leads { fit() } else { None };
     // With a successor it goes on until that one leads.
-    Conduct { stands: !skewed, leads_on: !(skewed && leads) || successor.is_some(), successor }
+    Conduct { stands: !skewed || forsaken, leads_on: !(skewed && leads) || successor.is_some(), successor }
 }
 
 impl Timekeeper {
     /// Looks until the journal stops.
     pub async fn run(self, mut stopping: watch::Receiver<bool>) {
-        let mut led_on = true;
+        let (mut led_on, mut led_until) = (true, Instant::now());
         loop {
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
                 () = tokio::time::sleep(TICK) => {}
             }
             let (skewed, leads) = (self.log.judge_clock(), self.log.leads());
-            let Conduct { stands, leads_on, successor } = next(skewed, leads, || self.log.successor());
+            if self.log.age().is_some_and(|age| age < FORSAKEN) {
+                led_until = Instant::now();
+            }
+            let forsaken = led_until.elapsed() >= FORSAKEN;
+            let Conduct { stands, leads_on, successor } =
+                next(skewed, leads, forsaken, || self.log.successor());
             self.log.stands_for_election(stands);
             // Only when that changes: a transfer that an operator ordered keeps quiet meanwhile.
             if leads_on != led_on {
@@ -81,8 +91,14 @@ mod tests {
             (true, true, Some(2), (false, true, Some(2))),
             (true, true, None, (false, false, None)),
         ] {
-            let Conduct { stands, leads_on, successor } = next(skewed, leads, || fit);
+            let Conduct { stands, leads_on, successor } = next(skewed, leads, false, || fit);
             assert_eq!((stands, leads_on, successor), conduct, "{skewed} {leads} {fit:?}");
         }
+    }
+
+    #[test]
+    fn rule_24_where_nobody_leads_for_long_a_wrong_clock_does_not_keep_everybody_from_standing() {
+        assert!(!next(true, false, false, || None).stands);
+        assert!(next(true, false, true, || None).stands);
     }
 }

@@ -178,20 +178,30 @@ impl Log {
         }
     }
 
-    /// Who of the other voters could lead in place of this leader: with a right clock, heard of just now, and of those
-    /// the one that lacks least.
+    /// Who of the other voters could lead in place of this leader: of those who are fit the one that lacks least.
     pub fn successor(&self) -> Option<u64> {
-        let (clock, now) = ((self.shared.clock)(), self.shared.freshness.now());
-        let Seats { voters, own, .. } = self.seats();
-        let fit = |member: &Member| {
-            let skew = self.shared.clocks.skew_of(member.raft_id, clock, now);
-            let heard = self.shared.freshness.heard(member.raft_id);
-            member.raft_id != own
-                && voters.contains(&member.raft_id)
-                && skew.is_some_and(|skew| skew <= MAX_SKEW)
-                && heard.is_some_and(|(_, ago)| ago < HEARD)
-        };
+        let (fit, Seats { voters, .. }) = (self.fit_members(), self.seats());
+        let fit = |member: &Member| fit.contains(&member.raft_id) && voters.contains(&member.raft_id);
         self.members().into_iter().filter(fit).min_by_key(|member| member.lag).map(|member| member.raft_id)
+    }
+
+    /// Whom this leader has heard of just now, itself among them.
+    pub fn heard_members(&self) -> BTreeSet<u64> {
+        let heard = |raft_id: &u64| self.shared.freshness.heard(*raft_id).is_some_and(|(_, ago)| ago < HEARD);
+        let others = self.members().into_iter().map(|member| member.raft_id).filter(heard);
+        others.chain([self.seats().own]).collect()
+    }
+
+    /// The others whom this leader has heard of just now, and whose clocks are right (R24).
+    pub fn fit_members(&self) -> BTreeSet<u64> {
+        let (clock, now, own) = ((self.shared.clock)(), self.shared.freshness.now(), self.seats().own);
+        let mut heard = self.heard_members();
+        heard.remove(&own);
+        let right = |raft_id: &u64| {
+            self.shared.clocks.skew_of(*raft_id, clock, now).is_some_and(|skew| skew <= MAX_SKEW)
+        };
+        heard.retain(right);
+        heard
     }
 
     /// What another member last told this one while it led, and how long ago.
