@@ -58,7 +58,7 @@ pub struct Identity {
 pub struct AnswerError(String);
 
 /// The stable name of an [`AnswerError`].
-const REASON: &str = "ANSWER_INVALID";
+pub(crate) const REASON: &str = "ANSWER_INVALID";
 
 impl From<AnswerError> for Failure {
     fn from(error: AnswerError) -> Self {

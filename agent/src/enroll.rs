@@ -90,9 +90,14 @@ async fn round(
         match ask(&connection, request, patience).await {
             Ok(mut answer) => {
                 let told = Told::of(&mut answer);
-                let (identity, journal) = (answer::check(answer, key)?, connection.address().clone());
-                journals.hear_time(identity.journal_time);
-                return Ok(Enrolled { identity, journal, told });
+                match answer::check(answer, key) {
+                    Ok(identity) => {
+                        journals.hear_time(identity.journal_time, &connection);
+                        return Ok(Enrolled { identity, journal: connection.address().clone(), told });
+                    }
+                    // One journal that is wrong does not keep a node out that another lets in.
+                    Err(unusable) => round.keep(unusable.into())?,
+                }
             }
             Err(failure) => round.keep(failure)?,
         }
@@ -171,8 +176,18 @@ mod tests {
     #[tokio::test]
     async fn a_certificate_of_another_key_is_not_used() {
         let journal = FakeJournal::start(vec![Scripted::IssueForAnotherKey]).await;
-        let failure = enroll_with(&journal).await.unwrap_err();
-        assert_eq!((failure.reason_text(), failure.exit() as u8), ("ANSWER_INVALID", 1));
+        enroll_with(&journal).await.unwrap();
+        assert_eq!(journal.enroll_requests().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn answers_that_cannot_be_used_are_asked_for_again_until_patience_ends() {
+        let journal = FakeJournal::start((0..50).map(|_| Scripted::IssueForAnotherKey).collect()).await;
+        let machine = Machine::just_booted(HardwareIdentity::default());
+        let (key, patience) = (NodeKey::generate().unwrap(), Patience::of(Duration::from_millis(500)));
+        let failure = enroll(&journal.journals(), &machine, &key, patience).await.unwrap_err();
+        assert_eq!(failure.exit() as u8, 3);
+        assert!(failure.to_string().contains("ANSWER_INVALID"), "{failure}");
     }
 
     #[tokio::test]

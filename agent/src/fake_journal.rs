@@ -185,6 +185,11 @@ impl FakeJournal {
         locked(&self.stage.verdicts).extend(issued.into_iter().map(|leaf| (leaf, verdict.clone())));
     }
 
+    /// From now on, what TLS says to a certificate that another journal issued.
+    pub(crate) fn judge_also(&self, certificate: &[u8], verdict: &CertificateError) {
+        locked(&self.stage.verdicts).insert(certificate.to_vec(), verdict.clone());
+    }
+
     /// Ends all connections, and for a while every new one before TLS.
     pub(crate) fn leave_for(&self, span: Duration) {
         *locked(&self.stage.away_until) = Some(Instant::now() + span);

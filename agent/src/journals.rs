@@ -20,7 +20,10 @@ use proto::{
 };
 use tonic::Status;
 
-use crate::{retry, waking::Waking};
+use crate::{
+    retry,
+    waking::{self, Waking},
+};
 
 /// So many addresses are learned: a quorum has 3 to 5 journals.
 pub const LEARNED: usize = 64;
@@ -101,9 +104,9 @@ impl Journals {
     }
 
     /// A journal that gave a certificate says what time it is.
-    pub(crate) fn hear_time(&self, told: Timestamp) {
+    pub(crate) fn hear_time(&self, told: Timestamp, connection: &Connection) {
         if let Some(waking) = &self.waking {
-            waking.hear(told);
+            waking.hear(told, connection.server_certificate().and_then(waking::end));
         }
     }
 

@@ -11,12 +11,12 @@
 
 use std::time::Duration;
 
-use proto::{outcome::Failure, reason::Reason};
+use proto::{channel::ConnectionRefusal, outcome::Failure, reason::Reason};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::{self, Instant};
 use tonic::Code;
 
-use crate::boot_config;
+use crate::{answer, boot_config};
 
 /// The first wait is at most this long.
 const FIRST: Duration = Duration::from_millis(200);
@@ -55,13 +55,25 @@ pub fn verdict(failure: &Failure) -> Verdict {
             Verdict::Again(None)
         }
         // What one journal sends, or what arrives of it, is not what the next one does.
-        Failure::Failed { .. } if failure.reason_text() == boot_config::REASON => Verdict::Again(None),
+        Failure::Failed { .. } if is_of_this_journal_alone(failure) => Verdict::Again(None),
         Failure::Refused(_)
         | Failure::ConnectionRefused(_)
         | Failure::Usage(_)
         | Failure::Violation(_)
         | Failure::Failed { .. } => Verdict::Final,
     }
+}
+
+/// Whether a journal sent what cannot be used: the next one is to be asked, and not this one again.
+pub(crate) fn is_of_this_journal_alone(failure: &Failure) -> bool {
+    [answer::REASON, boot_config::REASON].iter().any(|reason| failure.reason_text() == *reason)
+}
+
+/// Whether no other journal is to be asked. A journal that lags behind does not know a certificate yet that the others
+/// know: only a round in which none serves ends with that.
+pub(crate) fn ends_the_round(failure: &Failure) -> bool {
+    verdict(failure) == Verdict::Final
+        && !matches!(failure, Failure::ConnectionRefused(ConnectionRefusal::Unknown))
 }
 
 /// Refusals of an enrollment that the journal does not take back by itself, and what ends each of them.
@@ -203,8 +215,10 @@ pub fn most_telling(kept: Option<Failure>, next: Failure) -> Failure {
     let rank = |failure: &Failure| match failure {
         Failure::NotTrusted(_) | Failure::Evicted(_) => 0,
         Failure::Unreachable(_) | Failure::Deadline(_) => 1,
-        Failure::Failed { .. } => 2,
-        Failure::Refused(_) | Failure::ConnectionRefused(_) | Failure::Usage(_) | Failure::Violation(_) => 3,
+        // It is final: what another journal says that may pass comes before it.
+        Failure::ConnectionRefused(ConnectionRefusal::Unknown) => 2,
+        Failure::Failed { .. } => 3,
+        Failure::Refused(_) | Failure::ConnectionRefused(_) | Failure::Usage(_) | Failure::Violation(_) => 4,
     };
     match kept {
         Some(kept) if rank(&kept) > rank(&next) => kept,
@@ -266,7 +280,7 @@ fn given_up(span: Duration, last: &Failure) -> Failure {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use proto::{channel::ConnectionRefusal, reason::Reason, refusal::Refusal};
+    use proto::refusal::Refusal;
 
     use super::*;
 
@@ -284,6 +298,7 @@ mod tests {
             (Failure::Deadline(String::new()), Verdict::Again(None)),
             (Failure::Evicted(String::new()), Verdict::Again(None)),
             (Failure::other("it broke"), Verdict::Again(None)),
+            (Failure::named(answer::REASON, "of another key"), Verdict::Again(None)),
             (Failure::named("NODE_ON_FIRE", "of a newer journal"), Verdict::Final),
             (Failure::ConnectionRefused(ConnectionRefusal::Revoked), Verdict::Final),
         ] {
@@ -350,6 +365,11 @@ mod tests {
         assert_eq!(most_telling(Some(nobody()), busy()), busy());
         assert_eq!(most_telling(Some(nobody()), stranger()), nobody());
         assert_eq!(most_telling(None, stranger()), stranger());
+        let unknown = || Failure::ConnectionRefused(ConnectionRefusal::Unknown);
+        for (other, telling) in [(busy(), busy()), (nobody(), unknown()), (stranger(), unknown())] {
+            assert_eq!(most_telling(Some(other.clone()), unknown()), telling);
+            assert_eq!(most_telling(Some(unknown()), other), telling);
+        }
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ use tokio::time::{self, Instant};
 
 use crate::{
     journals::{Journals, Preference},
-    retry::{Patience, Verdict, most_telling, verdict},
+    retry::{Patience, ends_the_round, most_telling},
 };
 
 /// How long one connection may take: in a storm it waits in the kernel's backlog (R21).
@@ -56,7 +56,7 @@ impl<'a> Round<'a> {
     /// Connects to the next journal that lets itself be connected to. `None`: each was tried.
     ///
     /// # Errors
-    /// With a failure that is final.
+    /// With a failure that ends the round.
     pub(crate) async fn connect(&mut self) -> Result<Option<Connection>, Failure> {
         let Self { journals, credential, patience, .. } = *self;
         let open = |address: JournalAddress| async move {
@@ -70,9 +70,9 @@ impl<'a> Round<'a> {
     /// What came of a connection.
     ///
     /// # Errors
-    /// With the failure, if it is final.
+    /// With the failure, if it ends the round.
     pub(crate) fn keep(&mut self, failure: Failure) -> Result<(), Failure> {
-        if verdict(&failure) == Verdict::Final {
+        if ends_the_round(&failure) {
             return Err(failure);
         }
         self.kept = Some(most_telling(self.kept.take(), failure));
@@ -116,7 +116,7 @@ where
                 under_way.retain(|(other, _)| *other != address);
                 match opened {
                     Ok(opened) => break Ok(Some(opened)),
-                    Err(failure) if verdict(&failure) == Verdict::Final => break Err(failure),
+                    Err(failure) if ends_the_round(&failure) => break Err(failure),
                     Err(failure) => *kept = Some(most_telling(kept.take(), failure)),
                 }
             }

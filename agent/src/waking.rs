@@ -6,7 +6,8 @@
 //! Not here, on purpose: trusting that journal (`proto::pem_file::Trust::waking_after`). And nothing depends on it: the
 //! agent counts from a journal's answers, so that a clock that cannot be set is only told.
 //!
-//! **Invariant:** the clock is never set to before the image was built, nor to after the domain CA's end.
+//! **Invariant:** the clock is never set to before the image was built, nor to after the end of the domain CA or of the certificate
+//! that the journal showed: who stole an old one moves no clock beyond its time.
 
 use std::{io, sync::Arc, time::SystemTime};
 
@@ -64,10 +65,12 @@ impl Waking {
         Self { image_built_at, latest: ends.max().unwrap_or(image_built_at), clock }
     }
 
-    /// A journal says what time it is. Sets the clock if it is behind the image.
-    pub(crate) fn hear(&self, told: Timestamp) {
+    /// A journal whose certificate ends then says what time it is. Sets the clock if it is behind the image. An end that
+    /// is not known is no reason to believe more than the image.
+    pub(crate) fn hear(&self, told: Timestamp, server_ends: Option<Timestamp>) {
+        let latest = self.latest.min(server_ends.unwrap_or(self.image_built_at));
         let now = self.clock.now();
-        let Some(time) = time_to_set(now, self.image_built_at, self.latest, told) else { return };
+        let Some(time) = time_to_set(now, self.image_built_at, latest, told) else { return };
         match self.clock.set(time) {
             Ok(()) => {
                 tracing::warn!(was = %now, is = %time, "the clock was behind this image and is set by a journal");
@@ -85,7 +88,7 @@ fn time_to_set(now: Timestamp, built: Timestamp, latest: Timestamp, told: Timest
 }
 
 /// When a certificate ends; X.509 knows whole seconds.
-fn end(der: &[u8]) -> Option<Timestamp> {
+pub(crate) fn end(der: &[u8]) -> Option<Timestamp> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let end = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
     Some(Timestamp::from_millis(end.checked_mul(1000)?))
@@ -120,6 +123,31 @@ mod tests {
         }
         // A domain CA that ended before the image was built is no reason to go back.
         assert_eq!(time_to_set(at(0), at(1000), at(500), at(5000)), Some(at(1000)));
+    }
+
+    /// A clock at 1970 that notes what it was set to.
+    #[derive(Debug, Default)]
+    struct Noting(std::sync::Mutex<Vec<Timestamp>>);
+
+    impl Clock for Noting {
+        fn now(&self) -> Timestamp {
+            at(0)
+        }
+
+        fn set(&self, time: Timestamp) -> io::Result<()> {
+            self.0.lock().unwrap().push(time);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn rule_25_a_clock_is_not_set_beyond_the_end_of_the_certificate_that_the_journal_showed() {
+        let noting = Arc::new(Noting::default());
+        let waking = Waking { image_built_at: at(1000), latest: at(9000), clock: noting.clone() };
+        for server_ends in [Some(at(4000)), Some(at(5001)), Some(at(9999)), None] {
+            waking.hear(at(5000), server_ends);
+        }
+        assert_eq!(*noting.0.lock().unwrap(), [at(4000), at(5000), at(5000), at(1000)]);
     }
 
     #[test]

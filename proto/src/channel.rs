@@ -54,6 +54,7 @@ pub use self::{
 pub struct Connection {
     address: JournalAddress,
     server: CertificateHash,
+    server_certificate: Option<Arc<[u8]>>,
     channel: Channel,
     trouble: Trouble,
 }
@@ -88,12 +89,13 @@ impl Connection {
             .await
             .map_err(|_| ConnectError::Deadline { address: address.clone(), within })??;
         let server = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let server = CertificateHash::of(server.map_or(&[][..], |shown| shown.as_ref()));
+        let server_certificate: Option<Arc<[u8]>> = server.map(|shown| Arc::from(shown.as_ref()));
+        let server = CertificateHash::of(server_certificate.as_deref().unwrap_or_default());
         let trouble = Trouble::default();
         let stream = Watched::new(stream, trouble.clone());
         let channel =
             Channel::open(address.uri(), stream).await.map_err(|error| not_spoken(address, error))?;
-        Ok(Self { address: address.clone(), server, channel, trouble })
+        Ok(Self { address: address.clone(), server, server_certificate, channel, trouble })
     }
 
     /// For the generated clients: `NodeServiceClient::new(connection.channel())`.
@@ -109,6 +111,11 @@ impl Connection {
     /// The certificate that the journal showed.
     pub fn server(&self) -> CertificateHash {
         self.server
+    }
+
+    /// The same in DER: it bounds what the journal may say of the time (R25).
+    pub fn server_certificate(&self) -> Option<&[u8]> {
+        self.server_certificate.as_deref()
     }
 
     /// Whether the journal ended this connection because of the client's certificate, and why. Also for streams that

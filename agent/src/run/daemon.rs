@@ -1,9 +1,11 @@
 //! What `pact-agent run` does until it is stopped: enrolls, stays subscribed, renews, listens, says goodbye.
 //!
 //! When the subscription is lost, the agent connects again with the same certificate, at any journal. What that attempt
-//! is told decides: a certificate that is refused while it is valid ends the agent (exit code 4). One that has expired
-//! is replaced by a new enrollment with a new key, and so is one that is refused for whatever reason after its time:
-//! journals forget a certificate a day after its end, and then do not know it. What that enrollment is told decides.
+//! is told decides: a certificate that no journal knows while it is valid ends the agent (exit code 4). One that has expired
+//! or was ended is replaced by a new enrollment with a new key, for the node itself may be welcome (`deactivate`,
+//! `replace-hardware`, `evict --revoke-issued`); and so is one that is refused for whatever reason after its time:
+//! journals forget a certificate a day after its end, and then do not know it. What that enrollment is told decides:
+//! `NODE_REVOKED` ends the agent with what the certificate was told.
 //!
 //! It outlasts a refused enrollment that an operator or time may mend ([`remedy`](crate::retry::remedy)).
 //!
@@ -19,6 +21,7 @@ use proto::{
     channel::{Connection, ConnectionRefusal, JournalAddress},
     outcome::Failure,
     pb::journal_message::Message,
+    reason::Reason,
 };
 use tokio::time::{self, Instant};
 
@@ -34,7 +37,7 @@ use crate::{
     key::NodeKey,
     renew,
     report::{Change, Enrollment, Report},
-    retry::{self, Backoff, Patience, Tries, Verdict, verdict},
+    retry::{self, Backoff, Patience, Tries, Verdict, is_of_this_journal_alone, verdict},
     subscription::Subscription,
 };
 
@@ -42,6 +45,8 @@ use crate::{
 const SOUND: Duration = Duration::from_secs(60);
 /// A journal tells all its nodes at one moment to renew: they spread over this much.
 const RENEW_NOW_SPREAD: Duration = Duration::from_secs(2);
+/// The certificates of many nodes may be ended at one moment: they enroll again spread over this much.
+const ENROLL_AGAIN_SPREAD: Duration = Duration::from_secs(10);
 
 /// An agent that stays: what of it must be there when it is stopped, at whatever moment.
 #[derive(Debug, Default)]
@@ -57,21 +62,30 @@ impl<'a> Daemon<'a> {
     pub(super) async fn live(&mut self, agent: &'a Agent, report: &'a Report) -> Result<Infallible, Failure> {
         let Self { open, enrollments } = self;
         let mut journals = agent.journals.clone();
+        let mut revoked = None;
         loop {
             let key = NodeKey::generate()?;
-            let enrolled = enroll::enroll(&journals, &agent.machine, &key, Patience::ENDLESS).await?;
+            let enrolled = enroll::enroll(&journals, &agent.machine, &key, Patience::ENDLESS).await;
+            let ended = revoked.take();
+            let enrolled = enrolled.map_err(|refused| first_told(ended, refused))?;
             journals.learn(&enrolled.told);
             report.change(&Change::Enrolled(Enrollment::new(&enrolled.identity, &enrolled.journal, None)));
             let present = enrollments.insert(Enrollments::new(agent, report, journals, enrolled));
             let failure = present.hold(open).await;
-            if !asks_for_a_new_enrollment(&failure, present.are_over()) {
+            let over = present.are_over();
+            if !asks_for_a_new_enrollment(&failure, over) {
                 return Err(failure);
             }
             let reason = failure.reason_text();
-            tracing::warn!(reason, message = %failure, "the certificate's time is over: enrolling again");
+            tracing::warn!(reason, message = %failure, "the certificate is over: enrolling again");
             // Its certificate says no goodbye any more, and a boot configuration belongs to one enrollment.
             journals = present.journals.clone();
             *enrollments = None;
+            // Those whose time is over were not ended at one moment.
+            if !over {
+                time::sleep(retry::random_part(ENROLL_AGAIN_SPREAD)).await;
+                revoked = Some(failure);
+            }
         }
     }
 
@@ -83,10 +97,10 @@ impl<'a> Daemon<'a> {
 }
 
 /// Whether a refusal of the certificate means that another is needed. After its time any does: journals have forgotten
-/// it, and a refusal does not speak of a later enrollment. Before, only a journal that calls it expired does.
+/// it, and a refusal does not speak of a later enrollment. Before, a journal must know that it has expired or was ended.
 pub(super) fn asks_for_a_new_enrollment(failure: &Failure, over: bool) -> bool {
     match failure {
-        Failure::ConnectionRefused(ConnectionRefusal::Expired) => true,
+        Failure::ConnectionRefused(ConnectionRefusal::Expired | ConnectionRefusal::Revoked) => true,
         Failure::ConnectionRefused(_) | Failure::Refused(_) => over,
         Failure::Unreachable(_)
         | Failure::NotTrusted(_)
@@ -95,6 +109,15 @@ pub(super) fn asks_for_a_new_enrollment(failure: &Failure, over: bool) -> bool {
         | Failure::Usage(_)
         | Failure::Violation(_)
         | Failure::Failed { .. } => false,
+    }
+}
+
+/// What to end with when a new enrollment is refused: a node that is revoked was told so with its certificate already.
+fn first_told(ended: Option<Failure>, refused: Failure) -> Failure {
+    let node_revoked = matches!(&refused, Failure::Refused(refusal) if refusal.reason == Reason::NodeRevoked);
+    match ended {
+        Some(ended @ Failure::ConnectionRefused(ConnectionRefusal::Revoked)) if node_revoked => ended,
+        Some(_) | None => refused,
     }
 }
 
@@ -217,6 +240,9 @@ impl<'a> Enrollments<'a> {
                     Ok(()) => return Ended::Renewed,
                     Err(failure) => {
                         let Verdict::Again(told) = verdict(&failure) else { return Ended::Lost(failure) };
+                        if is_of_this_journal_alone(&failure) {
+                            return Ended::Lost(failure);
+                        }
                         let wait = backoff.after(told);
                         self.renew_at = Instant::now() + wait;
                         let reason = failure.reason_text();
@@ -251,7 +277,7 @@ impl<'a> Enrollments<'a> {
                 self.journals.learn(&told);
             }
             Err(failure) => {
-                if verdict(&failure) == Verdict::Final {
+                if verdict(&failure) == Verdict::Final || is_of_this_journal_alone(&failure) {
                     self.next_key = None;
                 }
                 return Err(failure);

@@ -139,8 +139,9 @@ async fn a_lost_subscription_is_opened_again_with_the_same_certificate() {
 }
 
 #[tokio::test]
-async fn rule_17_a_revoked_certificate_ends_the_agent_with_4() {
-    let journal = FakeJournal::start(Vec::new()).await;
+async fn rule_17_a_revoked_node_ends_its_agent_with_4() {
+    let revoked = Refusal::new(Reason::NodeRevoked, "revoked by an operator");
+    let journal = FakeJournal::start(vec![Scripted::Issue, Scripted::Refuse(revoked)]).await;
     let mut agent = start(&journal);
     agent.tells("subscribed").await;
 
@@ -149,6 +150,40 @@ async fn rule_17_a_revoked_certificate_ends_the_agent_with_4() {
 
     let failure = agent.end().await;
     assert_eq!((failure.reason_text(), failure.exit() as u8), ("CERTIFICATE_REVOKED", 4));
+    assert_eq!(journal.enroll_requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_node_whose_certificate_was_ended_enrolls_again_with_a_new_key_in_the_same_process() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let mut agent = start(&journal);
+    agent.tells("subscribed").await;
+
+    journal.judge(&CertificateError::Revoked);
+    journal.cut();
+
+    agent.tells("enrolled").await;
+    agent.tells("subscribed").await;
+    assert_eq!(agent.stop().await, Ok(()));
+    let asked = journal.enroll_requests();
+    assert_eq!(asked.len(), 2);
+    assert_ne!(asked[0].csr, asked[1].csr);
+}
+
+#[tokio::test]
+async fn a_journal_that_does_not_know_a_certificate_yet_does_not_end_an_agent_that_another_serves() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let lagging = journal.sibling().await;
+    let (enrolled, subscription) = agent_of(&journal).come_up(Patience::of(PATIENCE)).await.unwrap();
+    subscription.goodbye(PATIENCE).await.unwrap();
+    lagging.judge_also(&enrolled.identity.certificate, &CertificateError::UnknownIssuer);
+    let known = vec![lagging.address().clone(), journal.address().clone()];
+    let journals = Journals::new(journal.journals().trust, known).unwrap();
+    let agent = Agent { journals, machine: Machine::just_booted(HardwareIdentity::default()) };
+    // The order is random: both come first at some time.
+    for _ in 0..8 {
+        agent.subscribe_again(&enrolled.identity, Patience::of(PATIENCE)).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -221,7 +256,7 @@ fn a_refused_certificate_is_replaced_if_it_has_expired_or_its_time_is_over() {
         (connection(ConnectionRefusal::Expired), true, true),
         (connection(ConnectionRefusal::Unknown), false, true),
         (connection(ConnectionRefusal::Required), false, true),
-        (connection(ConnectionRefusal::Revoked), false, true),
+        (connection(ConnectionRefusal::Revoked), true, true),
         (refused(Reason::CertificateRequired), false, true),
         (refused(Reason::NodeRevoked), false, true),
         (Failure::Usage(String::new()), false, false),
