@@ -9,6 +9,7 @@ use proto::join_token::{InvalidJoinToken, JoinToken};
 use proto::manual;
 use proto::outcome::Failure;
 use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::args::{
@@ -220,6 +221,9 @@ fn table(made: &Made) -> String {
 }
 
 async fn run_serve(options: &Serve) -> Result<(), Failure> {
+    // From here on SIGHUP ends nothing, also while the journal waits for its quorum; who it is for listens later.
+    let _hangups =
+        signal(SignalKind::hangup()).map_err(|error| Failure::other(format!("no signals: {error}")))?;
     if !options.data_dir.join("lock").exists() {
         let error = DataDirError::NotInitialised { path: options.data_dir.clone() };
         return Err(Failure::named("DATA_DIR_INVALID", error.to_string()));

@@ -6,6 +6,9 @@
 //!
 //! Not here: evicting ([`crate::membership`]), and that authorities are retired ([`crate::succession`]).
 //!
+//! What the journal had sent to the leader before it lost its seat may be committed and not known here yet: so once the seat
+//! is gone, everything that is committed is waited for before anything is looked for.
+//!
 //! **Invariant:** [`Step::left`] is 0 only if no certificate of those authorities opened anything when it was looked for;
 //! and once the journal is not [`Step::seated`] any more, none comes to be.
 
@@ -20,7 +23,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::actors::{AskError, Nodes, Order, Request};
 use crate::clock;
-use crate::log::Log;
+use crate::log::{KNOWN, Log, QuorumError};
 use crate::operators::{Asker, OperatorError, Operators};
 
 /// Nodes of one step: a second of work at most, far within any caller's patience.
@@ -61,6 +64,12 @@ pub enum DistrustError {
     /// Of no operator's.
     #[error(transparent)]
     Operator(#[from] OperatorError),
+    /// Nobody confirmed that all that it issued is known here.
+    #[error(
+        "the journal is evicted, but whether all that it had signed is known here could not be confirmed: {0}; run the same \
+         command again"
+    )]
+    Unconfirmed(#[from] QuorumError),
 }
 
 /// Whose certificates end.
@@ -75,10 +84,13 @@ impl Distrust {
     /// Takes one step.
     ///
     /// # Errors
-    /// If nothing could be ended although something is left.
+    /// If nothing could be ended although something is left, or nobody confirms that all of it is known here.
     pub async fn step(&self, journal: &JournalId, asker: &Asker) -> Result<Step, DistrustError> {
         // Before it is looked for: what it still issues afterwards is found by the next step.
         let seated = self.is_seated(journal);
+        if !seated {
+            self.log.read_index(KNOWN).await?;
+        }
         let authorities = Arc::new(self.log.views().authorities_of(journal));
         let found = self.find(&authorities, clock::now()).await;
         let (mut ended, mut failed) = (0, None);
@@ -118,7 +130,7 @@ impl Distrust {
     fn is_seated(&self, journal: &JournalId) -> bool {
         let raft_id = self.log.views().members.get(journal).and_then(|row| row.state.raft_id());
         let seats = self.log.seats();
-        raft_id.is_some_and(|raft_id| seats.voters.contains(&raft_id) || seats.learners.contains(&raft_id))
+        !seats.applied || raft_id.is_some_and(|raft_id| seats.has(raft_id))
     }
 
     async fn find(&self, authorities: &BTreeSet<AuthorityId>, now: Timestamp) -> Found {

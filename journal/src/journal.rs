@@ -37,7 +37,7 @@ use crate::presence::reports::Reports;
 use crate::presence::{Streams, contests::Contests, timers::Timers, updates::Updates};
 use crate::random::{self, RandomError};
 use crate::renewal::{Current, Keeper, Outlook};
-use crate::server_credential::{self, DomainCaFiles, ServerCredentialError};
+use crate::server_credential::{self, DomainCaFiles, Purpose, ServerCredentialError};
 use crate::sockets::{bind, endpoints, local};
 use crate::succession::{Succession, SuccessionError};
 
@@ -186,7 +186,11 @@ impl Journal {
         if inspected.views().seq > 0 {
             check_clock(now, inspected.views().recorded_at)?;
         }
-        let credential = server_credential::read(path, &domain_ca, &config.advertise, now)?;
+        let credential = {
+            let Identity { domain_id, journal_id, .. } = &identity;
+            let (domain_ca, advertise) = (&domain_ca, config.advertise.as_slice());
+            server_credential::read(path, Purpose { domain_ca, domain_id, journal_id, advertise }, now)?
+        };
         let (agents, operators) = (bind(config.agent_listen)?, bind(config.operator_listen)?);
         let (others, domain_id) = (bind(config.cluster_listen)?, identity.domain_id.clone());
         let bound = Bound { agents, operators, cluster: local(&others)?, probes };
@@ -369,6 +373,7 @@ fn speak_of_itself(
         Announcement { log: log.clone(), journal_id: journal_id.clone(), endpoints, credential };
     let keeper = Keeper {
         log,
+        domain_id: edge.domain_id.clone(),
         journal_id,
         data_dir: data_dir.path().to_owned(),
         advertise: config.advertise.clone(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::vocabulary::{CertificateHash, Der, Timestamp};
+use events::vocabulary::{CertificateHash, Der, DomainId, JournalId, Timestamp};
 use proto::pem_file::{Credential, PemFileError};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTim
 use rustls::{CertificateError, Error, RootCertStore};
 use zeroize::Zeroizing;
 
+use crate::cluster::tls::journal_of;
 use crate::domain_ca::DomainCa;
 
 /// The file in the data directory.
@@ -88,6 +89,15 @@ pub enum ServerCredentialError {
     /// Another CA signed it than this log's domain has.
     #[error("{FILE} is not signed by the domain CA of this log: it belongs to another domain")]
     OtherDomain,
+    /// It is not this journal's.
+    #[error(
+        "{FILE} is not the certificate of {journal}: another journal's does not serve for it; put its own back, or renew it \
+         with the domain CA key: pact-journal renew-certificate --data-dir DIR --domain-ca-key FILE"
+    )]
+    OtherJournal {
+        /// This journal.
+        journal: JournalId,
+    },
     /// It is over.
     #[error(
         "{FILE} has expired; renew it where the domain CA key is at hand: pact-journal renew-certificate --data-dir DIR \
@@ -119,28 +129,36 @@ pub enum ServerCredentialError {
     DomainCa(String),
 }
 
-/// Reads `DIR/server.pem` and checks it as clients will.
-pub fn read(
-    dir: &Path,
-    domain_ca: &Der,
-    advertise: &[String],
-    now: Timestamp,
-) -> Result<Credential, ServerCredentialError> {
+/// What a credential must be for.
+#[derive(Debug, Clone, Copy)]
+pub struct Purpose<'a> {
+    /// Whom all trust.
+    pub domain_ca: &'a Der,
+    /// The domain.
+    pub domain_id: &'a DomainId,
+    /// The journal that serves with it.
+    pub journal_id: &'a JournalId,
+    /// Names that it must have.
+    pub advertise: &'a [String],
+}
+
+/// Reads `DIR/server.pem` and checks it as clients and the other journals will.
+pub fn read(dir: &Path, purpose: Purpose<'_>, now: Timestamp) -> Result<Credential, ServerCredentialError> {
     let credential = Credential::read(&dir.join(FILE))?;
-    check(&credential, domain_ca, advertise, now)?;
+    check(&credential, purpose, now)?;
     Ok(credential)
 }
 
-/// Checks a credential as clients will.
+/// Checks a credential as clients and the other journals will.
 ///
 /// # Errors
 /// What they would find wrong.
 pub fn check(
     credential: &Credential,
-    domain_ca: &Der,
-    advertise: &[String],
+    purpose: Purpose<'_>,
     now: Timestamp,
 ) -> Result<(), ServerCredentialError> {
+    let Purpose { domain_ca, domain_id, journal_id, advertise } = purpose;
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from(domain_ca.as_bytes().to_vec()))
@@ -148,7 +166,15 @@ pub fn check(
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), proto::tls::provider())
         .build()
         .map_err(|error| ServerCredentialError::DomainCa(error.to_string()))?;
-    advertise.iter().try_for_each(|name| check_name(credential, verifier.as_ref(), name, now))
+    let checked = advertise.iter().try_for_each(|name| check_name(credential, verifier.as_ref(), name, now));
+    let named = credential.chain().first().and_then(|own| journal_of(own, domain_id));
+    match checked {
+        // Another journal's usually has other names too: whose it is says more.
+        Ok(()) | Err(ServerCredentialError::Name { .. }) if named.as_ref() != Some(journal_id) => {
+            Err(ServerCredentialError::OtherJournal { journal: journal_id.clone() })
+        }
+        checked => checked,
+    }
 }
 
 fn check_name(
@@ -175,5 +201,44 @@ fn check_name(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => Err(ServerCredentialError::Name { name: name.to_owned() }),
         Err(error) => Err(ServerCredentialError::Untrusted(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    /// What is found wrong with a certificate of j2 for the host h, if this journal serves for this host with it.
+    fn found_wrong(domain: &str, journal: &str, host: &str) -> Option<ServerCredentialError> {
+        let ca = DomainCa::create(&"example.org".parse().unwrap(), NOW, crate::random::serial().unwrap());
+        let (ca, hosts) = (ca.unwrap(), ["h".to_owned()]);
+        let made =
+            ca.server_certificate(&"j2".parse().unwrap(), &hosts, NOW, crate::random::serial().unwrap());
+        let made = made.unwrap();
+        let pem = [made.chain_pem.as_str(), made.key_pem.as_str()].concat();
+        let credential = Credential::from_pem(FILE, pem.as_bytes()).unwrap();
+        let (domain_id, journal_id) = (domain.parse().unwrap(), journal.parse().unwrap());
+        let purpose = Purpose {
+            domain_ca: ca.certificate(),
+            domain_id: &domain_id,
+            journal_id: &journal_id,
+            advertise: &[host.to_owned()],
+        };
+        check(&credential, purpose, NOW).err()
+    }
+
+    #[test]
+    fn another_journals_certificate_is_refused_whatever_hosts_it_is_for() {
+        assert!(found_wrong("example.org", "j2", "h").is_none());
+        let other = |found| matches!(found, Some(ServerCredentialError::OtherJournal { .. }));
+        for (domain, journal, host) in
+            [("example.org", "j1", "h"), ("example.org", "j1", "other"), ("example.com", "j2", "h")]
+        {
+            assert!(other(found_wrong(domain, journal, host)), "{domain} {journal} {host}");
+        }
+        let name = found_wrong("example.org", "j2", "other");
+        assert!(matches!(name, Some(ServerCredentialError::Name { .. })), "{name:?}");
     }
 }

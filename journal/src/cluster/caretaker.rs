@@ -303,6 +303,7 @@ mod tests {
             learners: BTreeSet::new(),
             leader: Some(1),
             own: 1,
+            applied: true,
         };
         let progress: Vec<Member> = lags
             .iter()

@@ -151,7 +151,8 @@ impl Cluster {
         let (log_id, hearers) = (self.log_id, Arc::clone(&self.hearers));
         let (operators, own) = (Arc::clone(&self.operators), journal_id.clone());
         let recovery = Recovery { operators, log_id, journal_id: own };
-        let notary = Notary { log: log.clone(), domain_ca: domain_ca.clone() };
+        let notary =
+            Notary { log: log.clone(), journal_id: journal_id.clone(), domain_ca: domain_ca.clone() };
         let edge = ClusterEdge { log: log.clone(), log_id, hearers, notary, outlook };
         let door = Door::new(log.clone(), journal_id.clone(), self.log_id, domain_ca);
         let routes = Routes::new(

@@ -114,7 +114,7 @@ impl ClusterService for ClusterEdge {
         let peer = self.peer(&request, &request.get_ref().log_id)?;
         let shown = request.extensions().get::<Shown>().cloned();
         let shown = shown.ok_or_else(|| Status::unauthenticated("a journal's certificate is required"))?;
-        let certificate = self.notary.certify(&peer, &shown.0, &request.get_ref().csr)?;
+        let certificate = self.notary.certify(&peer, &shown.0, &request.get_ref().csr).await?;
         Ok(Response::new(CertifyResponse { certificate: certificate.as_bytes().to_vec() }))
     }
 

@@ -145,5 +145,6 @@ fn not_ended(error: DistrustError) -> Status {
     match error {
         DistrustError::Node(error) => super::refusal::status(error),
         DistrustError::Operator(error) => super::operator::status(error),
+        DistrustError::Unconfirmed(_) => Refusal::new(Reason::NoLeader, error.to_string()).into(),
     }
 }

@@ -156,13 +156,26 @@ impl Inbox {
         self.raft.metrics().borrow().state == ServerState::Leader
     }
 
+    /// Whether a journal was evicted and has no seat any more: what it sends, or had sent before, is not recorded (R27).
+    pub(super) fn is_cast_out(&self, journal: &JournalId) -> bool {
+        let raft_id = {
+            let views = self.folded.views();
+            let row = views.members.get(journal).filter(|_| views.members.is_evicted(journal));
+            row.and_then(|row| row.state.raft_id())
+        };
+        let Some(raft_id) = raft_id else { return false };
+        let raft = self.raft.metrics();
+        raft.borrow().membership_config.membership().get_node(&raft_id).is_none()
+    }
+
     async fn record(
         &self,
         from: &JournalId,
         appends: Vec<Append>,
         overlay: Option<Blob>,
     ) -> Result<Told, String> {
-        if !self.leads() {
+        // Whoever is cast out may have had the same recorded before: nothing is said of that.
+        if !self.leads() || self.is_cast_out(from) {
             return Ok(Told::NotLeading);
         }
         let (mut overlay, mut awaited) = (overlay, Vec::with_capacity(appends.len()));

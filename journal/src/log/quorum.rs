@@ -41,6 +41,16 @@ pub struct Seats {
     pub leader: Option<u64>,
     /// This member.
     pub own: u64,
+    /// Whether the entry that says so is applied here: until then another leader may undo it, and entries before it may be
+    /// on their way.
+    pub applied: bool,
+}
+
+impl Seats {
+    /// Whether a member counts.
+    pub fn has(&self, raft_id: u64) -> bool {
+        self.voters.contains(&raft_id) || self.learners.contains(&raft_id)
+    }
 }
 
 /// How far a member is, as its leader knows.
@@ -99,6 +109,7 @@ impl Log {
             learners: members.learner_ids().collect(),
             leader: raft.current_leader,
             own: raft.id,
+            applied: *raft.membership_config.log_id() <= raft.last_applied,
         }
     }
 

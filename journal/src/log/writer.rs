@@ -168,7 +168,10 @@ impl Writer {
 
     /// Has appends recorded, here or by the leader, as they are until it is settled (R7). Whether the log can go on.
     async fn write(&self, gathered: Gathered) -> bool {
-        let mut gathered = gathered;
+        let mut gathered = self.without_cast_out(gathered);
+        if gathered.answers.is_empty() {
+            return true;
+        }
         // One member alone cannot lose its leader: there is no other try.
         if self.is_alone() {
             return match self.lead(&gathered).await {
@@ -184,10 +187,11 @@ impl Writer {
                 let metrics = metrics.borrow_and_update();
                 (metrics.current_leader, metrics.id)
             };
-            if leader != Some(own) {
-                // Others find the leader by themselves: two journals must not send each other in a circle.
-                gathered = turn_away(gathered);
-            }
+            // Others find the leader by themselves: two journals must not send each other in a circle.
+            gathered = match leader {
+                Some(leader) if leader == own => self.without_cast_out(gathered),
+                Some(_) | None => turn_away(gathered, |_| true),
+            };
             if gathered.answers.is_empty() {
                 return true;
             }
@@ -211,6 +215,11 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// A journal may have lost its seat while what it had sent waited here.
+    fn without_cast_out(&self, gathered: Gathered) -> Gathered {
+        turn_away(gathered, |append| self.inbox.is_cast_out(&append.proposed_by))
     }
 
     fn is_alone(&self) -> bool {
@@ -327,17 +336,21 @@ fn refuse(answers: Vec<Asker>, error: &AppendError, go_on: bool) -> bool {
     go_on
 }
 
-/// Tells those that came from other journals that this one does not lead; the rest is left.
-fn turn_away(gathered: Gathered) -> Gathered {
-    if gathered.answers.iter().all(|asker| !asker.forwarded) {
+/// Tells those that came from other journals, and that are not for this one to record, so; the rest is left.
+fn turn_away(gathered: Gathered, is_away: impl Fn(&Append) -> bool) -> Gathered {
+    let goes = |append: &Append, asker: &Asker| asker.forwarded && is_away(append);
+    if !gathered.appends.iter().zip(&gathered.answers).any(|(append, asker)| goes(append, asker)) {
         return gathered;
     }
     let Gathered { appends, overlays, answers } = gathered;
-    let (kept, away): (Vec<_>, Vec<_>) =
-        Arc::unwrap_or_clone(appends).into_iter().zip(answers).partition(|(_, asker)| !asker.forwarded);
+    let (away, kept): (Vec<_>, Vec<_>) = Arc::unwrap_or_clone(appends)
+        .into_iter()
+        .zip(answers)
+        .partition(|(append, asker)| goes(append, asker));
     refuse(away.into_iter().map(|(_, asker)| asker).collect(), &AppendError::NoLeader, true);
-    // An overlay goes alone with its append.
-    let overlays = if kept.is_empty() { Arc::default() } else { overlays };
+    // At most one append of these sets an overlay.
+    let sets = |(append, _): &(Append, Asker)| append.facts.iter().any(|fact| fact.overlay().is_some());
+    let overlays = if kept.iter().any(sets) { overlays } else { Arc::default() };
     let (appends, answers) = kept.into_iter().unzip();
     Gathered { appends: Arc::new(appends), overlays, answers }
 }

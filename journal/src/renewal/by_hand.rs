@@ -17,7 +17,7 @@ use crate::cluster::names_of;
 use crate::data_dir::{self, DataDirError, Identity, replace};
 use crate::domain_ca::{DomainCa, ReadError, ServerCertificateError, certificates_pem};
 use crate::random::{self, RandomError};
-use crate::server_credential::{self, ServerCredentialError};
+use crate::server_credential::{self, Purpose, ServerCredentialError};
 
 /// Why there is no new certificate. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,7 @@ pub struct Renewed {
 /// # Errors
 /// If something cannot be read, signed or written.
 pub fn renew(data_dir: &Path, advertise: &[String], key: Option<&Path>) -> Result<Renewed, RenewError> {
-    let Identity { journal_id, .. } = data_dir::identity(data_dir)?;
+    let Identity { domain_id, journal_id, .. } = data_dir::identity(data_dir)?;
     let file = data_dir.join(server_credential::FILE);
     let present = Credential::read(&file)?;
     let domain_ca = present.chain().get(1).map(|der| Der::new(der.to_vec())).ok_or(RenewError::NoDomainCa)?;
@@ -85,7 +85,9 @@ pub fn renew(data_dir: &Path, advertise: &[String], key: Option<&Path>) -> Resul
     let made = ca.server_certificate(&journal_id, &hosts, now, random::serial()?)?;
     let pem = Zeroizing::new([made.chain_pem.as_str(), made.key_pem.as_str()].concat());
     let credential = Credential::from_pem(server_credential::FILE, pem.as_bytes())?;
-    server_credential::check(&credential, &domain_ca, advertise, now)?;
+    let purpose =
+        Purpose { domain_ca: &domain_ca, domain_id: &domain_id, journal_id: &journal_id, advertise };
+    server_credential::check(&credential, purpose, now)?;
     replace(&file, pem.as_bytes(), 0o600)?;
     Ok(Renewed { file, not_after: made.not_after })
 }

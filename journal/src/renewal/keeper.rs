@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use events::vocabulary::{Der, JournalId};
+use events::vocabulary::{Der, DomainId, JournalId};
 use proto::pem_file::{Credential, PemFileError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ use crate::data_dir::{DataDirError, replace};
 use crate::domain_ca::{MakeError, OwnRequest, ServerCertificateError, certificates_pem};
 use crate::log::Log;
 use crate::random::{self, RandomError};
-use crate::server_credential::{self, DomainCaError, DomainCaFiles, ServerCredentialError};
+use crate::server_credential::{self, DomainCaError, DomainCaFiles, Purpose, ServerCredentialError};
 
 /// How often the file is looked at: a `stat`.
 const TICK: Duration = Duration::from_secs(1);
@@ -36,6 +36,8 @@ const ASK_OTHERS: Duration = Duration::from_secs(10);
 pub struct Keeper {
     /// Who the other journals are.
     pub log: Log,
+    /// The domain.
+    pub domain_id: DomainId,
     /// This journal.
     pub journal_id: JournalId,
     /// Where the file lies.
@@ -85,7 +87,8 @@ impl Keeper {
     pub async fn run(self) {
         let path = self.data_dir.join(server_credential::FILE);
         let mut asked_to_look = signal(SignalKind::hangup()).ok();
-        let (mut seen, mut next_try, mut others) = (look(&path), Instant::now(), Instant::now());
+        // Looked at once in any case: it may have been replaced while the journal waited for its quorum.
+        let (mut seen, mut next_try, mut others) = (None, Instant::now(), Instant::now());
         loop {
             let now_seen = look(&path);
             if now_seen != seen {
@@ -118,9 +121,9 @@ impl Keeper {
 
     /// Serves what lies in the file, if it is fit.
     fn take_up(&self) {
-        let read = server_credential::read(&self.data_dir, &self.domain_ca, &self.advertise, clock::now());
+        let read = server_credential::read(&self.data_dir, self.purpose(), clock::now());
         match read {
-            Ok(credential) if is_same(&credential, &self.current.load()) => {}
+            Ok(credential) if is_same(&credential, &self.current.load()) => self.outlook.file_is_fit(),
             Ok(credential) => self.serve(credential),
             Err(error) => {
                 let error = crate::commands::chain(&error);
@@ -132,6 +135,11 @@ impl Keeper {
                 self.outlook.turn(Some(Trouble::File(error)));
             }
         }
+    }
+
+    fn purpose(&self) -> Purpose<'_> {
+        let Self { domain_ca, domain_id, journal_id, advertise, .. } = self;
+        Purpose { domain_ca, domain_id, journal_id, advertise }
     }
 
     fn serve(&self, credential: Credential) {
@@ -166,7 +174,7 @@ impl Keeper {
             None => self.have_signed().await?,
         };
         let credential = Credential::from_pem(server_credential::FILE, pem.as_bytes())?;
-        server_credential::check(&credential, &self.domain_ca, &self.advertise, clock::now())?;
+        server_credential::check(&credential, self.purpose(), clock::now())?;
         let end = |credential: &Credential| validity(credential).map(|validity| validity.not_after);
         if end(&credential) <= end(&self.current.load()) {
             return Err(NotRenewed::NoLonger);

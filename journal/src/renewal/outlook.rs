@@ -92,6 +92,11 @@ impl Outlook {
         self.shared.told.lock().trouble = trouble;
     }
 
+    /// What lies in the data directory is what is served: nothing is wrong with the file any more.
+    pub(super) fn file_is_fit(&self) {
+        file_is_fit(&mut self.shared.told.lock());
+    }
+
     /// What needs a look, in sentences: this journal's first.
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
         let told = self.shared.told.lock();
@@ -106,6 +111,13 @@ impl Outlook {
             )
         });
         own.into_iter().chain(others).collect()
+    }
+}
+
+/// A renewal that failed is another matter.
+fn file_is_fit(told: &mut Told) {
+    if matches!(told.trouble, Some(Trouble::File(_))) {
+        told.trouble = None;
     }
 }
 
@@ -166,6 +178,18 @@ mod tests {
         let trouble = Trouble::File("it is empty".to_owned());
         let said = sentence(&"j2".parse().unwrap(), "/d", validity, &trouble, BEGIN).unwrap();
         assert!(said.starts_with("/d/server.pem cannot be served") && said.contains("it is empty"), "{said}");
+    }
+
+    #[test]
+    fn the_file_that_is_served_ends_the_trouble_with_the_file_and_no_other() {
+        let of = |trouble| {
+            let told = Mutex::new(Told { trouble: Some(trouble), ..Told::default() });
+            file_is_fit(&mut told.lock());
+            told.into_inner().trouble
+        };
+        assert_eq!(of(Trouble::File("it is empty".to_owned())), None);
+        let renewal = Trouble::Renewal("nobody holds it".to_owned());
+        assert_eq!(of(renewal.clone()), Some(renewal));
     }
 
     #[test]
