@@ -273,7 +273,6 @@ impl Membership {
             applied_seq: release.as_ref().map(|release| release.applied_seq),
             format_level: release.as_ref().map(|release| release.reads),
             version: release.map(|release| release.version),
-            ..Live::default()
         }
     }
 
