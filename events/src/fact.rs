@@ -98,6 +98,22 @@ impl Fact {
         }
     }
 
+    /// Whether the stream is that of its subject.
+    pub(crate) fn is_about(&self, stream: &StreamName) -> bool {
+        match (self, stream) {
+            (Self::Node(id, _), StreamName::Node(name)) => id == name,
+            (
+                Self::Domain(_)
+                | Self::Node(..)
+                | Self::Authority(..)
+                | Self::Operator(..)
+                | Self::VCluster(..)
+                | Self::Member(..),
+                _,
+            ) => self.subject() == *stream,
+        }
+    }
+
     /// The overlay that it sets, if it sets one.
     pub fn overlay(&self) -> Option<Overlay> {
         match self {

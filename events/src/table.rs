@@ -73,28 +73,48 @@ impl<const N: usize, V> Table<N, V> {
 
     /// The value of a key.
     pub(crate) fn get(&self, key: &[u8; N]) -> Option<&V> {
-        let (_, entry) = self.find(key)?;
+        let (_, entry) = self.find(key, bits(key))?;
         self.entries.get(entry as usize).map(|(_, value)| value)
     }
 
     /// The value of a key, to change it.
     pub(crate) fn get_mut(&mut self, key: &[u8; N]) -> Option<&mut V> {
-        let (_, entry) = self.find(key)?;
+        let (_, entry) = self.find(key, bits(key))?;
         self.entries.get_mut(entry as usize).map(|(_, value)| value)
     }
 
     /// Notes a key; answers the value that it had.
     pub(crate) fn insert(&mut self, key: [u8; N], value: V) -> Option<V> {
-        if let Some(known) = self.get_mut(&key) {
-            return Some(std::mem::replace(known, value));
+        let bits = bits(&key);
+        match self.find(&key, bits) {
+            Some((_, entry)) => Some(std::mem::replace(&mut self.entries[entry as usize].1, value)),
+            None => {
+                self.push(key, bits, value);
+                None
+            }
         }
+    }
+
+    /// The value of a key, to change it; made if there is none.
+    pub(crate) fn get_or_insert_with(&mut self, key: &[u8; N], make: impl FnOnce() -> V) -> &mut V {
+        let bits = bits(key);
+        let entry = match self.find(key, bits) {
+            Some((_, entry)) => entry as usize,
+            None => self.push(*key, bits, make()),
+        };
+        &mut self.entries[entry].1
+    }
+
+    /// Notes a key that is not there; answers its entry.
+    fn push(&mut self, key: [u8; N], bits: u32, value: V) -> usize {
+        let entry = self.entries.len();
         self.entries.push((key, value));
         if self.entries.len() * OF > self.slots.len() * TAKEN {
             self.grow();
         }
-        let entry = u32::try_from(self.entries.len() - 1).expect("memory ends before the numbers do");
-        self.place(Slot { bits: bits(&key), entry });
-        None
+        let number = u32::try_from(entry).expect("memory ends before the numbers do");
+        self.place(Slot { bits, entry: number });
+        entry
     }
 
     /// Reads the slot that a look-up of the key will read first, and answers something of it. Of many keys one after
@@ -111,13 +131,13 @@ impl<const N: usize, V> Table<N, V> {
 
     /// Forgets a key; answers its value.
     pub(crate) fn remove(&mut self, key: &[u8; N]) -> Option<V> {
-        let (place, entry) = self.find(key)?;
+        let (place, entry) = self.find(key, bits(key))?;
         self.vacate(place, key);
         let last = self.entries.len() - 1;
         if entry as usize != last {
             // The last entry takes its place, and must be found there.
             let moved = self.entries.last().map(|(key, _)| *key)?;
-            match self.find(&moved)?.0 {
+            match self.find(&moved, bits(&moved))?.0 {
                 Place::Slot(at) => self.slots[at].entry = entry,
                 Place::Crowd => {
                     self.crowded.insert(moved, entry);
@@ -127,8 +147,7 @@ impl<const N: usize, V> Table<N, V> {
         Some(self.entries.swap_remove(entry as usize).1)
     }
 
-    fn find(&self, key: &[u8; N]) -> Option<(Place, u32)> {
-        let bits = bits(key);
+    fn find(&self, key: &[u8; N], bits: u32) -> Option<(Place, u32)> {
         for at in self.probes(bits) {
             let slot = self.slots[at];
             if slot.is_vacant() {

@@ -147,7 +147,7 @@ fn cluster_address(dir: &Path) -> Result<JournalAddress, Failure> {
     let ip = match listens.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        IpAddr::V4(_) | IpAddr::V6(_) => listens.ip(),
     };
     let address = format!("https://{}", SocketAddr::new(ip, listens.port()));
     address.parse().map_err(|_| not_ready())

@@ -79,7 +79,7 @@ fn checked(entry: Entry) -> Result<Told, TellError> {
     if let Some(violation) = entry.violations().next() {
         return Err(TellError::Damaged(violation));
     }
-    let record = entry.record.expect("a fact without record is damaged");
+    let record = *entry.record.expect("a fact without record is damaged");
     let chain = entry.chain.expect("a fact without link is damaged");
     Ok(Told { record, remarks: entry.remarks, chain, stored: entry.stored })
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::against::{Comparison, compare};
 use crate::continuity::Continuity;
-use crate::reader::{Entry, Facts, LogError, ReadError, Reader, StreamSum};
+use crate::reader::{Entry, LogError, ReadError, Reader};
 
 /// Violations are listed up to this number and counted beyond: a log that is damaged throughout must not fill memory.
 pub const MAX_LISTED: usize = 1000;
@@ -109,13 +109,12 @@ pub fn verify_against(log: &Path, other: &Path) -> Result<Report, LogError> {
 fn check(reader: &Reader) -> Result<Report, LogError> {
     let mut report = Report::default();
     let mut auditor = Auditor::default();
-    let mut streams = StreamSum::default();
     let mut continuity = Continuity::default();
-    let mut facts = reader.facts();
+    let mut facts = reader.facts().without_texts();
     let mut batch = Vec::with_capacity(BATCH);
     loop {
-        let failed = read(&mut facts, &mut batch);
-        auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_ref()));
+        let failed = facts.next_batch(&mut batch, BATCH);
+        auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_deref()));
         for entry in &batch {
             if report.ok() {
                 entry.is_of_this_release()?;
@@ -125,7 +124,6 @@ fn check(reader: &Reader) -> Result<Report, LogError> {
             entry.violations().for_each(|violation| report.add(violation));
             continuity.check(entry).into_iter().for_each(|violation| report.add(violation));
             if let Some(record) = &entry.record {
-                streams.add(record);
                 auditor.check(record).into_iter().for_each(|violation| report.add(violation));
             }
         }
@@ -140,22 +138,13 @@ fn check(reader: &Reader) -> Result<Report, LogError> {
     }
     // Behind a violation the heads could only repeat what is known.
     if report.ok() {
-        check_heads(reader, &streams, &mut report)?;
+        check_heads(reader, &auditor, &mut report)?;
     }
     Ok(report)
 }
 
-/// Takes the next facts, at most [`BATCH`].
-fn read(facts: &mut Facts<'_>, batch: &mut Vec<Entry>) -> Result<(), ReadError> {
-    batch.clear();
-    for entry in facts.take(BATCH) {
-        batch.push(entry?);
-    }
-    Ok(())
-}
-
-fn check_heads(reader: &Reader, streams: &StreamSum, report: &mut Report) -> Result<(), ReadError> {
-    let found = reader.compare_heads(streams).map_err(|source| ReadError { after: report.facts, source })?;
+fn check_heads(reader: &Reader, auditor: &Auditor, report: &mut Report) -> Result<(), ReadError> {
+    let found = reader.compare_heads(auditor).map_err(|source| ReadError { after: report.facts, source })?;
     for disagreement in found {
         let (seq, message) = (disagreement.seq, disagreement.message);
         report.add(Violation { seq, invariant: "heads", message });

@@ -1,7 +1,6 @@
 //! The only place that knows bincode (docs/adr/0006): standard configuration, a limit on reading *and* writing.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::level::AboveLevel;
 
@@ -99,9 +98,9 @@ pub fn encode<const LIMIT: usize>(value: &impl Serialize) -> Result<Vec<u8>, Enc
     }
 }
 
-/// Reads a value of at most `LIMIT` bytes that fills them to the last. A length inside that lies is refused
-/// before memory is taken for it, beyond a small multiple of the bytes at hand.
-pub fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T, DecodeError> {
+/// Reads a value of at most `LIMIT` bytes that fills them to the last; it may borrow from them. A length inside that lies is
+/// refused before memory is taken for it, beyond a small multiple of the bytes at hand.
+pub fn decode<'de, T: Deserialize<'de>, const LIMIT: usize>(bytes: &'de [u8]) -> Result<T, DecodeError> {
     if bytes.len() > LIMIT {
         return Err(DecodeError::TooLarge { bytes: bytes.len(), limit: LIMIT });
     }
@@ -113,23 +112,28 @@ pub fn decode<T: DeserializeOwned, const LIMIT: usize>(bytes: &[u8]) -> Result<T
 /// up to 16 bytes for one on disk. With the limit of the bytes themselves it would refuse to read what was rightly
 /// written; so it is 16 times the next step
 /// over the bytes at hand.
-fn decode_claiming<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), bincode::error::DecodeError> {
+fn decode_claiming<'de, T: Deserialize<'de>>(
+    bytes: &'de [u8],
+) -> Result<(T, usize), bincode::error::DecodeError> {
+    use bincode::serde::borrow_decode_from_slice as read;
     const KIB: usize = 1 << 10;
     const SMALL: usize = KIB + 1;
     const MEDIUM: usize = 64 * KIB + 1;
     const LARGE: usize = 1024 * KIB + 1;
     let config = bincode::config::standard();
     match bytes.len() {
-        0..SMALL => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * SMALL }>()),
-        SMALL..MEDIUM => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * MEDIUM }>()),
-        MEDIUM..LARGE => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 16 * LARGE }>()),
-        LARGE.. => bincode::serde::decode_from_slice(bytes, config.with_limit::<{ 1024 * LARGE }>()),
+        0..SMALL => read(bytes, config.with_limit::<{ 16 * SMALL }>()),
+        SMALL..MEDIUM => read(bytes, config.with_limit::<{ 16 * MEDIUM }>()),
+        MEDIUM..LARGE => read(bytes, config.with_limit::<{ 16 * LARGE }>()),
+        LARGE.. => read(bytes, config.with_limit::<{ 1024 * LARGE }>()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::de::DeserializeOwned;
+
     use crate::vocabulary::{BootId, Der, Labels};
 
     fn is_refused_before_allocation<T: DeserializeOwned>(bytes: &[u8]) -> bool {

@@ -5,6 +5,9 @@ use std::fmt;
 use crate::vocabulary::sha256;
 use crate::vocabulary::{CertificateHash, LogId};
 
+/// What every link begins with.
+const LABEL: &[u8] = b"pact chain v1\0";
+
 /// One link: the hash over the log's beginning and the bodies of all facts so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Chain([u8; 32]);
@@ -18,7 +21,14 @@ impl Chain {
     /// `chainₙ = SHA-256("pact chain v1\0" ‖ chainₙ₋₁ ‖ leafₙ)` with `leaf = SHA-256(0x00 ‖ body)`.
     pub fn next(&self, body: &[u8]) -> Self {
         let leaf = sha256(&[&[0], body]);
-        Self(sha256(&[b"pact chain v1\0", &self.0, &leaf]))
+        // In one piece: the hash takes it at once, without a buffer of its own.
+        let mut link = [0; LABEL.len() + 64];
+        let (label, rest) = link.split_at_mut(LABEL.len());
+        let (before, this) = rest.split_at_mut(32);
+        label.copy_from_slice(LABEL);
+        before.copy_from_slice(&self.0);
+        this.copy_from_slice(&leaf);
+        Self(sha256(&[&link]))
     }
 
     /// A link as it was stored.

@@ -5,7 +5,7 @@
 use crate::fact::Record;
 use crate::level::{self, Level};
 use crate::stream::MAX_STREAMS;
-use crate::vocabulary::{Remark, RemarkHash};
+use crate::vocabulary::{Remark, RemarkHash, StoredRemark};
 
 use super::binary::{DecodeError, EncodeError, decode, encode};
 use super::chain::Chain;
@@ -50,6 +50,16 @@ impl<'a> StoredValue<'a> {
         if self.remarks.is_empty() { Ok(vec![]) } else { decode::<Vec<Remark>, REMARKS_LIMIT>(self.remarks) }
     }
 
+    /// The hashes of the remarks that were not erased; takes no memory for their texts.
+    pub fn remark_hashes(&self) -> Result<impl Iterator<Item = RemarkHash> + use<'a>, DecodeError> {
+        let stored = if self.remarks.is_empty() {
+            vec![]
+        } else {
+            decode::<Vec<StoredRemark<'a>>, REMARKS_LIMIT>(self.remarks)?
+        };
+        Ok(stored.into_iter().map(|remark| remark.hash()))
+    }
+
     /// The same value without a remark: chain and body stay as they are.
     pub fn without(&self, erased: RemarkHash) -> Result<Vec<u8>, DecodeError> {
         let kept: Vec<Remark> =
@@ -67,22 +77,27 @@ pub fn encode_body(record: &Record) -> Result<Vec<u8>, EncodeError> {
 
 /// Reads a body. Format 1 is the only one so far; a later release lifts it to its own.
 pub fn decode_body(body: &[u8]) -> Result<Record, DecodeError> {
+    decode_boxed(body).map(|record| *record)
+}
+
+/// [`decode_body`] of a fact that the reader must understand, and also what comes after it (R26). Only for a body of which
+/// the chain says that it is as it was written. Boxed, for whoever reads years of facts: one has hundreds of bytes, and is not
+/// moved about once it is read.
+///
+/// # Errors
+/// As [`decode_body`]; and if the fact needs a higher level than is read.
+pub fn decode_body_up_to(body: &[u8], reads: Level) -> Result<Box<Record>, DecodeError> {
+    let record = decode_boxed(body)?;
+    level::legible(&record.fact, reads).map_err(DecodeError::AboveLevel)?;
+    Ok(record)
+}
+
+fn decode_boxed(body: &[u8]) -> Result<Box<Record>, DecodeError> {
     let (format, rest) = body.split_first().ok_or(DecodeError::Truncated)?;
     if *format != FORMAT {
         return Err(DecodeError::UnknownFormat { format: *format });
     }
-    let record: Record = decode::<Record, BODY_LIMIT>(rest)?;
-    let first = record.streams.first().is_some_and(|at| at.name == record.fact.subject());
+    let record = decode::<Box<Record>, BODY_LIMIT>(rest)?;
+    let first = record.streams.first().is_some_and(|at| record.fact.is_about(&at.name));
     if first && record.streams.len() <= MAX_STREAMS { Ok(record) } else { Err(DecodeError::Misplaced) }
-}
-
-/// [`decode_body`] of a fact that the reader must understand, and also what comes after it (R26). Only for a body of which
-/// the chain says that it is as it was written.
-///
-/// # Errors
-/// As [`decode_body`]; and if the fact needs a higher level than is read.
-pub fn decode_body_up_to(body: &[u8], reads: Level) -> Result<Record, DecodeError> {
-    let record = decode_body(body)?;
-    level::legible(&record.fact, reads).map_err(DecodeError::AboveLevel)?;
-    Ok(record)
 }

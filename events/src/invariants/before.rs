@@ -54,7 +54,7 @@ impl<'a> Before<'a> {
                 | StreamName::VCluster(_)
                 | StreamName::Journal(_),
                 _,
-            ) => self.past.claim(stream).or_else(|| self.past.views.version(stream)).unwrap_or(0),
+            ) => self.past.version(stream),
         }
     }
 }

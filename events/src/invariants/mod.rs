@@ -32,6 +32,7 @@ mod time_never_runs_back;
 
 use crate::certificate::Certificate;
 use crate::fact::{Fact, Record};
+use crate::stream::StreamName;
 use crate::views::Views;
 use crate::vocabulary::Der;
 use crate::{node, operator};
@@ -88,7 +89,7 @@ impl Auditor {
     pub fn check(&mut self, record: &Record) -> Vec<Violation> {
         let mut violations = vec![];
         let before = Before::new(&self.past, record);
-        for (invariant, check) in ALL {
+        for &(invariant, check) in &ALL {
             if let Err(message) = check(&before, record) {
                 violations.push(Violation { seq: record.seq, invariant, message });
             }
@@ -101,6 +102,21 @@ impl Auditor {
     /// one by one it keeps whoever asks waiting. Decides nothing and changes nothing.
     pub fn look_ahead<'a>(&self, next: impl Iterator<Item = &'a Record> + Clone) {
         self.past.look_ahead(next);
+    }
+
+    /// The version of a stream after the last fact checked; 0: it has none. Of a sound history.
+    pub fn version(&self, stream: &StreamName) -> u64 {
+        self.past.version(stream)
+    }
+
+    /// Reads what [`Self::version`] of the stream will look up; see [`Self::look_ahead`].
+    pub fn touch(&self, stream: &StreamName) {
+        self.past.touch(stream);
+    }
+
+    /// How many streams have facts. Of a sound history.
+    pub fn streams(&self) -> u64 {
+        self.past.streams()
     }
 
     /// The views up to the last fact checked.

@@ -19,6 +19,7 @@ pub struct Past {
     serials: Table<16, ()>,
     appends: Table<16, ()>,
     keys: Table<32, u64>,
+    streams: u64,
     last_append: Option<LastAppend>,
 }
 
@@ -48,7 +49,7 @@ impl Past {
     }
 
     /// The version of a claim to a key, released or not; none for the streams that views remember.
-    pub(super) fn claim(&self, stream: &StreamName) -> Option<u64> {
+    fn claim(&self, stream: &StreamName) -> Option<u64> {
         match stream {
             StreamName::Key(key) => Some(self.keys.get(key.as_bytes()).copied().unwrap_or(0)),
             StreamName::Domain
@@ -60,6 +61,35 @@ impl Past {
             | StreamName::VCluster(_)
             | StreamName::Journal(_) => None,
         }
+    }
+
+    /// The version of any stream; 0: it is empty.
+    pub(super) fn version(&self, stream: &StreamName) -> u64 {
+        self.claim(stream).or_else(|| self.views.version(stream)).unwrap_or(0)
+    }
+
+    /// See [`super::Auditor::touch`].
+    pub(super) fn touch(&self, stream: &StreamName) {
+        match stream {
+            StreamName::Key(key) => {
+                black_box(self.keys.touch_entry(key.as_bytes()).copied());
+            }
+            StreamName::Domain
+            | StreamName::Node(_)
+            | StreamName::Authority(_)
+            | StreamName::Operator(_)
+            | StreamName::Mac(_)
+            | StreamName::Join(_)
+            | StreamName::VCluster(_)
+            | StreamName::Journal(_) => {
+                black_box(self.views.version(stream));
+            }
+        }
+    }
+
+    /// How many streams are not empty: each began with a version 1.
+    pub(super) fn streams(&self) -> u64 {
+        self.streams
     }
 
     /// See [`super::Auditor::look_ahead`].
@@ -94,6 +124,7 @@ impl Past {
 
     pub(super) fn fold(&mut self, record: &Record) {
         for at in &record.streams {
+            self.streams += u64::from(at.version == 1);
             match &at.name {
                 StreamName::Key(key) => {
                     self.keys.insert(*key.as_bytes(), at.version);
@@ -112,7 +143,7 @@ impl Past {
             self.serials.insert(*serial.as_bytes(), ());
         }
         self.note_append(record);
-        self.views.fold(record);
+        self.views.refold(record);
     }
 
     fn note_append(&mut self, record: &Record) {

@@ -1,90 +1,112 @@
 //! Folds facts into a node's state. Total: what has happened is never refused; a fact that fits no state (which only a
 //! log that breaks an invariant holds) changes nothing.
 
+use std::mem;
+
 use crate::vocabulary::{Assurance, HardwareIdentity, Serial, Timestamp};
 
 use super::event::{DeactivationCause, Event, Supersession};
 use super::state::{Enrollment, Held, State};
 
 /// Applies a recorded fact. `recorded_at` and `assurance` are the envelope's.
-pub fn evolve(state: State, event: &Event, recorded_at: Timestamp, assurance: Option<Assurance>) -> State {
+pub fn evolve(
+    mut state: State,
+    event: &Event,
+    recorded_at: Timestamp,
+    assurance: Option<Assurance>,
+) -> State {
+    evolve_in_place(&mut state, event, recorded_at, assurance);
+    state
+}
+
+/// The same, where the state lies: it has hundreds of bytes, and most facts change a few of them.
+pub(crate) fn evolve_in_place(
+    state: &mut State,
+    event: &Event,
+    recorded_at: Timestamp,
+    assurance: Option<Assurance>,
+) {
     match event {
-        Event::Registered { epoch, hardware, labels } => State::Registered {
-            enrollment: Enrollment {
+        Event::Registered { epoch, hardware, labels } => {
+            let enrollment = Enrollment {
                 epoch: *epoch,
                 hardware: hardware.clone(),
                 labels: labels.clone(),
                 vcluster: None,
                 contested: false,
-            },
-        },
+            };
+            *state = State::Registered { enrollment };
+        }
         Event::CertificateIssued { certificate, supersedes, .. } => {
             let new = Held { certificate: certificate.clone(), assurance, confirmed_at: None };
-            issued(state, new, supersedes)
+            issued(state, new, supersedes);
         }
         Event::EnrollmentConfirmed { serial } => match state {
-            State::Active { enrollment, mut current, overlap } => {
+            State::Active { current, .. } => {
                 if current.certificate.serial == *serial {
                     current.confirmed_at = current.confirmed_at.or(Some(recorded_at));
                 }
-                State::Active { enrollment, current, overlap }
             }
-            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {
-                state
-            }
+            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {}
         },
-        Event::Deactivated { cause, .. } => match state {
-            State::Active { enrollment, current, .. } => {
-                let ended = matches!(cause, DeactivationCause::Operator);
-                State::Inactive { enrollment, current: (!ended).then_some(current) }
+        Event::Deactivated { cause, .. } => deactivated(state, *cause),
+        Event::Reactivated { serial } => {
+            *state = match mem::take(state) {
+                State::Inactive { enrollment, current: Some(current) }
+                    if current.certificate.serial == *serial =>
+                {
+                    State::Active { enrollment, current, overlap: None }
+                }
+                same @ (State::Unknown
+                | State::Registered { .. }
+                | State::Active { .. }
+                | State::Inactive { .. }
+                | State::Revoked { .. }) => same,
             }
-            State::Inactive { enrollment, current } => {
-                let ended = matches!(cause, DeactivationCause::Operator);
-                State::Inactive { enrollment, current: current.filter(|_| !ended) }
+        }
+        Event::Revoked { .. } => {
+            *state = match mem::take(state) {
+                State::Registered { enrollment }
+                | State::Active { enrollment, .. }
+                | State::Inactive { enrollment, .. }
+                | State::Revoked { enrollment } => {
+                    // Neither of the machines is the node any more.
+                    State::Revoked { enrollment: Enrollment { contested: false, ..enrollment } }
+                }
+                State::Unknown => State::Unknown,
             }
-            State::Unknown | State::Registered { .. } | State::Revoked { .. } => state,
-        },
-        Event::Reactivated { serial } => match state {
-            State::Inactive { enrollment, current: Some(current) }
-                if current.certificate.serial == *serial =>
-            {
-                State::Active { enrollment, current, overlap: None }
-            }
-            State::Unknown
-            | State::Registered { .. }
-            | State::Active { .. }
-            | State::Inactive { .. }
-            | State::Revoked { .. } => state,
-        },
-        Event::Revoked { .. } => match state {
-            State::Registered { enrollment }
-            | State::Active { enrollment, .. }
-            | State::Inactive { enrollment, .. }
-            | State::Revoked { enrollment } => {
-                // Neither of the machines is the node any more.
-                State::Revoked { enrollment: Enrollment { contested: false, ..enrollment } }
-            }
-            State::Unknown => State::Unknown,
-        },
+        }
         Event::Assigned { vcluster } => {
-            let mut state = state;
             if let Some(enrollment) = state.enrollment_mut() {
                 enrollment.vcluster = Some(vcluster.clone());
             }
-            state
         }
         Event::Contested { .. } => contested(state, true),
         Event::Resolved {} => contested(state, false),
         Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
-        Event::AttemptsRefused(_) => state,
+        Event::AttemptsRefused(_) => {}
         Event::CertificateRevoked { serials, .. } => distrusted(state, serials),
     }
 }
 
+/// An operator's deactivation ends the certificate too.
+fn deactivated(state: &mut State, cause: DeactivationCause) {
+    let ended = matches!(cause, DeactivationCause::Operator);
+    *state = match mem::take(state) {
+        State::Active { enrollment, current, .. } => {
+            State::Inactive { enrollment, current: (!ended).then_some(current) }
+        }
+        State::Inactive { enrollment, current } => {
+            State::Inactive { enrollment, current: current.filter(|_| !ended) }
+        }
+        same @ (State::Unknown | State::Registered { .. } | State::Revoked { .. }) => same,
+    }
+}
+
 /// Without its current certificate a node is gone, and whatever it had beside it opens nothing more.
-fn distrusted(state: State, ended: &[Serial]) -> State {
+fn distrusted(state: &mut State, ended: &[Serial]) {
     let stands = |held: &Held| !ended.contains(&held.certificate.serial);
-    match state {
+    *state = match mem::take(state) {
         State::Active { enrollment, current, overlap } if stands(&current) => {
             State::Active { enrollment, current, overlap: overlap.filter(stands) }
         }
@@ -92,7 +114,7 @@ fn distrusted(state: State, ended: &[Serial]) -> State {
         State::Inactive { enrollment, current } => {
             State::Inactive { enrollment, current: current.filter(stands) }
         }
-        State::Unknown | State::Registered { .. } | State::Revoked { .. } => state,
+        same @ (State::Unknown | State::Registered { .. } | State::Revoked { .. }) => same,
     }
 }
 
@@ -107,21 +129,20 @@ pub fn restored(state: State) -> State {
 }
 
 /// What was revoked is contested by nobody.
-fn contested(mut state: State, contested: bool) -> State {
-    match &mut state {
+fn contested(state: &mut State, contested: bool) {
+    match state {
         State::Unknown | State::Revoked { .. } => {}
         State::Registered { enrollment }
         | State::Active { enrollment, .. }
         | State::Inactive { enrollment, .. } => enrollment.contested = contested,
     }
-    state
 }
 
 /// The new machine has no certificate, and the former one none any more.
-fn replaced(state: State, hardware: &HardwareIdentity) -> State {
+fn replaced(state: &mut State, hardware: &HardwareIdentity) {
     let with = |enrollment| Enrollment { hardware: hardware.clone(), ..enrollment };
-    match state {
-        State::Unknown | State::Revoked { .. } => state,
+    *state = match mem::take(state) {
+        same @ (State::Unknown | State::Revoked { .. }) => same,
         State::Registered { enrollment } => State::Registered { enrollment: with(enrollment) },
         State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
             State::Inactive { enrollment: with(enrollment), current: None }
@@ -130,16 +151,17 @@ fn replaced(state: State, hardware: &HardwareIdentity) -> State {
 }
 
 /// The former current certificate lives on only if the fact leaves it an overlap.
-fn issued(state: State, new: Held, supersedes: &[Supersession]) -> State {
+fn issued(state: &mut State, new: Held, supersedes: &[Supersession]) {
     let overlaps = |old: &Held| {
         supersedes.iter().any(|over| over.serial == old.certificate.serial && over.overlap_secs > 0)
     };
-    match state {
-        State::Unknown | State::Revoked { .. } => state,
+    if let State::Active { current, overlap, .. } = state {
+        *overlap = Some(mem::replace(current, new)).filter(overlaps);
+        return;
+    }
+    *state = match mem::take(state) {
+        same @ (State::Unknown | State::Active { .. } | State::Revoked { .. }) => same,
         State::Registered { enrollment } => State::Active { enrollment, current: new, overlap: None },
-        State::Active { enrollment, current, .. } => {
-            State::Active { enrollment, current: new, overlap: Some(current).filter(overlaps) }
-        }
         State::Inactive { enrollment, current } => {
             State::Active { enrollment, current: new, overlap: current.filter(overlaps) }
         }

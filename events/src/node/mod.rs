@@ -25,6 +25,7 @@ pub use event::{
     Cause, DeactivationCause, DistrustCause, Event, RefusalReason, RefusedAttempts, RevocationCause,
     Supersession,
 };
+pub(crate) use evolve::evolve_in_place;
 pub use evolve::{evolve, restored};
 pub use rejection::Rejection;
 pub use state::{Enrollment, Held, OVERLAP, State};

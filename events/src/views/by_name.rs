@@ -41,11 +41,11 @@ impl<V> ByName<V> {
 
     /// By its name; made if there is none.
     pub(super) fn get_or_insert_with(&mut self, id: &NodeId, make: impl FnOnce() -> V) -> &mut V {
-        if self.table.get(id.as_padded()).is_none() {
-            self.table.insert(*id.as_padded(), make());
-            self.order.insert(id.clone());
-        }
-        self.table.get_mut(id.as_padded()).expect("it is there or was inserted")
+        let order = &mut self.order;
+        self.table.get_or_insert_with(id.as_padded(), || {
+            order.insert(id.clone());
+            make()
+        })
     }
 
     /// Changes them, by name.

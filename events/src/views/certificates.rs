@@ -69,9 +69,9 @@ impl Certificates {
     }
 
     pub(super) fn fold(&mut self, record: &Record) {
-        let Some((certificate, holder, _)) = super::issued(record) else { return };
-        let known =
-            Known { holder, serial: certificate.serial, not_after: certificate.not_after, seq: record.seq };
+        let Some((certificate, receiver)) = super::issued(record) else { return };
+        let (holder, seq) = (receiver.holder(), record.seq);
+        let known = Known { holder, serial: certificate.serial, not_after: certificate.not_after, seq };
         self.ends.insert(known.not_after.plus(RELEASED_AFTER), certificate.sha256);
         self.by_serial.insert(*known.serial.as_bytes(), certificate.sha256);
         self.known.insert(*certificate.sha256.as_bytes(), known);

@@ -47,8 +47,8 @@ impl Keys {
     }
 
     pub(super) fn fold(&mut self, record: &Record) {
-        let Some((certificate, _, holder)) = super::issued(record) else { return };
-        let key = certificate.spki_sha256;
+        let Some((certificate, receiver)) = super::issued(record) else { return };
+        let (key, holder) = (certificate.spki_sha256, receiver.key_holder());
         let end = certificate.not_after.plus(RELEASED_AFTER);
         let version = record.version_of(&StreamName::Key(key)).unwrap_or_default();
         match self.held.get_mut(key.as_bytes()) {

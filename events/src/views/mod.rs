@@ -20,6 +20,7 @@ mod vclusters;
 
 use std::collections::BTreeSet;
 
+use crate::certificate::Certificate;
 use crate::fact::{Fact, Record};
 use crate::level::Level;
 use crate::member::TokenClaim;
@@ -29,7 +30,7 @@ use crate::vocabulary::{
     AuthorityId, CertificateHash, JournalId, KeyHash, NodeId, OperatorId, Overlay, Role, SecretHash, Serial,
     Timestamp, VClusterId,
 };
-use crate::{domain, node};
+use crate::{domain, node, operator};
 
 pub use authorities::{Authorities, Authority};
 pub use certificates::{Certificates, Holder, Known};
@@ -74,16 +75,6 @@ pub struct Views {
     pub join_tokens: JoinTokens,
 }
 
-impl Changed {
-    /// Takes in what the next fold changed.
-    pub fn add(&mut self, next: Self) {
-        self.certificates.extend(next.certificates);
-        self.nodes.extend(next.nodes);
-        self.configurations |= next.configurations;
-        self.members |= next.members;
-    }
-}
-
 /// What a fold changed that open connections and timers depend on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changed {
@@ -95,6 +86,44 @@ pub struct Changed {
     pub configurations: bool,
     /// Whether a fact told of a journal as a member of the quorum.
     pub members: bool,
+}
+
+impl Changed {
+    /// Takes in what the next fold changed.
+    pub fn add(&mut self, next: Self) {
+        self.certificates.extend(next.certificates);
+        self.nodes.extend(next.nodes);
+        self.configurations |= next.configurations;
+        self.members |= next.members;
+    }
+
+    fn tell(&self, mut tell: impl FnMut(Change<'_>)) {
+        self.certificates.iter().for_each(|hash| tell(Change::Certificate(*hash)));
+        self.nodes.iter().for_each(|id| tell(Change::Node(id)));
+        if self.configurations {
+            tell(Change::Configurations);
+        }
+        if self.members {
+            tell(Change::Members);
+        }
+    }
+
+    fn note(&mut self, change: Change<'_>) {
+        match change {
+            Change::Certificate(hash) => self.certificates.push(hash),
+            Change::Node(id) => self.nodes.push(id.clone()),
+            Change::Configurations => self.configurations = true,
+            Change::Members => self.members = true,
+        }
+    }
+}
+
+/// One thing of [`Changed`].
+enum Change<'a> {
+    Certificate(CertificateHash),
+    Node(&'a NodeId),
+    Configurations,
+    Members,
 }
 
 /// What a node is configured by at its boot, and from then on (design §3 step 9).
@@ -152,22 +181,34 @@ pub enum Identity {
 impl Views {
     /// Folds one fact in. Total.
     pub fn fold(&mut self, record: &Record) -> Changed {
+        let mut changed = Changed::default();
+        self.fold_and_tell(record, |change| changed.note(change));
+        changed
+    }
+
+    /// Folds in a fact of a log that is read again, where nobody waits to hear what it changed. Total.
+    pub fn refold(&mut self, record: &Record) {
+        self.fold_and_tell(record, |_| {});
+    }
+
+    fn fold_and_tell(&mut self, record: &Record, mut tell: impl FnMut(Change<'_>)) {
         self.seq = record.seq;
         self.recorded_at = record.recorded_at;
-        let mut changed = Changed::default();
         match &record.fact {
             Fact::Domain(event) => {
                 self.domain = domain::evolve(std::mem::take(&mut self.domain), event);
                 self.domain_version = record.subject_version();
-                changed.configurations = self.vclusters.fold(record);
+                if self.vclusters.fold(record) {
+                    tell(Change::Configurations);
+                }
                 self.join_tokens.fold(event, record);
                 match event {
                     domain::Event::Created(created) => {
                         self.members.found(&created.founder);
-                        changed.members = true;
+                        tell(Change::Members);
                     }
                     domain::Event::LevelRaised { level } => self.level = self.level.max(*level),
-                    domain::Event::Restored(restored) => changed.add(self.restore(restored, record)),
+                    domain::Event::Restored(restored) => self.restore(restored, record).tell(&mut tell),
                     domain::Event::JoinTokenCreated { .. }
                     | domain::Event::JoinTokenConsumed { .. }
                     | domain::Event::RemarkErased { .. }
@@ -176,31 +217,37 @@ impl Views {
             }
             Fact::Member(id, event) => {
                 self.members.fold(id, event, record);
-                changed.members = true;
+                tell(Change::Members);
             }
-            Fact::VCluster(..) => changed.configurations = self.vclusters.fold(record),
+            Fact::VCluster(..) => {
+                if self.vclusters.fold(record) {
+                    tell(Change::Configurations);
+                }
+            }
             Fact::Authority(id, event) => self.authorities.fold(*id, event, record),
             Fact::Operator(id, event) => {
-                self.keys.fold(record);
-                self.certificates.fold(record);
-                self.revocations.fold(record, &self.certificates);
-                self.authorities.note_issuance(record);
-                changed.certificates = self.operators.fold(id, event, record);
+                self.fold_certificate(record);
+                self.operators.fold(id, event, record, |hash| tell(Change::Certificate(hash)));
             }
             Fact::Node(id, event) => {
-                self.keys.fold(record);
-                self.certificates.fold(record);
-                self.revocations.fold(record, &self.certificates);
-                self.authorities.note_issuance(record);
-                changed.certificates = self.registry.fold(id, event, record);
-                changed.nodes.push(id.clone());
-                changed.configurations = matches!(event, node::Event::Assigned { .. });
+                self.fold_certificate(record);
+                self.registry.fold(id, event, record, |hash| tell(Change::Certificate(hash)));
+                tell(Change::Node(id));
+                if matches!(event, node::Event::Assigned { .. }) {
+                    tell(Change::Configurations);
+                }
             }
         }
         self.certificates.forget(record.recorded_at);
         self.keys.forget(record.recorded_at);
         self.revocations.forget(record.recorded_at);
-        changed
+    }
+
+    fn fold_certificate(&mut self, record: &Record) {
+        self.keys.fold(record);
+        self.certificates.fold(record);
+        self.revocations.fold(record, &self.certificates);
+        self.authorities.note_issuance(record);
     }
 
     /// Reads what the folds of the next facts will look up, before they do: memory answers many questions at once, but
@@ -308,17 +355,41 @@ impl Views {
     }
 }
 
+/// To whom a fact gives a certificate.
+#[derive(Clone, Copy)]
+enum Receiver<'a> {
+    /// A node, in this epoch.
+    Node(&'a NodeId, u32),
+    /// An operator.
+    Operator(&'a OperatorId),
+}
+
+impl Receiver<'_> {
+    fn holder(self) -> Holder {
+        match self {
+            Self::Node(id, _) => Holder::Node(id.clone()),
+            Self::Operator(id) => Holder::Operator(id.clone()),
+        }
+    }
+
+    fn key_holder(self) -> KeyHolder {
+        match self {
+            Self::Node(id, epoch) => KeyHolder::Node(id.clone(), epoch),
+            Self::Operator(_) => KeyHolder::Operator,
+        }
+    }
+}
+
 /// The certificate that a fact tells of and its holder: of nodes and operators alike.
-fn issued(record: &Record) -> Option<(&crate::certificate::Certificate, Holder, KeyHolder)> {
-    use crate::operator;
+fn issued(record: &Record) -> Option<(&Certificate, Receiver<'_>)> {
     match &record.fact {
         Fact::Node(id, node::Event::CertificateIssued { certificate, epoch, .. }) => {
-            Some((certificate, Holder::Node(id.clone()), KeyHolder::Node(id.clone(), *epoch)))
+            Some((certificate, Receiver::Node(id, *epoch)))
         }
         Fact::Operator(
             id,
             operator::Event::Created { certificate, .. } | operator::Event::Renewed { certificate, .. },
-        ) => Some((certificate, Holder::Operator(id.clone()), KeyHolder::Operator)),
+        ) => Some((certificate, Receiver::Operator(id))),
         Fact::Operator(_, operator::Event::Revoked { .. })
         | Fact::Node(
             _,

@@ -46,13 +46,18 @@ impl Operators {
         (ended, revoked)
     }
 
-    /// Folds a fact; answers the certificates whose end it may have changed.
-    pub(super) fn fold(&mut self, id: &OperatorId, event: &Event, record: &Record) -> Vec<CertificateHash> {
+    /// Folds a fact; tells the certificates whose end it may have changed.
+    pub(super) fn fold(
+        &mut self,
+        id: &OperatorId,
+        event: &Event,
+        record: &Record,
+        tell: impl FnMut(CertificateHash),
+    ) {
         let operator = self.0.entry(id.clone()).or_default();
-        let before = held(&operator.state);
+        held(&operator.state).into_iter().for_each(tell);
         operator.state = evolve(std::mem::take(&mut operator.state), event, record.recorded_at);
         operator.version = record.subject_version();
-        before
     }
 }
 

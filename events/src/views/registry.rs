@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 
 use crate::fact::{Fact, Record};
-use crate::node::{Event, MacClaims, State, evolve, restored};
+use crate::node::{Event, MacClaims, State, evolve_in_place, restored};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::vocabulary::{
-    BmcSerial, CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, SystemUuid,
-    Timestamp,
+    BmcSerial, CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, Timestamp,
 };
 
 use super::by_name::ByName;
@@ -19,8 +18,8 @@ use super::by_name::ByName;
 pub struct Registry {
     nodes: ByName<Node>,
     macs: Table<6, MacHolder>,
-    serials: BTreeMap<BmcSerial, BTreeSet<NodeId>>,
-    uuids: BTreeMap<SystemUuid, BTreeSet<NodeId>>,
+    serials: BTreeMap<BmcSerial, Sharers>,
+    uuids: Table<16, Sharers>,
     census: Census,
     contests: u64,
 }
@@ -78,6 +77,41 @@ impl Census {
         if let Some(count) = self.of(state) {
             *count += 1;
         }
+    }
+}
+
+/// The nodes that have a serial or UUID in common: mostly one, which takes no memory of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Sharers {
+    /// The first by name.
+    first: Option<NodeId>,
+    others: BTreeSet<NodeId>,
+}
+
+impl Sharers {
+    fn insert(&mut self, id: &NodeId) {
+        match &mut self.first {
+            None => self.first = Some(id.clone()),
+            Some(first) => {
+                let later = if id < first { std::mem::replace(first, id.clone()) } else { id.clone() };
+                if later != *first {
+                    self.others.insert(later);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, id: &NodeId) {
+        if self.first.as_ref() == Some(id) {
+            self.first = self.others.pop_first();
+        } else {
+            self.others.remove(id);
+        }
+    }
+
+    /// By name.
+    fn iter(&self) -> impl Iterator<Item = &NodeId> {
+        self.first.iter().chain(&self.others)
     }
 }
 
@@ -149,10 +183,11 @@ impl Registry {
     pub fn identify(&self, presented: &HardwareIdentity) -> Identified {
         let by_mac =
             presented.macs.iter().filter_map(|mac| self.macs.get(mac.as_bytes())).map(|holder| &holder.node);
-        let by_serial = presented.bmc_serial.iter().filter_map(|serial| self.serials.get(serial)).flatten();
-        let by_uuid = presented.uuid.iter().filter_map(|uuid| self.uuids.get(uuid)).flatten();
+        let by_serial = presented.bmc_serial.iter().filter_map(|serial| self.serials.get(serial));
+        let by_uuid = presented.uuid.iter().filter_map(|uuid| self.uuids.get(uuid.as_bytes()));
+        let sharers = by_serial.chain(by_uuid).flat_map(Sharers::iter);
         let mut first = None;
-        for id in by_mac.chain(by_serial).chain(by_uuid) {
+        for id in by_mac.chain(sharers) {
             let node = self.nodes.get(id).and_then(|node| node.state.enrollment());
             if node.is_some_and(|enrollment| enrollment.hardware.is_matched_by(presented)) {
                 return Identified::Node(id.clone());
@@ -188,15 +223,15 @@ impl Registry {
     /// Another node that has a field of this hardware which most machines have alone, for each such field (R2): blades share
     /// their chassis' serial, and some firmware repeats UUIDs. A node whose enrollment was revoked has none.
     pub fn sharing(&self, id: &NodeId, hardware: &HardwareIdentity) -> Vec<(HardwareField, NodeId)> {
-        let another = |nodes: Option<&BTreeSet<NodeId>>| {
+        let another = |sharers: Option<&Sharers>| {
             let enrolled = |other: &&NodeId| {
                 let state = self.nodes.get(other).map(|node| &node.state);
                 *other != id && state.is_some_and(|state| !matches!(state, State::Revoked { .. }))
             };
-            nodes?.iter().find(enrolled).cloned()
+            sharers?.iter().find(enrolled).cloned()
         };
         let serial = another(hardware.bmc_serial.as_ref().and_then(|serial| self.serials.get(serial)));
-        let uuid = another(hardware.uuid.as_ref().and_then(|uuid| self.uuids.get(uuid)));
+        let uuid = another(hardware.uuid.as_ref().and_then(|uuid| self.uuids.get(uuid.as_bytes())));
         let serial = serial.map(|node| (HardwareField::BmcSerial, node));
         serial.into_iter().chain(uuid.map(|node| (HardwareField::Uuid, node))).collect()
     }
@@ -222,8 +257,14 @@ impl Registry {
         }
     }
 
-    /// Folds a fact about a node; answers the certificates whose usability changed.
-    pub(super) fn fold(&mut self, id: &NodeId, event: &Event, record: &Record) -> Vec<CertificateHash> {
+    /// Folds a fact about a node; tells the certificates whose usability changed.
+    pub(super) fn fold(
+        &mut self,
+        id: &NodeId,
+        event: &Event,
+        record: &Record,
+        mut tell: impl FnMut(CertificateHash),
+    ) {
         let node = self.nodes.get_or_insert_with(id, || Node {
             state: State::Unknown,
             version: 0,
@@ -237,9 +278,8 @@ impl Registry {
         if matches!(event, Event::Registered { .. } | Event::HardwareReplaced { .. }) {
             unindex(&mut self.serials, &mut self.uuids, id, &node.state);
         }
-        let old = std::mem::take(&mut node.state);
-        self.census.leave(&old);
-        node.state = evolve(old, event, record.recorded_at, record.assurance);
+        self.census.leave(&node.state);
+        evolve_in_place(&mut node.state, event, record.recorded_at, record.assurance);
         self.census.enter(&node.state);
         node.version = record.subject_version();
         let after = usable(&node.state);
@@ -269,7 +309,7 @@ impl Registry {
             | Event::CertificateRevoked { .. } => {}
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
-        ended.map(|(hash, _)| hash).collect()
+        ended.for_each(|(hash, _)| tell(hash));
     }
 
     /// The domain was restored (R27): nodes keep their hardware and lose their certificates. Answers those, and whose they
@@ -298,10 +338,10 @@ impl Registry {
             self.macs.insert(*mac.as_bytes(), MacHolder { node: id.clone(), released: false, version });
         }
         if let Some(serial) = &hardware.bmc_serial {
-            self.serials.entry(serial.clone()).or_default().insert(id.clone());
+            self.serials.entry(serial.clone()).or_default().insert(id);
         }
         if let Some(uuid) = hardware.uuid {
-            self.uuids.entry(uuid).or_default().insert(id.clone());
+            self.uuids.get_or_insert_with(uuid.as_bytes(), Sharers::default).insert(id);
         }
     }
 
@@ -336,8 +376,8 @@ fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
 
 /// A new epoch forgets the former hardware, and so does a new machine.
 fn unindex(
-    serials: &mut BTreeMap<BmcSerial, BTreeSet<NodeId>>,
-    uuids: &mut BTreeMap<SystemUuid, BTreeSet<NodeId>>,
+    serials: &mut BTreeMap<BmcSerial, Sharers>,
+    uuids: &mut Table<16, Sharers>,
     id: &NodeId,
     state: &State,
 ) {
@@ -348,7 +388,7 @@ fn unindex(
         nodes.remove(id);
     }
     if let Some(uuid) = &enrollment.hardware.uuid
-        && let Some(nodes) = uuids.get_mut(uuid)
+        && let Some(nodes) = uuids.get_mut(uuid.as_bytes())
     {
         nodes.remove(id);
     }

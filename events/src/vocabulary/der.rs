@@ -59,7 +59,8 @@ impl<'de> Deserialize<'de> for Der {
             let text = String::deserialize(from)?;
             hex::decode(text).map(Der).map_err(de::Error::custom)
         } else {
-            from.deserialize_byte_buf(Bytes)
+            // Borrowed, then copied: asked for its own copy, bincode would clear the memory first.
+            from.deserialize_bytes(Bytes)
         }
     }
 }

@@ -35,7 +35,9 @@ macro_rules! bytes {
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode(self.0))
+                let mut digits = [0; 2 * $length];
+                hex::encode_to_slice(self.0, &mut digits).map_err(|_| fmt::Error)?;
+                f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -88,12 +90,16 @@ macro_rules! digest {
 
 /// SHA-256 over the parts, one after another.
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    for part in parts {
-        context.update(part);
-    }
+    let digest = match parts {
+        [whole] => ring::digest::digest(&ring::digest::SHA256, whole),
+        parts => {
+            let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+            parts.iter().for_each(|part| context.update(part));
+            context.finish()
+        }
+    };
     let mut out = [0; 32];
-    out.copy_from_slice(context.finish().as_ref());
+    out.copy_from_slice(digest.as_ref());
     out
 }
 

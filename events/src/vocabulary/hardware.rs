@@ -272,6 +272,13 @@ impl<'de> Deserialize<'de> for BmcSerial {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SystemUuid([u8; 16]);
 
+impl SystemUuid {
+    /// The bytes, in that order.
+    pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 impl FromStr for SystemUuid {
     type Err = InvalidHardware;
 

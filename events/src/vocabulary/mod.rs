@@ -41,6 +41,7 @@ pub use name::{
 };
 pub use overlay::{MAX_OVERLAY_BYTES, Overlay, OverlayTooLarge};
 pub use principal::{InvalidPrincipal, Principal};
+pub(crate) use remark::StoredRemark;
 pub use remark::{InvalidRemark, Remark};
 pub use role::{InvalidRole, Role, Verb};
 pub use serial::{InvalidSerial, Serial};

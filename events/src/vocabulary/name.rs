@@ -49,17 +49,27 @@ pub enum InvalidName {
     },
 }
 
-fn check(what: &'static str, text: &str, limit: usize) -> Result<(), InvalidName> {
+/// What may stand inside a name, by byte; a letter or digit may stand at its ends too.
+const INNER: [bool; 256] = {
+    let mut inner = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        inner[byte] = matches!(byte as u8, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+        byte += 1;
+    }
+    inner
+};
+
+fn check(what: &'static str, bytes: &[u8], limit: usize) -> Result<(), InvalidName> {
     let alphanumeric = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
-    let inner = |byte: u8| alphanumeric(byte) || matches!(byte, b'.' | b'_' | b'-');
-    let bytes = text.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else {
         return Err(InvalidName::Empty { what });
     };
     if bytes.len() > limit {
-        return Err(InvalidName::TooLong { what, length: text.chars().count(), limit });
+        let length = String::from_utf8_lossy(bytes).chars().count();
+        return Err(InvalidName::TooLong { what, length, limit });
     }
-    if alphanumeric(*first) && alphanumeric(*last) && bytes.iter().copied().all(inner) {
+    if alphanumeric(*first) && alphanumeric(*last) && bytes.iter().all(|byte| INNER[usize::from(*byte)]) {
         Ok(())
     } else {
         Err(InvalidName::Grammar { what })
@@ -77,9 +87,9 @@ struct Text {
 
 impl Text {
     /// Of a text that was checked: it has at most [`MAX_NAME`] bytes.
-    fn new(checked: &str) -> Self {
+    fn new(checked: &[u8]) -> Self {
         let mut bytes = [0; MAX_NAME];
-        bytes[..checked.len()].copy_from_slice(checked.as_bytes());
+        bytes[..checked.len()].copy_from_slice(checked);
         let length = u8::try_from(checked.len()).expect("the limits are below 256");
         Self { bytes, length }
     }
@@ -105,14 +115,18 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
+
+            pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidName> {
+                check($what, bytes, $limit)?;
+                Ok(Self(Text::new(bytes)))
+            }
         }
 
         impl FromStr for $type {
             type Err = InvalidName;
 
             fn from_str(text: &str) -> Result<Self, InvalidName> {
-                check($what, text, $limit)?;
-                Ok(Self(Text::new(text)))
+                Self::from_bytes(text.as_bytes())
             }
         }
 
@@ -136,7 +150,7 @@ macro_rules! name {
 
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                reading::parsed(from)
+                reading::checked(from, Self::from_bytes)
             }
         }
     };

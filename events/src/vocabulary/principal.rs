@@ -36,17 +36,28 @@ impl fmt::Display for Principal {
     }
 }
 
+impl Principal {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidPrincipal> {
+        let parsed = if bytes == b"anonymous" {
+            Ok(Self::Anonymous)
+        } else if let Some(id) = bytes.strip_prefix(b"node:") {
+            NodeId::from_bytes(id).map(Self::Node)
+        } else if let Some(id) = bytes.strip_prefix(b"operator:") {
+            OperatorId::from_bytes(id).map(Self::Operator)
+        } else if let Some(id) = bytes.strip_prefix(b"journal:") {
+            JournalId::from_bytes(id).map(Self::Journal)
+        } else {
+            return Err(InvalidPrincipal);
+        };
+        parsed.map_err(|_| InvalidPrincipal)
+    }
+}
+
 impl FromStr for Principal {
     type Err = InvalidPrincipal;
 
     fn from_str(text: &str) -> Result<Self, InvalidPrincipal> {
-        match text.split_once(':') {
-            None if text == "anonymous" => Ok(Self::Anonymous),
-            Some(("operator", id)) => id.parse().map(Self::Operator).map_err(|_| InvalidPrincipal),
-            Some(("node", id)) => id.parse().map(Self::Node).map_err(|_| InvalidPrincipal),
-            Some(("journal", id)) => id.parse().map(Self::Journal).map_err(|_| InvalidPrincipal),
-            None | Some(_) => Err(InvalidPrincipal),
-        }
+        Self::from_bytes(text.as_bytes())
     }
 }
 
@@ -58,6 +69,6 @@ impl Serialize for Principal {
 
 impl<'de> Deserialize<'de> for Principal {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        reading::parsed(from)
+        reading::checked(from, Self::from_bytes)
     }
 }

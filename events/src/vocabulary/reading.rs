@@ -30,6 +30,35 @@ where
     from.deserialize_str(Text(PhantomData))
 }
 
+/// A word that is stored as its text and checks that itself, byte by byte: nothing asks before whether the bytes are UTF-8.
+pub(super) fn checked<'de, T, E, D>(from: D, check: fn(&[u8]) -> Result<T, E>) -> Result<T, D::Error>
+where
+    E: fmt::Display,
+    D: Deserializer<'de>,
+{
+    struct Bytes<T, E>(fn(&[u8]) -> Result<T, E>);
+    impl<T, E: fmt::Display> Visitor<'_> for Bytes<T, E> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text")
+        }
+
+        fn visit_bytes<F: Error>(self, bytes: &[u8]) -> Result<T, F> {
+            (self.0)(bytes).map_err(F::custom)
+        }
+
+        fn visit_str<F: Error>(self, text: &str) -> Result<T, F> {
+            self.visit_bytes(text.as_bytes())
+        }
+    }
+    if from.is_human_readable() {
+        from.deserialize_str(Bytes(check))
+    } else {
+        from.deserialize_bytes(Bytes(check))
+    }
+}
+
 /// `N` bytes as they are, from a stored fact; `N` is a multiple of 8.
 ///
 /// bincode reads an array of bytes one by one, at the price of a number each. A floating-point number is the one thing

@@ -28,14 +28,8 @@ impl Remark {
 
     /// A remark with 16 random bytes of salt.
     pub fn new(salt: [u8; 16], text: &str) -> Result<Self, InvalidRemark> {
-        // Most texts are ASCII, where bytes are characters.
-        let control = if text.is_ascii() {
-            text.bytes().any(|byte| byte.is_ascii_control())
-        } else {
-            text.chars().any(char::is_control)
-        };
-        let valid = text.len() <= Self::MAX_BYTES && !control;
-        if valid { Ok(Self { salt, text: text.to_owned() }) } else { Err(InvalidRemark) }
+        check(text)?;
+        Ok(Self { salt, text: text.to_owned() })
     }
 
     /// What was said.
@@ -45,7 +39,34 @@ impl Remark {
 
     /// SHA-256(salt ‖ text): what the fact holds.
     pub fn hash(&self) -> RemarkHash {
-        RemarkHash::new(sha256(&[&self.salt, self.text.as_bytes()]))
+        hash(&self.salt, &self.text)
+    }
+}
+
+fn check(text: &str) -> Result<(), InvalidRemark> {
+    // Most texts are ASCII, where bytes are characters.
+    let control = if text.is_ascii() {
+        text.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        text.chars().any(char::is_control)
+    };
+    if text.len() <= Remark::MAX_BYTES && !control { Ok(()) } else { Err(InvalidRemark) }
+}
+
+fn hash(salt: &[u8; 16], text: &str) -> RemarkHash {
+    RemarkHash::new(sha256(&[salt, text.as_bytes()]))
+}
+
+/// A [`Remark`] where it lies in the stored bytes: for whoever asks only whether it belongs there.
+pub(crate) struct StoredRemark<'a> {
+    salt: [u8; 16],
+    text: &'a str,
+}
+
+impl StoredRemark<'_> {
+    /// The same as [`Remark::hash`].
+    pub(crate) fn hash(&self) -> RemarkHash {
+        hash(&self.salt, self.text)
     }
 }
 
@@ -59,6 +80,14 @@ impl<'de> Deserialize<'de> for Remark {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let (Salt(salt), text) = <(Salt, String)>::deserialize(from)?;
         Self::new(salt, &text).map_err(de::Error::custom)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for StoredRemark<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let (Salt(salt), text) = <(Salt, &'a str)>::deserialize(from)?;
+        check(text).map_err(de::Error::custom)?;
+        Ok(Self { salt, text })
     }
 }
 

@@ -47,7 +47,7 @@ enum Step {
     /// It is no member of Raft any more.
     Remove(u64),
     /// This journal leads and was evicted: that one leads from now on, and takes its seat away.
-    StepAside(u64),
+    HandOver(u64),
     /// The facts say that it votes.
     Confirm(JournalId),
     /// It did not come.
@@ -62,7 +62,7 @@ fn next(facts: &Members, seats: &Seats, progress: &[Member], now: Timestamp) -> 
                 let seated = seats.voters.contains(raft_id) || seats.learners.contains(raft_id);
                 if *raft_id == seats.own {
                     // Without anybody who has caught up it leads on: nobody else could.
-                    heir(facts, seats, progress).filter(|_| seated).map(Step::StepAside)
+                    heir(facts, seats, progress).filter(|_| seated).map(Step::HandOver)
                 } else {
                     seated.then_some(Step::Remove(*raft_id))
                 }
@@ -145,7 +145,7 @@ impl Caretaker {
         match step {
             Step::Learn(raft_id) => self.log.add_learner(*raft_id).await.map_err(|error| error.to_string()),
             Step::Promote(raft_id) => self.log.promote(*raft_id).await.map_err(|error| error.to_string()),
-            Step::StepAside(raft_id) => self.log.transfer(*raft_id).await.map_err(|error| error.to_string()),
+            Step::HandOver(raft_id) => self.log.transfer(*raft_id).await.map_err(|error| error.to_string()),
             Step::Remove(raft_id) => self.log.remove(*raft_id).await.map_err(|error| error.to_string()),
             Step::Confirm(id) => self.record(id, Command::Confirm).await,
             Step::GiveUp(id) => self.record(id, Command::GiveUp { now: clock::now() }).await,
@@ -271,15 +271,15 @@ mod tests {
     fn an_evicted_leader_hands_over_to_the_voter_that_has_caught_up_most() {
         assert_eq!(step(&[], &[1, 2, 3], &[(2, Some(0)), (3, Some(0))]), None);
         let lags = [(2, Some(5)), (3, Some(1))];
-        assert_eq!(step(&["j1"], &[1, 2, 3], &lags), Some(Step::StepAside(3)));
-        assert_eq!(step(&["j1"], &[1, 2], &lags), Some(Step::StepAside(2)), "3 does not vote");
-        assert_eq!(step(&["j1", "j3"], &[1, 2, 3], &lags), Some(Step::StepAside(2)), "3 was evicted too");
+        assert_eq!(step(&["j1"], &[1, 2, 3], &lags), Some(Step::HandOver(3)));
+        assert_eq!(step(&["j1"], &[1, 2], &lags), Some(Step::HandOver(2)), "3 does not vote");
+        assert_eq!(step(&["j1", "j3"], &[1, 2, 3], &lags), Some(Step::HandOver(2)), "3 was evicted too");
     }
 
     #[test]
     fn an_evicted_leader_leads_on_until_somebody_has_caught_up() {
         assert_eq!(step(&["j1"], &[1, 2, 3], &[(2, Some(CLOSE + 1)), (3, None)]), None);
-        assert_eq!(step(&["j1"], &[1, 2, 3], &[(2, Some(CLOSE)), (3, None)]), Some(Step::StepAside(2)));
+        assert_eq!(step(&["j1"], &[1, 2, 3], &[(2, Some(CLOSE)), (3, None)]), Some(Step::HandOver(2)));
     }
 
     #[test]

@@ -43,6 +43,8 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// What may be on its way on a connection: an entry at once, without a word in between.
 const WINDOW: u32 = 8 << 20;
 
+/// The largest frame: an entry of a storm in one piece instead of a dozen.
+const FRAME: u32 = 1 << 20;
 /// Messages of a member under way.
 const STREAMS: u32 = 64;
 /// What strangers may call.
@@ -194,6 +196,7 @@ async fn converse(
         .keep_alive_timeout(KEEPALIVE)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME)
         .serve_connection(TokioIo::new(stream), service);
     if visitor {
         let ended = tokio::time::timeout(VISIT, connection).await;

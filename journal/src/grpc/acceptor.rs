@@ -149,7 +149,8 @@ impl Acceptor {
                 let Some(doorstep) = self.sources.enter(address.ip().into()).await else { continue };
                 let (acceptor, ready) = (self.clone(), ready.clone());
                 tokio::spawn(async move {
-                    if let Some(mut connection) = acceptor.admit(stream, address, &doorstep).await {
+                    // Boxed: a task would be moved with room for all of a handshake, more than once.
+                    if let Some(mut connection) = Box::pin(acceptor.admit(stream, address, &doorstep)).await {
                         connection.keep(open);
                         ready.send(Ok(connection)).await.ok();
                     }

@@ -20,7 +20,7 @@ use events::vocabulary::{CertificateHash, JournalId, OverlayHash, Timestamp};
 use super::Founding;
 use super::errors::{Damage, OpenError, StoreError};
 use super::store::state_machine::Tip;
-use super::store::{Head, Row, Store, state};
+use super::store::{Head, Store, state};
 use super::stored::{self, StoredApplied, StoredFounding, StoredMember, StoredPlace, StoredTaken};
 use super::synced::Mark;
 use super::types::{FOUNDER, Place, Position};
@@ -79,8 +79,16 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         self.store.state(key).map_err(self.unreadable)
     }
 
-    fn rows<'s>(&'s self, column: &'s str) -> impl Iterator<Item = Result<Row, OpenError>> + 's {
-        self.store.scan(column, &[]).map(|row| row.map_err(self.unreadable))
+    fn each(
+        &self,
+        column: &str,
+        mut take: impl FnMut(&[u8], &[u8]) -> Result<(), OpenError>,
+    ) -> Result<(), OpenError> {
+        let mut rows = self.store.walk(column);
+        while let Some((key, value)) = rows.next().map_err(self.unreadable)? {
+            take(key, value)?;
+        }
+        Ok(())
     }
 
     fn member(&self, journal: Option<&JournalId>) -> Result<u64, OpenError> {
@@ -97,23 +105,23 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         let purged = self.state::<StoredPlace>(state::PURGED)?.map(Place::from);
         let applied = self.state::<StoredApplied>(state::APPLIED)?.map(|applied| applied.place());
         let mut last = purged;
-        for row in self.rows(keys::RAFT_LOG) {
-            let (key, value) = row?;
+        self.each(keys::RAFT_LOG, |key, value| {
             let expected = last.map_or(0, |place| place.index + 1);
             if *key != expected.to_be_bytes() {
                 return Err(OpenError::Damaged(Damage::EntryMissing { expected }));
             }
             let damaged = |source| OpenError::from(Damage::Entry { index: expected, source });
-            let place = stored::read_place(&value).map_err(|error| damaged(Some(error)))?;
+            let place = stored::read_place(value).map_err(|error| damaged(Some(error)))?;
             if place.index != expected || last.is_some_and(|last| place < last) {
                 return Err(damaged(None));
             }
             // What is applied is not read again; what is not yet must be readable.
             if Some(place) > applied {
-                stored::read_entry(&value).map_err(|error| damaged(Some(error)))?;
+                stored::read_entry(value).map_err(|error| damaged(Some(error)))?;
             }
             last = Some(place);
-        }
+            Ok(())
+        })?;
         if last < synced {
             return Err(OpenError::Shortened { found: shown(last), synced: shown(synced) });
         }
@@ -131,19 +139,20 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         let mut tip = Tip { position, recorded_at: Timestamp::default(), level: Level::FIRST };
         let (mut views, mut places) = (Views::default(), 0);
         let mut batch = Vec::with_capacity(BATCH);
-        for row in self.rows(keys::FACTS) {
-            let (key, value) = row?;
-            let record = follow(&mut tip, &key, &value)?;
+        self.each(keys::FACTS, |key, value| {
+            let record = follow(&mut tip, key, value)?;
             if record.seq == 1 && !founds(&record, &founding) {
                 return Err(OpenError::Damaged(Damage::Founding));
             }
             places += record.streams.len() as u64;
             batch.push(record);
             if batch.len() == BATCH {
-                fold(&mut views, &mut batch);
+                fold(&mut views, &batch);
+                batch.clear();
             }
-        }
-        fold(&mut views, &mut batch);
+            Ok(())
+        })?;
+        fold(&mut views, &batch);
         Ok((views, tip, places))
     }
 
@@ -179,15 +188,15 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
             OpenError::Damaged(Damage::Heads { stream })
         };
         let (mut sum, mut newest) = (0_u64, 0);
-        for row in self.rows(keys::HEADS) {
-            let (key, value) = row?;
-            let head = Head::parse(&value).ok_or_else(|| wrong(Some(&key)))?;
+        self.each(keys::HEADS, |key, value| {
+            let head = Head::parse(value).ok_or_else(|| wrong(Some(key)))?;
             if head.version == 0 || head.seq > tip.position.seq {
-                return Err(wrong(Some(&key)));
+                return Err(wrong(Some(key)));
             }
             sum = sum.saturating_add(head.version);
             newest = newest.max(head.seq);
-        }
+            Ok(())
+        })?;
         if sum != places || newest != tip.position.seq {
             return Err(wrong(None));
         }
@@ -204,12 +213,12 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
     /// Each fact lies in its subject's stream once: so the index holds every place once.
     fn subjects(&self, last: u64) -> Result<(), OpenError> {
         let (mut count, mut sum) = (0_u64, 0_u128);
-        for row in self.rows(keys::SUBJECTS) {
-            let (_, value) = row?;
-            let seq = keys::seq(&value).ok_or(OpenError::Damaged(Damage::Subjects))?;
+        self.each(keys::SUBJECTS, |_, value| {
+            let seq = keys::seq(value).ok_or(OpenError::Damaged(Damage::Subjects))?;
             count += 1;
             sum += u128::from(seq);
-        }
+            Ok(())
+        })?;
         let expected = u128::from(last) * (u128::from(last) + 1) / 2;
         if count == last && sum == expected { Ok(()) } else { Err(OpenError::Damaged(Damage::Subjects)) }
     }
@@ -222,14 +231,14 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
             OpenError::Damaged(Damage::Overlay { sha256 })
         };
         let mut present = BTreeSet::new();
-        for row in self.rows(keys::OVERLAYS) {
-            let (key, bytes) = row?;
-            let sha256 = OverlayHash::of(&bytes);
-            if sha256.as_bytes() != &*key {
-                return Err(damaged(&key));
+        self.each(keys::OVERLAYS, |key, bytes| {
+            let sha256 = OverlayHash::of(bytes);
+            if sha256.as_bytes() != key {
+                return Err(damaged(key));
             }
             present.insert(sha256);
-        }
+            Ok(())
+        })?;
         let named = views.vclusters.iter().map(|(_, vcluster)| &vcluster.configured);
         let mut named = named.chain(views.vclusters.domain_default()).map(|set| set.overlay.sha256);
         named
@@ -238,15 +247,13 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
     }
 }
 
-fn fold(views: &mut Views, batch: &mut Vec<Record>) {
-    views.look_ahead(batch.iter());
-    for record in batch.drain(..) {
-        views.fold(&record);
-    }
+fn fold(views: &mut Views, batch: &[Box<Record>]) {
+    views.look_ahead(batch.iter().map(Box::as_ref));
+    batch.iter().for_each(|record| views.refold(record));
 }
 
 /// Takes the fact that follows `tip`, and makes it the tip.
-pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Record, Damage> {
+pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Box<Record>, Damage> {
     let expected = tip.position.seq + 1;
     if key != keys::fact(expected) {
         return Err(Damage::FactMissing { expected });
@@ -262,7 +269,7 @@ pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Record, 
         return Err(Damage::Order { seq: expected });
     }
     let held = [record.fact.remark(), record.source];
-    if value.remarks().map_err(unread)?.iter().any(|remark| !held.contains(&Some(remark.hash()))) {
+    if value.remark_hashes().map_err(unread)?.any(|hash| !held.contains(&Some(hash))) {
         return Err(Damage::Remark { seq: expected });
     }
     *tip = tip.behind(&record, chain);

@@ -27,7 +27,7 @@ use super::freshness::Freshness;
 use super::store::Store;
 use super::stored;
 use super::types::{Blob, Entry, TypeConfig};
-use super::wire::{self, AppendAsk, Appended, Ask, Facts, InstallAsk, Told, VoteAsk};
+use super::wire::{self, AppendAsk, Appended, Ask, Facts, InstallAsk, Question, Told, VoteAsk};
 use super::writer::Clock;
 
 /// The entries of one message, up to the last that is taken: with the largest kind of entry behind them they stay below
@@ -108,7 +108,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 pub(super) async fn ask(
     peers: &dyn Peers,
     member: u64,
-    question: &Ask,
+    question: &impl Question,
     within: Duration,
 ) -> Result<Told, PeerError> {
     let broken = |reason: String| PeerError::Broken { member, reason };
@@ -228,8 +228,8 @@ fn piece(store: &Store, first_seq: u64, last: u64) -> Result<Facts, String> {
     Ok(piece)
 }
 
-fn written(entries: Vec<Entry>) -> Result<Vec<Blob>, events::codec::EncodeError> {
-    entries.into_iter().map(|entry| stored::write_entry(entry).map(Blob)).collect()
+fn written(entries: &[Entry]) -> Result<Vec<Blob>, events::codec::EncodeError> {
+    entries.iter().map(|entry| stored::write_entry(entry).map(Blob)).collect()
 }
 
 impl RaftNetwork<TypeConfig> for Peer {
@@ -238,7 +238,7 @@ impl RaftNetwork<TypeConfig> for Peer {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, RpcError> {
-        let entries = written(request.entries).map_err(|error| rpc(&self.broken(error.to_string())))?;
+        let entries = written(&request.entries).map_err(|error| rpc(&self.broken(error.to_string())))?;
         let Network { freshness, clocks, clock, .. } = &self.network;
         let term = request.vote.leader_id.term;
         let sent = freshness.now();

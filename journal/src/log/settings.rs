@@ -45,14 +45,16 @@ pub struct Settings {
 pub struct Timing {
     /// How often a leader is heard of, in ms.
     pub heartbeat_ms: u64,
-    /// After so long without, up to twice as long, another one stands for election, in ms.
-    pub election_ms: u64,
+    /// After so long without, up to a twelfth longer, another one stands for election, in ms. For the first half of it
+    /// nobody votes for another.
+    pub silence_ms: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        // A core that is given away for most of a second, as in a storm on a shared machine, must not end a leader.
-        let timing = Timing { heartbeat_ms: 150, election_ms: 1_000 };
+        // A core that is given away for most of a second, as in a storm on a shared machine, must not end a leader; nor a
+        // disk that takes as long for a sync.
+        let timing = Timing { heartbeat_ms: 150, silence_ms: 1_200 };
         Self {
             clock: Arc::new(system_time),
             keep_entries: KEEP_ENTRIES,

@@ -4,6 +4,7 @@
 //! Used by the store and by the check at start. **Stored** (R6): fields and variants are frozen with the format's number.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use events::append::Append;
 use events::codec::{Chain, DecodeError, EncodeError, decode, encode};
@@ -182,34 +183,63 @@ impl From<StoredMembership> for Membership {
     }
 }
 
-/// What an entry carries.
+/// What an entry carries: read with appends and overlays of its own, written with borrowed ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum StoredPayload {
+enum StoredPayload<A = Vec<Append>, O = Vec<Blob>> {
     Blank,
-    Batch(StoredBatch),
+    Batch(StoredBatch<A>),
     Members(StoredMembers),
     /// A batch with overlays.
-    OverlayBatch(StoredBatch, Vec<Blob>),
+    OverlayBatch(StoredBatch<A>, O),
 }
 
 /// Appends and their stamp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredBatch {
+struct StoredBatch<A> {
     stamp: Timestamp,
-    appends: Vec<Append>,
+    appends: A,
 }
 
-impl From<Batch> for StoredPayload {
-    fn from(Batch { stamp, appends, overlays }: Batch) -> Self {
-        let batch = StoredBatch { stamp, appends };
-        if overlays.is_empty() { Self::Batch(batch) } else { Self::OverlayBatch(batch, overlays) }
+impl Batch {
+    /// Puts appends together and writes them, once for all members.
+    pub(super) fn new(
+        stamp: Timestamp,
+        appends: Arc<Vec<Append>>,
+        overlays: Arc<Vec<Blob>>,
+    ) -> Result<Self, EncodeError> {
+        let batch = StoredBatch { stamp, appends: appends.as_slice() };
+        let payload = if overlays.is_empty() {
+            StoredPayload::Batch(batch)
+        } else {
+            StoredPayload::OverlayBatch(batch, overlays.as_slice())
+        };
+        let written = write(&payload)?.into();
+        Ok(Self { stamp, appends, overlays, written })
     }
 }
 
-impl StoredBatch {
-    fn with(self, overlays: Vec<Blob>) -> EntryPayload<TypeConfig> {
+impl StoredBatch<Vec<Append>> {
+    fn with(self, overlays: Vec<Blob>, written: &[u8]) -> EntryPayload<TypeConfig> {
         let Self { stamp, appends } = self;
-        EntryPayload::Normal(Batch { stamp, appends, overlays })
+        let (appends, overlays) = (Arc::new(appends), Arc::new(overlays));
+        EntryPayload::Normal(Batch { stamp, appends, overlays, written: written.into() })
+    }
+}
+
+impl From<Batch> for Blob {
+    fn from(batch: Batch) -> Self {
+        Self(batch.written.to_vec())
+    }
+}
+
+impl TryFrom<Blob> for Batch {
+    type Error = DecodeError;
+
+    fn try_from(written: Blob) -> Result<Self, DecodeError> {
+        match read_payload(&written.0)? {
+            EntryPayload::Normal(batch) => Ok(batch),
+            EntryPayload::Blank | EntryPayload::Membership(_) => Err(DecodeError::Misplaced),
+        }
     }
 }
 
@@ -217,15 +247,22 @@ impl StoredBatch {
 const PLACE: usize = 24;
 
 /// Writes an entry: its place, so that it can be told without reading the rest, then its payload behind the format.
-pub(super) fn write_entry(entry: Entry) -> Result<Vec<u8>, EncodeError> {
+pub(super) fn write_entry(entry: &Entry) -> Result<Vec<u8>, EncodeError> {
     let Place { leader_id, index } = entry.log_id;
-    let payload = match entry.payload {
-        EntryPayload::Blank => StoredPayload::Blank,
-        EntryPayload::Normal(batch) => batch.into(),
-        EntryPayload::Membership(members) => StoredPayload::Members((&members).into()),
-    };
     let place = [leader_id.term, leader_id.node_id, index].map(u64::to_be_bytes);
-    Ok([place.as_flattened(), &write(&payload)?].concat())
+    let written;
+    let payload = match &entry.payload {
+        EntryPayload::Normal(batch) => &*batch.written,
+        EntryPayload::Blank => {
+            written = write(&StoredPayload::<(), ()>::Blank)?;
+            &written
+        }
+        EntryPayload::Membership(members) => {
+            written = write(&StoredPayload::<(), ()>::Members(members.into()))?;
+            &written
+        }
+    };
+    Ok([place.as_flattened(), payload].concat())
 }
 
 /// The place of a stored entry.
@@ -241,17 +278,21 @@ pub(super) fn read_place(bytes: &[u8]) -> Result<Place, DecodeError> {
 /// A stored entry, if all of it is understood here.
 pub(super) fn read_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
     let log_id = read_place(bytes)?;
-    let payload = match read(bytes.get(PLACE..).ok_or(DecodeError::Truncated)?)? {
-        StoredPayload::Blank => EntryPayload::Blank,
-        StoredPayload::Batch(batch) => batch.with(vec![]),
-        StoredPayload::OverlayBatch(batch, overlays) => batch.with(overlays),
-        StoredPayload::Members(members) => EntryPayload::Membership(members.into()),
-    };
+    let payload = read_payload(bytes.get(PLACE..).ok_or(DecodeError::Truncated)?)?;
     if let EntryPayload::Normal(batch) = &payload {
         let mut facts = batch.appends.iter().flat_map(|append| &append.facts);
         facts.try_for_each(|fact| level::legible(fact, READS)).map_err(DecodeError::AboveLevel)?;
     }
     Ok(Entry { log_id, payload })
+}
+
+fn read_payload(bytes: &[u8]) -> Result<EntryPayload<TypeConfig>, DecodeError> {
+    Ok(match read(bytes)? {
+        StoredPayload::Blank => EntryPayload::Blank,
+        StoredPayload::Batch(batch) => batch.with(vec![], bytes),
+        StoredPayload::OverlayBatch(batch, overlays) => batch.with(overlays, bytes),
+        StoredPayload::Members(members) => EntryPayload::Membership(members.into()),
+    })
 }
 
 #[cfg(test)]
@@ -262,7 +303,7 @@ mod tests {
     fn the_bytes_of_the_first_format_stay_as_they_are() {
         let place = Place::new(CommittedLeaderId::new(2, 1), 300);
         let blank = Entry { log_id: place, payload: EntryPayload::Blank };
-        let bytes = write_entry(blank).unwrap();
+        let bytes = write_entry(&blank).unwrap();
         let place_bytes = [2, 1, 300_u64].map(u64::to_be_bytes);
         assert_eq!(bytes, [place_bytes.as_flattened(), &[1, 0]].concat());
         assert_eq!(read_entry(&bytes).unwrap().log_id, place);

@@ -225,7 +225,11 @@ async fn look_at_the_disk(inbox: Inbox) {
 }
 
 fn config(settings: &Settings) -> Config {
-    let Timing { heartbeat_ms, election_ms } = settings.timing;
+    let Timing { heartbeat_ms, silence_ms } = settings.timing;
+    // openraft waits for the lease, which is the longest election timeout, and then for the timeout that each member draws
+    // once: together the silence, and a twelfth of it more at most. Who stands at the same moment does not hinder the
+    // other: of two votes in one term the one for the greater number counts.
+    let (shortest, longest) = (silence_ms * 11 / 24, silence_ms * 13 / 24);
     Config {
         cluster_name: "pact".to_owned(),
         // A snapshot is a line of text, so one may be made often: after each, all older entries but these are purged.
@@ -236,8 +240,8 @@ fn config(settings: &Settings) -> Config {
         // One that lacks so many gets the facts instead of the entries, which are purged by then anyway.
         replication_lag_threshold: settings.keep_entries.saturating_mul(2).max(PAYLOAD_ENTRIES),
         heartbeat_interval: heartbeat_ms,
-        election_timeout_min: election_ms,
-        election_timeout_max: election_ms * 2,
+        election_timeout_min: shortest,
+        election_timeout_max: longest,
         install_snapshot_timeout: INSTALL_MS,
         ..Config::default()
     }

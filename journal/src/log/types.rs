@@ -3,6 +3,7 @@
 //! Used by everything under `log`. Not here: how it lies on disk ([`super::stored`]).
 
 use std::fmt;
+use std::sync::Arc;
 
 use events::append::{Append, Outcome};
 use events::codec::Chain;
@@ -13,15 +14,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The number of the founding member in Raft. A later member gets a number of its own and never an old one (R27).
 pub(super) const FOUNDER: u64 = 1;
 
-/// One Raft entry: all appends that waited together.
+/// One Raft entry: all appends that waited together. Clones share it.
+///
+/// It keeps the bytes that it has on disk ([`super::stored`] makes them, and it of them): they are written once by the
+/// leader, and by nobody again for another member or another disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Blob", try_from = "Blob")]
 pub(super) struct Batch {
     /// When the leader took it (R24): apply reads no clock.
     pub stamp: Timestamp,
     /// In the order in which they came; the first wins (R1).
-    pub appends: Vec<Append>,
+    pub appends: Arc<Vec<Append>>,
     /// The bytes of the overlays that their facts name: they go the way of the facts, so that every member has them.
-    pub overlays: Vec<Blob>,
+    pub overlays: Arc<Vec<Blob>>,
+    /// All of this behind its format.
+    pub written: Arc<[u8]>,
 }
 
 /// Bytes that nobody here looks into: an overlay, an entry on its way. Written as they are, not number by number.

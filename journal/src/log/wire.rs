@@ -43,6 +43,27 @@ pub(super) enum Ask {
     Release,
 }
 
+/// What can be sent as a question.
+pub(super) trait Question: Serialize {}
+
+impl Question for Ask {}
+
+/// [`Ask::Record`] of appends that the asker keeps; the same bytes.
+#[derive(Serialize)]
+pub(super) struct AskRecord<'a>(u32, &'a [Append], Option<&'a Blob>);
+
+impl Question for AskRecord<'_> {}
+
+impl<'a> AskRecord<'a> {
+    /// The place of [`Ask::Record`] among the variants.
+    const PLACE: u32 = 2;
+
+    /// Appends, and the overlay that the only one of them sets.
+    pub(super) fn new(appends: &'a [Append], overlay: Option<&'a Blob>) -> Self {
+        Self(Self::PLACE, appends, overlay)
+    }
+}
+
 /// See [`Ask::Append`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct AppendAsk {

@@ -25,7 +25,7 @@ use super::errors::AppendError;
 use super::inbox::Inbox;
 use super::network::{Peers, ask};
 use super::types::{Batch, Blob};
-use super::wire::{Ask, Recorded, Told};
+use super::wire::{AskRecord, Recorded, Told};
 use super::{Committed, MAX_APPEND_BYTES};
 
 /// Appends of one entry: at most some ms of applying, so that no answer waits long for its neighbours.
@@ -39,7 +39,7 @@ const BUSY: usize = 4;
 const LINGER_EACH: Duration = Duration::from_millis(1);
 /// And how long at most: an entry costs as much as dozens of appends, with other members a message to each and a sync on
 /// each. Only where hundreds wait does anybody wait so long, and they wait for each other anyway.
-const LINGER_MAX: Duration = Duration::from_millis(50);
+const LINGER_MAX: Duration = Duration::from_millis(100);
 /// After so much quiet nobody else is on their way.
 const MEMORY: Duration = Duration::from_millis(250);
 
@@ -94,9 +94,11 @@ pub(super) struct Writer {
     pub led_since: OnceLock<Instant>,
 }
 
-/// Appends that go together, and who waits for them.
+/// Appends that go together, until they are recorded.
 struct Gathered {
-    batch: Batch,
+    appends: Arc<Vec<Append>>,
+    overlays: Arc<Vec<Blob>>,
+    /// Who waits for each.
     answers: Vec<Asker>,
 }
 
@@ -150,32 +152,32 @@ impl Writer {
 
     fn gather(&mut self, first: Waiting) -> Gathered {
         let mut bytes = first.bytes;
-        let overlays = first.overlay.into_iter().collect();
-        let mut batch = Batch { stamp: Timestamp::default(), appends: vec![first.append], overlays };
+        let mut overlays: Vec<_> = first.overlay.into_iter().collect();
+        let mut appends = vec![first.append];
         let mut answers = vec![Asker { answer: first.answer, forwarded: first.forwarded }];
         // At most one overlay: it may be as large as all the rest.
-        while answers.len() < MAX_APPENDS && bytes < MAX_BYTES && batch.overlays.is_empty() {
+        while answers.len() < MAX_APPENDS && bytes < MAX_BYTES && overlays.is_empty() {
             let Ok(next) = self.waiting.try_recv() else { break };
             bytes += next.bytes;
-            batch.appends.push(next.append);
-            batch.overlays.extend(next.overlay);
+            appends.push(next.append);
+            overlays.extend(next.overlay);
             answers.push(Asker { answer: next.answer, forwarded: next.forwarded });
         }
-        Gathered { batch, answers }
+        Gathered { appends: Arc::new(appends), overlays: Arc::new(overlays), answers }
     }
 
     /// Has appends recorded, here or by the leader, as they are until it is settled (R7). Whether the log can go on.
     async fn write(&self, gathered: Gathered) -> bool {
-        let Gathered { batch, mut answers } = gathered;
-        // One member alone cannot lose its leader: nothing is kept for another try.
+        let mut gathered = gathered;
+        // One member alone cannot lose its leader: there is no other try.
         if self.is_alone() {
-            return match self.lead(batch).await {
-                Tried::Settled(outcomes) => answer(answers, outcomes),
-                Tried::Again => refuse(answers, &AppendError::NoLeader, true),
-                Tried::Over(error) => refuse(answers, &error, false),
+            return match self.lead(&gathered).await {
+                Tried::Settled(outcomes) => answer(gathered.answers, outcomes),
+                Tried::Again => refuse(gathered.answers, &AppendError::NoLeader, true),
+                Tried::Over(error) => refuse(gathered.answers, &error, false),
             };
         }
-        let (mut batch, give_up) = (batch, Instant::now() + GIVE_UP);
+        let give_up = Instant::now() + GIVE_UP;
         loop {
             let mut metrics = self.inbox.raft.metrics();
             let (leader, own) = {
@@ -184,25 +186,25 @@ impl Writer {
             };
             if leader != Some(own) {
                 // Others find the leader by themselves: two journals must not send each other in a circle.
-                (batch, answers) = turn_away(batch, answers);
+                gathered = turn_away(gathered);
             }
-            if answers.is_empty() {
+            if gathered.answers.is_empty() {
                 return true;
             }
             let tried = match leader {
-                Some(leader) if leader == own => self.lead(batch.clone()).await,
-                Some(leader) => self.follow(leader, &batch).await,
+                Some(leader) if leader == own => self.lead(&gathered).await,
+                Some(leader) => self.follow(leader, &gathered).await,
                 None => Tried::Again,
             };
             match tried {
-                Tried::Settled(outcomes) => return answer(answers, outcomes),
-                Tried::Over(error) => return refuse(answers, &error, false),
+                Tried::Settled(outcomes) => return answer(gathered.answers, outcomes),
+                Tried::Over(error) => return refuse(gathered.answers, &error, false),
                 Tried::Again if Instant::now() >= give_up => {
-                    return refuse(answers, &AppendError::NoLeader, true);
+                    return refuse(gathered.answers, &AppendError::NoLeader, true);
                 }
                 Tried::Again => {
                     tracing::debug!(
-                        appends = answers.len(),
+                        appends = gathered.answers.len(),
                         "no leader recorded the appends; they are sent again"
                     );
                     tokio::time::timeout(AGAIN, metrics.changed()).await.ok();
@@ -219,14 +221,18 @@ impl Writer {
     }
 
     /// Writes an entry as the leader.
-    async fn lead(&self, mut batch: Batch) -> Tried {
+    async fn lead(&self, gathered: &Gathered) -> Tried {
         // A leader that was cut off would wait for ever.
         if !self.is_alone() && (self.is_cut_off() || !self.may_stamp()) {
             return Tried::Again;
         }
         self.counters.entries.fetch_add(1, Ordering::Relaxed);
-        self.counters.appends.fetch_add(batch.appends.len() as u64, Ordering::Relaxed);
-        batch.stamp = (self.clock)();
+        self.counters.appends.fetch_add(gathered.appends.len() as u64, Ordering::Relaxed);
+        let Gathered { appends, overlays, .. } = gathered;
+        let batch = match Batch::new((self.clock)(), Arc::clone(appends), Arc::clone(overlays)) {
+            Ok(batch) => batch,
+            Err(error) => return self.over(&error),
+        };
         let mut metrics = self.inbox.raft.metrics();
         let term = metrics.borrow().current_term;
         let written = tokio::select! {
@@ -243,12 +249,13 @@ impl Writer {
             Err(RaftError::APIError(
                 ClientWriteError::ForwardToLeader(_) | ClientWriteError::ChangeMembershipError(_),
             )) => Tried::Again,
-            Err(RaftError::Fatal(fatal)) => {
-                self.broken.report(in_one_line(&fatal));
-                let reason = self.broken.reason().unwrap_or_default();
-                Tried::Over(AppendError::Stopped { reason })
-            }
+            Err(RaftError::Fatal(fatal)) => self.over(&fatal),
         }
+    }
+
+    fn over(&self, error: &dyn std::error::Error) -> Tried {
+        self.broken.report(in_one_line(error));
+        Tried::Over(AppendError::Stopped { reason: self.broken.reason().unwrap_or_default() })
     }
 
     /// Resolves when no quorum has acknowledged this leader for too long.
@@ -279,15 +286,19 @@ impl Writer {
     }
 
     /// Sends appends to the leader; done when what it recorded is applied here too (R10).
-    async fn follow(&self, leader: u64, batch: &Batch) -> Tried {
-        let question = Ask::Record(batch.appends.clone(), batch.overlays.first().cloned());
+    async fn follow(&self, leader: u64, gathered: &Gathered) -> Tried {
+        let Gathered { appends, overlays, .. } = gathered;
+        let question = AskRecord::new(appends, overlays.first());
+        let mut metrics = self.inbox.raft.metrics();
         let told = tokio::select! {
             biased;
             reason = self.broken.wait() => return Tried::Over(AppendError::Stopped { reason }),
             told = ask(&*self.peers, leader, &question, FORWARDED) => told,
+            // One that does not answer any more is not waited for once there is another (R7).
+            _ = metrics.wait_for(|now| now.current_leader.is_some_and(|now| now != leader)) => return Tried::Again,
         };
         match told {
-            Ok(Told::Recorded(outcomes, seq)) if outcomes.len() == batch.appends.len() => {
+            Ok(Told::Recorded(outcomes, seq)) if outcomes.len() == appends.len() => {
                 let applied = tokio::time::timeout(APPLIED, self.inbox.folded.reaches(seq)).await.is_ok();
                 let open = outcomes.contains(&Recorded::Open);
                 if applied && !open { Tried::Settled(outcomes) } else { Tried::Again }
@@ -317,15 +328,18 @@ fn refuse(answers: Vec<Asker>, error: &AppendError, go_on: bool) -> bool {
 }
 
 /// Tells those that came from other journals that this one does not lead; the rest is left.
-fn turn_away(batch: Batch, answers: Vec<Asker>) -> (Batch, Vec<Asker>) {
-    let Batch { stamp, appends, overlays } = batch;
+fn turn_away(gathered: Gathered) -> Gathered {
+    if gathered.answers.iter().all(|asker| !asker.forwarded) {
+        return gathered;
+    }
+    let Gathered { appends, overlays, answers } = gathered;
     let (kept, away): (Vec<_>, Vec<_>) =
-        appends.into_iter().zip(answers).partition(|(_, asker)| !asker.forwarded);
+        Arc::unwrap_or_clone(appends).into_iter().zip(answers).partition(|(_, asker)| !asker.forwarded);
     refuse(away.into_iter().map(|(_, asker)| asker).collect(), &AppendError::NoLeader, true);
     // An overlay goes alone with its append.
-    let overlays = if kept.is_empty() { vec![] } else { overlays };
+    let overlays = if kept.is_empty() { Arc::default() } else { overlays };
     let (appends, answers) = kept.into_iter().unzip();
-    (Batch { stamp, appends, overlays }, answers)
+    Gathered { appends: Arc::new(appends), overlays, answers }
 }
 
 fn told(outcome: Recorded) -> Answer {

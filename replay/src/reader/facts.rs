@@ -93,8 +93,8 @@ pub struct Entry {
     /// The link of the chain beside it. None if the value cannot be taken apart.
     pub chain: Option<Chain>,
     /// The fact. None if it cannot be read.
-    pub record: Option<Record>,
-    /// The texts beside it that were not erased.
+    pub record: Option<Box<Record>>,
+    /// The texts beside it that were not erased, unless only their hashes were asked for.
     pub remarks: Vec<Remark>,
     /// Its stored value, if it was asked for.
     pub stored: Vec<u8>,
@@ -103,7 +103,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn empty(seq: u64) -> Self {
+    const fn empty(seq: u64) -> Self {
         Self { seq, chain: None, record: None, remarks: vec![], stored: vec![], damage: vec![] }
     }
 
@@ -155,12 +155,14 @@ pub struct Facts<'a> {
 struct Place {
     expected: u64,
     link: Link,
+    /// Whether entries have the texts of remarks.
+    texts: bool,
 }
 
 impl<'a> Facts<'a> {
     /// From the first row on.
     pub(super) const fn new(rows: Rows<'a>) -> Self {
-        let place = Place { expected: 1, link: Link::Beginning };
+        let place = Place { expected: 1, link: Link::Beginning, texts: true };
         Self { rows, place, keeping: false, ended: false }
     }
 
@@ -168,79 +170,106 @@ impl<'a> Facts<'a> {
     pub fn keeping_bytes(self) -> Self {
         Self { keeping: true, ..self }
     }
+
+    /// The same, and of remarks only the hashes are looked at.
+    pub fn without_texts(self) -> Self {
+        Self { place: Place { texts: false, ..self.place }, ..self }
+    }
+
+    /// Takes the next facts, at most so many, in place of those in the batch. Fewer: those were the last.
+    ///
+    /// # Errors
+    /// If the log cannot be read further; what was read before is in the batch.
+    pub fn next_batch(&mut self, batch: &mut Vec<Entry>, most: usize) -> Result<(), ReadError> {
+        batch.clear();
+        for _ in 0..most {
+            // Where it will lie: a fact has hundreds of bytes, and is not moved about.
+            batch.push(Entry::empty(self.place.expected));
+            let taken = batch.last_mut().map_or(Ok(false), |entry| self.read_next(entry));
+            if !matches!(taken, Ok(true)) {
+                batch.pop();
+                return taken.map(|_| ());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the next fact into an empty entry. False: there is none.
+    fn read_next(&mut self, entry: &mut Entry) -> Result<bool, ReadError> {
+        if self.ended {
+            return Ok(false);
+        }
+        let after = self.place.expected - 1;
+        match self.rows.next() {
+            Ok(Some(row)) => {
+                self.place.read(&row, entry);
+                if self.keeping {
+                    entry.stored.extend_from_slice(row.value().unwrap_or_default());
+                }
+                Ok(true)
+            }
+            Ok(None) => {
+                self.ended = true;
+                Ok(false)
+            }
+            Err(source) => {
+                self.ended = true;
+                Err(ReadError { after, source })
+            }
+        }
+    }
 }
 
 impl Iterator for Facts<'_> {
     type Item = Result<Entry, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let after = self.place.expected - 1;
-        match self.rows.next() {
-            Ok(Some(row)) => {
-                let mut entry = self.place.read(&row);
-                if self.keeping {
-                    entry.stored.extend_from_slice(row.value().unwrap_or_default());
-                }
-                Some(Ok(entry))
-            }
-            Ok(None) => {
-                self.ended = true;
-                None
-            }
-            Err(source) => {
-                self.ended = true;
-                Some(Err(ReadError { after, source }))
-            }
-        }
+        let mut entry = Entry::empty(self.place.expected);
+        self.read_next(&mut entry).map(|taken| taken.then_some(entry)).transpose()
     }
 }
 
 impl Place {
-    fn read(&mut self, row: &Row<'_>) -> Entry {
+    fn read(&mut self, row: &Row<'_>, entry: &mut Entry) {
         match row {
             Row::Stored { key, value } => match keys::seq(key) {
-                Some(seq) => self.read_value(seq, value),
-                None => self.damaged(Damage::Key { bytes: key.len() }),
+                Some(seq) => self.read_value(seq, value, self.texts, entry),
+                None => entry.damage.push(Damage::Key { bytes: key.len() }),
             },
             Row::Exported(line) => {
-                let mut entry = self.read_value(line.seq, line.value);
-                compare_words(&line.words, &mut entry);
-                entry
+                self.read_value(line.seq, line.value, true, entry);
+                compare_words(&line.words, entry);
             }
             // It stands where a fact should: the next line is expected to be the next fact.
             Row::Illegible(damage) => {
-                let entry = self.damaged(Damage::Line(damage.clone()));
+                entry.damage.push(Damage::Line(damage.clone()));
                 self.expected = self.expected.saturating_add(1);
                 self.link = Link::Lost;
-                entry
             }
         }
     }
 
-    fn damaged(&self, damage: Damage) -> Entry {
-        let mut entry = Entry::empty(self.expected);
-        entry.damage.push(damage);
-        entry
-    }
-
-    fn read_value(&mut self, seq: u64, value: &[u8]) -> Entry {
-        let mut entry = Entry::empty(seq);
+    fn read_value(&mut self, seq: u64, value: &[u8], texts: bool, entry: &mut Entry) {
+        entry.seq = seq;
         if seq != self.expected {
             entry.damage.push(Damage::Gap { expected: self.expected, found: seq });
             self.link = Link::Lost;
         }
         self.expected = seq.saturating_add(1);
         match StoredValue::parse(value) {
-            Ok(stored) => self.take(&stored, &mut entry),
+            Ok(stored) => {
+                self.take(&stored, entry);
+                if texts {
+                    take_remarks(&stored, entry);
+                } else {
+                    check_remarks(&stored, entry);
+                }
+            }
             Err(error) => {
                 entry.damage.push(Damage::Value(error));
                 self.link = Link::Lost;
             }
         }
-        entry
     }
 
     /// The chain first: only then is anything decoded (R6). The first fact is the exception, it says where to begin.
@@ -271,7 +300,6 @@ impl Place {
         }
         entry.chain = Some(stored.chain);
         self.link = Link::Stored(stored.chain);
-        take_remarks(stored, entry);
     }
 }
 
@@ -309,21 +337,25 @@ fn compare_words(words: &Map<String, Value>, entry: &mut Entry) {
     }
 }
 
+/// The hashes that the fact holds. None: whose remarks they are cannot be told without the fact, which is reported already.
+fn held(entry: &Entry) -> Option<[Option<RemarkHash>; 2]> {
+    entry.record.as_ref().map(|record| [record.fact.remark(), record.source])
+}
+
 fn take_remarks(stored: &StoredValue<'_>, entry: &mut Entry) {
-    let held = entry.record.as_ref().map(|record| [record.fact.remark(), record.source]);
-    match (stored.remarks(), held) {
-        (Ok(remarks), Some(held)) => {
-            for remark in remarks {
-                let hash = remark.hash();
-                if held.contains(&Some(hash)) {
-                    entry.remarks.push(remark);
-                } else {
-                    entry.damage.push(Damage::ForeignRemark { hash });
-                }
-            }
+    check_remarks(stored, entry);
+    let Some(held) = held(entry) else { return };
+    let own = |remark: &Remark| held.contains(&Some(remark.hash()));
+    entry.remarks.extend(stored.remarks().into_iter().flatten().filter(own));
+}
+
+fn check_remarks(stored: &StoredValue<'_>, entry: &mut Entry) {
+    let held = held(entry);
+    match stored.remark_hashes() {
+        Ok(hashes) => {
+            let foreign = hashes.filter(|hash| held.is_some_and(|held| !held.contains(&Some(*hash))));
+            entry.damage.extend(foreign.map(|hash| Damage::ForeignRemark { hash }));
         }
-        // Whose remarks they are cannot be told without the fact, which is reported already.
-        (Ok(_), None) => {}
-        (Err(error), _) => entry.damage.push(Damage::Remarks(error)),
+        Err(error) => entry.damage.push(Damage::Remarks(error)),
     }
 }

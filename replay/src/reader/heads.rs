@@ -1,20 +1,20 @@
 //! Whether the heads of streams, by which the journal settles appends (R1), agree with the facts.
 //!
-//! The facts lead to a set of (stream, version); the heads claim one: versions 1 to the head's of every stream. Both are
-//! summed up by a keyed hash, so that the comparison takes no memory however many streams there are. Only when the
-//! sums differ is each head compared with its fact.
+//! An auditor that found every invariant kept knows the version of every stream, and how many there are. Each head must
+//! have that version, and there must be as many heads. Only when that fails is each head compared with its fact.
 //!
-//! **Invariant:** equal sums mean equal sets: no version twice, none skipped, no stream without head, no head without
-//! facts (but for a chance of 2⁻⁶⁴ that nobody can steer, as the key is random).
-
-use std::hash::{BuildHasher as _, RandomState};
+//! **Invariant:** no two heads are of one stream: the name of each is written as a journal writes it. So as many heads as
+//! streams, each with a version that its stream has, are the heads of all streams.
 
 use events::codec::{StoredValue, decode_body, keys};
-use events::fact::Record;
-use events::stream::{StreamName, StreamVersion};
+use events::invariants::Auditor;
+use events::stream::StreamName;
 use rocksdb::DB;
 
 use super::{column_family, cursor};
+
+/// So many heads are read before they are compared: what they are compared with is looked up for all of them at once.
+const BATCH: usize = 32;
 
 /// Disagreements are counted no further than this.
 const MAX_LISTED: usize = 1000;
@@ -28,28 +28,6 @@ pub struct Disagreement {
     pub message: String,
 }
 
-/// The sum of all versions of all streams that were seen.
-#[derive(Debug, Default)]
-pub struct StreamSum {
-    key: RandomState,
-    sum: u64,
-    count: u64,
-}
-
-impl StreamSum {
-    /// Adds what a fact says of its streams.
-    pub fn add(&mut self, record: &Record) {
-        for StreamVersion { name, version } in &record.streams {
-            self.add_version(name, *version);
-        }
-    }
-
-    fn add_version(&mut self, name: &StreamName, version: u64) {
-        self.sum = self.sum.wrapping_add(self.key.hash_one((name, version)));
-        self.count += 1;
-    }
-}
-
 /// A head as it is stored.
 struct Head {
     name: StreamName,
@@ -60,8 +38,9 @@ struct Head {
 impl Head {
     fn parse(key: &[u8], value: &[u8]) -> Option<Self> {
         let (version, seq) = value.split_first_chunk::<8>()?;
-        Some(Self {
-            name: std::str::from_utf8(key).ok()?.parse().ok()?,
+        let name: StreamName = std::str::from_utf8(key).ok()?.parse().ok()?;
+        keys::is_head(key, &name).then_some(Self {
+            name,
             version: u64::from_be_bytes(*version),
             seq: u64::from_be_bytes(seq.try_into().ok()?),
         })
@@ -69,21 +48,27 @@ impl Head {
 }
 
 /// See [`super::Reader::compare_heads`].
-pub(super) fn compare(store: &DB, facts: &StreamSum) -> Result<Vec<Disagreement>, rocksdb::Error> {
-    let mut heads = StreamSum { key: facts.key.clone(), sum: 0, count: 0 };
+pub(super) fn compare(store: &DB, auditor: &Auditor) -> Result<Vec<Disagreement>, rocksdb::Error> {
+    let (mut heads, mut batch) = (0, Vec::with_capacity(BATCH));
     let mut cursor = cursor(store, keys::HEADS);
-    while let Some((key, value)) = cursor.item() {
-        match Head::parse(key, value) {
-            // A version that is larger than all facts together is not summed up: it would take for ever.
-            Some(head) if head.version <= facts.count - heads.count => {
-                (1..=head.version).for_each(|version| heads.add_version(&head.name, version));
-            }
-            Some(_) | None => return name_them(store),
+    loop {
+        batch.clear();
+        while let Some((key, value)) = cursor.item().filter(|_| batch.len() < BATCH) {
+            let Some(head) = Head::parse(key, value) else { return name_them(store) };
+            batch.push(head);
+            cursor.next();
         }
-        cursor.next();
+        batch.iter().for_each(|head| auditor.touch(&head.name));
+        heads += batch.len() as u64;
+        if batch.iter().any(|head| head.version == 0 || head.version != auditor.version(&head.name)) {
+            return name_them(store);
+        }
+        if batch.is_empty() {
+            break;
+        }
     }
     cursor.status()?;
-    if (heads.sum, heads.count) == (facts.sum, facts.count) { Ok(vec![]) } else { name_them(store) }
+    if heads == auditor.streams() { Ok(vec![]) } else { name_them(store) }
 }
 
 /// Compares each head with the fact that it names.

@@ -18,12 +18,13 @@ mod still;
 use std::path::Path;
 
 use events::codec::keys;
+use events::invariants::Auditor;
 use rocksdb::{ColumnFamily, DB, DBRawIterator, DBRecoveryMode, Options, ReadOptions};
 
 pub use errors::{LogError, OpenError, ReadError, ReadFault};
 pub use events::codec::export_line::LineDamage;
 pub use facts::{Damage, Entry, Facts};
-pub use heads::{Disagreement, StreamSum};
+pub use heads::Disagreement;
 pub(crate) use lines::{STORED, in_base64};
 pub(crate) use rows::{Row, Rows};
 
@@ -74,11 +75,11 @@ impl Reader {
         }
     }
 
-    /// Whether the heads of the streams that the journal keeps agree with the facts that were read: with all of them. An
-    /// export has none: they are the journal's own, and follow from the facts.
-    pub fn compare_heads(&self, streams: &StreamSum) -> Result<Vec<Disagreement>, ReadFault> {
+    /// Whether the heads of the streams that the journal keeps agree with what an auditor knows that checked all facts and
+    /// found nothing. An export has none: they are the journal's own, and follow from the facts.
+    pub fn compare_heads(&self, auditor: &Auditor) -> Result<Vec<Disagreement>, ReadFault> {
         match &self.source {
-            Source::Store(store) => heads::compare(store, streams).map_err(ReadFault::Store),
+            Source::Store(store) => heads::compare(store, auditor).map_err(ReadFault::Store),
             Source::Export(_) => Ok(vec![]),
         }
     }

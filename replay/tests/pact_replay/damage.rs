@@ -114,6 +114,20 @@ fn a_head_with_another_version_is_found() {
 }
 
 #[test]
+fn a_head_under_another_spelling_does_not_stand_in_for_a_missing_one() {
+    let damage = |store: &rocksdb::DB| {
+        let heads = store.cf_handle(keys::HEADS).unwrap();
+        let mode = rocksdb::IteratorMode::From(b"mac/", rocksdb::Direction::Forward);
+        let (mac, head) = store.iterator_cf(heads, mode).next().unwrap().unwrap();
+        let other = String::from_utf8(mac.to_vec()).unwrap().replace(':', "-");
+        assert_ne!(other.as_bytes(), &*mac);
+        store.put_cf(heads, other, head).unwrap();
+        store.delete_cf(heads, b"domain").unwrap();
+    };
+    assert_eq!(found_after(damage), [(0, "heads")]);
+}
+
+#[test]
 fn a_value_cut_short_is_found() {
     assert_eq!(found_after(|store| put(store, 5, &value(store, 5)[..35])), [(5, "value")]);
 }

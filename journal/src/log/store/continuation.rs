@@ -77,7 +77,7 @@ impl<'a> Continuation<'a> {
             let absent = ContinueError::Overlay { seq: record.seq, sha256: named.sha256 };
             self.overlays.push(Blob(bytes.ok_or(absent)?));
         }
-        self.waiting.push((record, value.to_vec(), self.tip));
+        self.waiting.push((*record, value.to_vec(), self.tip));
         if self.waiting.len() == FACTS { self.write() } else { Ok(()) }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Continuation<'a> {
     pub(in crate::log) fn apply(&mut self, entry: &Batch) -> Result<(), ContinueError> {
         self.write()?;
         let mut draft = Draft::new(self.store, self.tip, &entry.overlays);
-        for append in &entry.appends {
+        for append in entry.appends.iter() {
             draft.append(append, entry.stamp)?;
         }
         let mut batch = draft.batch();

@@ -46,7 +46,10 @@ impl Tip {
 pub(super) struct Draft<'a> {
     store: &'a Store,
     tip: Tip,
+    /// Of the streams that have new facts.
     heads: HashMap<StreamName, Head>,
+    /// As the store has them: most appends of an entry read the same authority.
+    stored_heads: HashMap<StreamName, Head>,
     /// The new facts.
     records: Vec<Record>,
     /// The stored values: of the new facts, and of older ones from which a remark is erased.
@@ -59,7 +62,8 @@ impl<'a> Draft<'a> {
     pub(super) fn new(store: &'a Store, tip: Tip, overlays: &'a [Blob]) -> Self {
         let overlays = overlays.iter().map(|bytes| (OverlayHash::of(&bytes.0), bytes.0.as_slice()));
         let overlays = overlays.collect();
-        Self { store, tip, heads: HashMap::new(), records: Vec::new(), values: BTreeMap::new(), overlays }
+        let (heads, stored_heads) = (HashMap::new(), HashMap::new());
+        Self { store, tip, heads, stored_heads, records: Vec::new(), values: BTreeMap::new(), overlays }
     }
 
     /// Takes an append in, or says why not. An error is of the store; nothing may be written then.
@@ -160,8 +164,13 @@ impl<'a> Draft<'a> {
         Ok(false)
     }
 
-    fn head(&self, stream: &StreamName) -> Result<Head, StoreError> {
-        self.heads.get(stream).map_or_else(|| self.store.head(stream), |head| Ok(*head))
+    fn head(&mut self, stream: &StreamName) -> Result<Head, StoreError> {
+        if let Some(head) = self.heads.get(stream).or_else(|| self.stored_heads.get(stream)) {
+            return Ok(*head);
+        }
+        let head = self.store.head(stream)?;
+        self.stored_heads.insert(stream.clone(), head);
+        Ok(head)
     }
 
     fn record(

@@ -1,7 +1,7 @@
 //! How RocksDB is set up: one write-ahead log for all column families, never disabled (R27).
 //!
-//! Used by the store only. The figures are for a journal with a few GB of memory and a storm of 10,000 enrollments
-//! (about 30 MB of facts and Raft entries): it fits into the write buffers, so that no write waits for a flush.
+//! Used by the store only. The figures are for a storm of 10,000 enrollments in some seconds (about 30 MB of facts and Raft
+//! entries): a buffer is flushed long before three more are full, so that no write waits for it.
 
 use events::codec::keys;
 use rocksdb::{
@@ -11,10 +11,9 @@ use rocksdb::{
 
 /// Shared by all column families.
 const BLOCK_CACHE_BYTES: usize = 64 << 20;
-/// Of the two column families that grow.
-const LARGE_BUFFER_BYTES: usize = 32 << 20;
-/// Of the others.
-const SMALL_BUFFER_BYTES: usize = 8 << 20;
+/// Of each column family. What fills it is memory that a storm's subscriptions are charged with (design §10), and three
+/// times where three members are on one machine.
+const BUFFER_BYTES: usize = 8 << 20;
 /// Three full buffers may wait for their flush before a write is slowed down.
 const BUFFERS: i32 = 4;
 /// When the oldest part is dropped by flushing what still needs it; bounds the time of a start.
@@ -62,10 +61,9 @@ fn column(name: &str, cache: &Cache) -> Options {
         // Most look-ups there are for streams that do not exist yet: new keys, new nodes.
         blocks.set_bloom_filter(10.0, false);
     }
-    let large = name == keys::FACTS || name == keys::RAFT_LOG;
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
-    options.set_write_buffer_size(if large { LARGE_BUFFER_BYTES } else { SMALL_BUFFER_BYTES });
+    options.set_write_buffer_size(BUFFER_BYTES);
     options.set_max_write_buffer_number(BUFFERS);
     // Certificates share most of their DER with their neighbours. Raft entries do too, but live for minutes only.
     let compression = if name == keys::FACTS { DBCompressionType::Lz4 } else { DBCompressionType::None };

@@ -22,6 +22,7 @@ use super::super::network::PAYLOAD;
 use super::super::stored::{self, StoredApplied, StoredPlace, StoredVote};
 use super::super::synced::Mark;
 use super::super::types::{Entry, Failure, Place, TypeConfig};
+use super::recent::Recent;
 use super::{Store, state};
 
 /// The facts of a snapshot are there before it is installed: it takes one small write.
@@ -32,11 +33,12 @@ const INSTALLED: Duration = Duration::from_secs(10);
 pub(in crate::log) struct RaftLog {
     store: Arc<Store>,
     mark: Arc<Mutex<Mark>>,
+    recent: Arc<Mutex<Recent>>,
 }
 
 impl RaftLog {
     pub(in crate::log) fn new(store: Arc<Store>, mark: Mark) -> Self {
-        Self { store, mark: Arc::new(Mutex::new(mark)) }
+        Self { store, mark: Arc::new(Mutex::new(mark)), recent: Arc::default() }
     }
 
     /// The entries of a range; with a limit, up to the one with which they have so many bytes.
@@ -47,6 +49,16 @@ impl RaftLog {
             Bound::Unbounded => 0,
         };
         let (mut entries, mut bytes) = (Vec::new(), 0_usize);
+        if let Some(recent) = self.recent.lock().from(from) {
+            for (entry, size) in recent.take_while(|(entry, _)| range.contains(&entry.log_id.index)) {
+                if bytes >= limit {
+                    break;
+                }
+                bytes += size;
+                entries.push(entry.clone());
+            }
+            return Ok(entries);
+        }
         for row in self.store.scan(keys::RAFT_LOG, &from.to_be_bytes()) {
             let (key, value) = row?;
             if bytes >= limit || !keys::seq(&key).is_some_and(|index| range.contains(&index)) {
@@ -60,19 +72,19 @@ impl RaftLog {
 
     fn write_entries(&self, entries: impl IntoIterator<Item = Entry>) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
-        let mut last = None;
+        let mut written = Vec::new();
         for entry in entries {
-            last = Some(entry.log_id);
             let key = entry.log_id.index.to_be_bytes();
-            let value = stored::write_entry(entry)
+            let value = stored::write_entry(&entry)
                 .map_err(|source| StoreError::Encode { what: "an entry of the Raft log", source })?;
-            batch.put_cf(self.store.column(keys::RAFT_LOG), key, value);
+            batch.put_cf(self.store.column(keys::RAFT_LOG), key, &value);
+            written.push((entry, value.len()));
         }
         self.store.write_synced(batch)?;
-        match last {
-            Some(last) => self.mark.lock().advance(last).map_err(StoreError::Mark),
-            None => Ok(()),
-        }
+        let Some(last) = written.last().map(|(entry, _)| entry.log_id) else { return Ok(()) };
+        let mut recent = self.recent.lock();
+        written.into_iter().for_each(|(entry, bytes)| recent.push(entry, bytes));
+        self.mark.lock().advance(last).map_err(StoreError::Mark)
     }
 
     fn write_vote(&self, vote: &Vote<u64>) -> Result<(), StoreError> {
@@ -94,6 +106,7 @@ impl RaftLog {
         let purged = self.store.state::<StoredPlace>(state::PURGED)?.map(Place::from);
         let last = kept.and_then(|mut kept| kept.pop()).map(|entry| entry.log_id).or(purged);
         self.mark.lock().retreat(last).map_err(StoreError::Mark)?;
+        self.recent.lock().cut(from);
         let mut batch = WriteBatch::default();
         let column = self.store.column(keys::RAFT_LOG);
         batch.delete_range_cf(column, from.to_be_bytes(), u64::MAX.to_be_bytes());
@@ -111,6 +124,7 @@ impl RaftLog {
         if !self.is_applied(upto)? {
             return Err(StoreError::Absent { what: "the fact of an entry that shall be purged" });
         }
+        self.recent.lock().forget(upto.index);
         let mut batch = WriteBatch::default();
         let column = self.store.column(keys::RAFT_LOG);
         batch.delete_range_cf(column, 0_u64.to_be_bytes(), (upto.index + 1).to_be_bytes());
@@ -181,5 +195,58 @@ impl RaftLogStorage<TypeConfig> for RaftLog {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.forget(upto).map_err(self.failed(ErrorVerb::Delete))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::RangeInclusive;
+    use std::path::Path;
+
+    use openraft::{CommittedLeaderId, EntryPayload};
+
+    use super::super::super::broken::Broken;
+    use super::*;
+
+    fn blank(term: u64, index: u64) -> Entry {
+        let log_id = Place::new(CommittedLeaderId::new(term, 1), index);
+        Entry { log_id, payload: EntryPayload::Blank }
+    }
+
+    fn raft_log(dir: &Path) -> RaftLog {
+        Mark::create(dir).unwrap();
+        let store = Store::create(&dir.join("log"), Arc::new(Broken::new())).unwrap();
+        RaftLog::new(Arc::new(store), Mark::open(dir).unwrap())
+    }
+
+    impl RaftLog {
+        /// The same store as a process sees it that wrote nothing yet.
+        fn started_again(&self) -> Self {
+            Self { recent: Arc::default(), ..self.clone() }
+        }
+
+        fn write(&self, term: u64, indices: RangeInclusive<u64>) {
+            self.write_entries(indices.map(|index| blank(term, index))).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_was_written_last_is_read_from_memory_as_it_is_from_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = raft_log(dir.path());
+        log.write(1, 0..=5);
+        log.write(1, 6..=9);
+        log.cut(8).unwrap();
+        log.write(2, 8..=8);
+        let disk = log.started_again();
+        for first in 0..=10 {
+            for end in first..=10 {
+                for limit in [1, 26, 27, usize::MAX] {
+                    let read = |log: &RaftLog| log.entries(first..end, limit).unwrap();
+                    assert_eq!(read(&log), read(&disk), "{first}..{end}, {limit} bytes");
+                }
+            }
+        }
+        assert_eq!(log.entries(7..9, usize::MAX).unwrap(), [blank(1, 7), blank(2, 8)]);
     }
 }

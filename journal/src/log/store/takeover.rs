@@ -88,7 +88,7 @@ impl Machine {
             let key = keys::fact(tip.position.seq + 1);
             let record = follow(&mut tip, &key, &value.0).map_err(TakeOverError::Damaged)?;
             let seq = record.seq;
-            if !draft.adopt(record, value.0, tip)? {
+            if !draft.adopt(*record, value.0, tip)? {
                 return Err(TakeOverError::Overlay { seq });
             }
         }

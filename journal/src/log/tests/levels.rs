@@ -1,5 +1,7 @@
 //! What no member may write yet, and what this release cannot read (R26).
 
+use std::sync::Arc;
+
 use events::codec::{StoredValue, encode_body};
 use events::domain;
 use events::fact::{Fact, Record};
@@ -94,13 +96,10 @@ async fn rule_26_a_member_stops_before_it_stores_an_entry_of_a_later_level() {
     let follower = quorum.follower_of(leader);
     quorum.agree().await;
     let head = quorum.log(follower).chain_head().0;
-    let batch = Batch {
-        stamp: Timestamp::default(),
-        appends: vec![append(1, &[(StreamName::Domain, 1)], vec![later()])],
-        overlays: vec![],
-    };
+    let appends = vec![append(1, &[(StreamName::Domain, 1)], vec![later()])];
+    let batch = Batch::new(Timestamp::default(), Arc::new(appends), Arc::default()).unwrap();
     let log_id = Place::new(CommittedLeaderId::new(1, leader), 1_000);
-    let entry = write_entry(Entry { log_id, payload: EntryPayload::Normal(batch) }).unwrap();
+    let entry = write_entry(&Entry { log_id, payload: EntryPayload::Normal(batch) }).unwrap();
     let ask = Ask::Append(AppendAsk {
         vote: (&Vote::new_committed(1, leader)).into(),
         before: None,

@@ -97,7 +97,7 @@ impl Quorum {
 
     fn settings(&self, member: u64, ground: &Ground) -> Settings {
         let peers = Arc::new(Way { from: member, ways: Arc::clone(&self.ways) });
-        let timing = Timing { heartbeat_ms: 40, election_ms: 200 };
+        let timing = Timing { heartbeat_ms: 40, silence_ms: 700 };
         Settings { peers, timing, keep_entries: self.keep_entries, ..ground.settings() }
     }
 

@@ -1,9 +1,16 @@
 //! The Raft log: purged, read back, applied again.
 
-use events::codec::keys;
+use std::sync::Arc;
 
-use super::fixture::{Ground, step, until};
+use events::codec::{encode, keys};
+use events::vocabulary::Timestamp;
+use openraft::{CommittedLeaderId, EntryPayload};
+
+use super::fixture::{Ground, operator_created, step, until};
 use crate::log::store::Store;
+use crate::log::types::{Batch, Blob, Entry, Place};
+use crate::log::wire::{self, Ask, AskRecord};
+use crate::log::{stored, wire::LIMIT};
 
 fn entries_on_disk(ground: &Ground) -> usize {
     let store = Store::open_read_only(&ground.dir.join(keys::DIRECTORY)).unwrap();
@@ -62,4 +69,31 @@ async fn rule_27_a_torn_end_loses_no_synced_append() {
         }
     }
     assert!(applied_again > 3 && refused > 3, "{applied_again} applied again, {refused} refused");
+}
+
+#[test]
+fn rule_06_a_batch_has_the_bytes_of_the_first_format_and_keeps_them_wherever_it_goes() {
+    let (stamp, appends) = (Timestamp::from_millis(7), vec![operator_created(1), step(2, "n1", 0)]);
+    for overlays in [vec![], vec![Blob(vec![9; 300])]] {
+        let bytes = if overlays.is_empty() {
+            encode::<LIMIT>(&(1_u8, 1_u32, stamp, &appends)).unwrap()
+        } else {
+            encode::<LIMIT>(&(1_u8, 3_u32, stamp, &appends, &overlays)).unwrap()
+        };
+        let batch = Batch::new(stamp, Arc::new(appends.clone()), Arc::new(overlays)).unwrap();
+        assert_eq!(*batch.written, *bytes);
+        let log_id = Place::new(CommittedLeaderId::new(3, 1), 12);
+        let entry = Entry { log_id, payload: EntryPayload::Normal(batch.clone()) };
+        let on_disk = stored::write_entry(&entry).unwrap();
+        assert_eq!(stored::read_entry(&on_disk).unwrap(), entry);
+        assert_eq!(Batch::try_from(Blob::from(batch.clone())).unwrap(), batch);
+    }
+}
+
+#[test]
+fn appends_that_the_asker_keeps_are_said_like_those_that_it_gives_away() {
+    for (appends, overlay) in [(vec![], None), (vec![operator_created(1)], Some(Blob(vec![7; 300])))] {
+        let kept = wire::write(&AskRecord::new(&appends, overlay.as_ref())).unwrap();
+        assert_eq!(kept, wire::write(&Ask::Record(appends, overlay)).unwrap());
+    }
 }

@@ -8,7 +8,7 @@ use events::stream::StreamName;
 use events::vocabulary::{JoinTokenId, JournalId, Overlay, SecretHash, Timestamp};
 
 use super::fixture::{Ground, append, step};
-use crate::log::store::Store;
+use crate::log::store::{Row, Store};
 use crate::log::{Log, RestoringError};
 
 /// The creation of the join token of this number: a sound fact that needs nothing but the domain.
@@ -33,7 +33,7 @@ fn founder() -> JournalId {
     "j1000".parse().unwrap()
 }
 
-fn rows(ground: &Ground, column: &str) -> Vec<(Box<[u8]>, Box<[u8]>)> {
+fn rows(ground: &Ground, column: &str) -> Vec<Row> {
     let store = Store::open_read_only(&ground.dir.join(keys::DIRECTORY)).unwrap();
     store.scan(column, &[]).map(Result::unwrap).collect()
 }
