@@ -191,7 +191,11 @@ impl Founder {
         })
     }
 
-    fn until(&self, otherwise: &str, mut holds: impl FnMut() -> Result<bool, Trouble>) -> Result<(), Trouble> {
+    fn until(
+        &self,
+        otherwise: &str,
+        mut holds: impl FnMut() -> Result<bool, Trouble>,
+    ) -> Result<(), Trouble> {
         let deadline = Instant::now() + PATIENCE;
         while !holds()? {
             told(Instant::now() < deadline, otherwise)?;
