@@ -69,8 +69,8 @@ pub fn measure(binaries: &Path, below: &Path, size: Size) -> Result<CatchUp, Tro
     let (mut processes, mut joined) = (vec![], vec![]);
     for nth in 2..=3 {
         let begin = Instant::now();
-        let process = founder.join(nth)?;
-        founder.votes(nth)?;
+        let mut process = founder.join(nth)?;
+        founder.votes(nth, &mut process)?;
         let (seconds, cpu_seconds) = (begin.elapsed().as_secs_f64(), cpu_seconds(process.0.id())?);
         joined.push(Joined { seconds, cpu_seconds });
         processes.push(process);
@@ -174,13 +174,15 @@ impl Founder {
         join.args(["join", "--journal-id", &format!("j{nth}"), "--join-addr", &self.cluster]);
         join.args(["--join-token", token["token"].as_str().unwrap_or_default()]);
         join.args(["--agent-listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
+        join.args(["--advertise", "127.0.0.1"]);
         join.args(["--http-listen", "127.0.0.1:0", "--cluster-listen", &free_port()?]);
         join.arg("--data-dir").arg(self.member(nth));
         self.start(nth, join)
     }
 
-    fn votes(&self, members: usize) -> Result<(), Trouble> {
+    fn votes(&self, members: usize, process: &mut Reaped) -> Result<(), Trouble> {
         self.until("the new journal does not vote", || {
+            told(process.0.try_wait()?.is_none(), "the new journal ended")?;
             let told = self.pact(&["journal", "members"])?;
             let voters = told["members"]
                 .as_array()
@@ -189,7 +191,11 @@ impl Founder {
         })
     }
 
-    fn until(&self, otherwise: &str, holds: impl Fn() -> Result<bool, Trouble>) -> Result<(), Trouble> {
+    fn until(
+        &self,
+        otherwise: &str,
+        mut holds: impl FnMut() -> Result<bool, Trouble>,
+    ) -> Result<(), Trouble> {
         let deadline = Instant::now() + PATIENCE;
         while !holds()? {
             told(Instant::now() < deadline, otherwise)?;
