@@ -7,7 +7,7 @@
 //! fact: agents are told whom not to trust any more when its holder is evicted. Neither key travels.
 
 use events::append::MAX_SKEW;
-use events::member::{self, Command};
+use events::member::{self, Command, State};
 use events::stream::{StreamName, StreamVersion};
 use events::vocabulary::{CertificateHash, Der, JournalId, Timestamp};
 use proto::convert::member as wire;
@@ -46,9 +46,7 @@ impl Notary {
         let now = clock::now();
         let (announced, trusted) = {
             let views = self.log.views();
-            let row = views.members.get(member).and_then(|row| row.state.member());
-            // Also one that still has its seat in Raft: it gets no more certificates.
-            let row = row.ok_or_else(evicted)?;
+            let row = of_a_member(views.members.get(member).map(|row| &row.state))?;
             let is_last = row.certificate == Some(CertificateHash::of(shown));
             let validity = Validity::of(shown).ok_or_else(|| untimely("it cannot be read"))?;
             is_timely(validity, is_last, now).map_err(untimely)?;
@@ -73,8 +71,8 @@ impl Notary {
         for _ in 0..ATTEMPTS {
             let (event, version, domain_version) = {
                 let views = self.log.views();
-                let row = views.members.get(member).ok_or_else(evicted)?;
-                let endpoints = row.state.member().ok_or_else(evicted)?.endpoints.clone();
+                let row = views.members.get(member).ok_or_else(unknown)?;
+                let endpoints = of_a_member(Some(&row.state))?.endpoints.clone();
                 let endpoints = endpoints.ok_or_else(unannounced)?;
                 let command = Command::Announce { endpoints, certificate };
                 let event = member::decide(member, &row.state, command);
@@ -124,8 +122,21 @@ fn untimely(why: &str) -> Status {
     Status::failed_precondition(format!("the certificate that this journal shows is not renewed: {why}"))
 }
 
-fn evicted() -> Status {
-    Refusal::new(Reason::JournalEvicted, "this journal was evicted").into()
+/// The member that asks. Who was evicted and still has a seat gets no more certificates; that the end has come is not said
+/// here, for the others may need its vote to take the seat away.
+fn of_a_member(state: Option<&State>) -> Result<&member::Member, Status> {
+    match state {
+        None | Some(State::Unknown) => Err(unknown()),
+        Some(State::Evicted { .. }) => {
+            Err(Status::permission_denied("the journal was evicted, and gets no more certificates"))
+        }
+        Some(State::Member(member)) => Ok(member),
+    }
+}
+
+/// This journal may be behind: no word about the one that asks.
+fn unknown() -> Status {
+    Status::unavailable("the journal that asks is not known here yet")
 }
 
 fn unannounced() -> Status {
