@@ -318,8 +318,13 @@ mod tests {
 
     #[test]
     fn a_voter_leaves_only_if_those_who_are_left_can_carry_it() {
-        let seats =
-            Seats { voters: BTreeSet::from([1, 2, 3]), learners: BTreeSet::new(), leader: Some(2), own: 2 };
+        let seats = Seats {
+            voters: BTreeSet::from([1, 2, 3]),
+            learners: BTreeSet::new(),
+            leader: Some(2),
+            own: 2,
+            applied: true,
+        };
         let company =
             |heard: &[u64]| Company { heard: heard.iter().copied().collect(), fit: BTreeSet::new() };
         let step = |evicted: &[&str], heard: &[u64]| next(&facts(evicted), &seats, &[], &company(heard), NOW);
@@ -330,8 +335,13 @@ mod tests {
 
     #[test]
     fn rule_24_a_voter_with_a_wrong_clock_is_no_heir() {
-        let seats =
-            Seats { voters: BTreeSet::from([1, 2, 3]), learners: BTreeSet::new(), leader: Some(1), own: 1 };
+        let seats = Seats {
+            voters: BTreeSet::from([1, 2, 3]),
+            learners: BTreeSet::new(),
+            leader: Some(1),
+            own: 1,
+            applied: true,
+        };
         let progress = [2, 3].map(|raft_id| Member { raft_id, matched: Some(9), lag: 0 });
         let company = Company { heard: BTreeSet::from([1, 2, 3]), fit: BTreeSet::from([3]) };
         assert_eq!(next(&facts(&["j1"]), &seats, &progress, &company, NOW), Some(Step::HandOver(3)));
