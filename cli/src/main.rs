@@ -24,10 +24,8 @@ mod vcluster;
 
 use std::process::ExitCode;
 
-use proto::{
-    logging,
-    outcome::{Exit, Failure},
-};
+use proto::logging;
+use proto::outcome::{Exit, Failure};
 
 use crate::{answer::Output, args::Args, config::UserConfig};
 
