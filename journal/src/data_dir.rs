@@ -179,8 +179,7 @@ pub fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), DataDirE
 /// whom the other belonged to, so that root can do it for a journal that runs as somebody else.
 pub fn replace(path: &Path, contents: &[u8], mode: u32) -> Result<(), DataDirError> {
     let mut draft = path.as_os_str().to_owned();
-    // Of this process: a journal and a command beside it may do so at one time.
-    draft.push(format!(".{}.new", std::process::id()));
+    draft.push(".new");
     let draft = PathBuf::from(draft);
     let failed = |source| DataDirError::Write { path: path.to_owned(), source };
     // What a crash left is half a file.

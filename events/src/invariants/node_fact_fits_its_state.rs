@@ -198,8 +198,8 @@ mod tests {
     use super::*;
     use crate::samples::{
         DAY, Log, certificate, confirmed, contested, deactivated, distrusted, enrolled, evicted, goodbye,
-        hardware, issued, joined, put_away, re_enrolled, reactivated, refused, registered, renewed, replaced,
-        revoked, serial, supersedes, with_serial,
+        hardware, issued, joined, level_raised, put_away, re_enrolled, reactivated, refused, registered,
+        renewed, replaced, revoked, serial, supersedes, with_serial,
     };
 
     const UNKNOWN: &str = "n9";
@@ -212,6 +212,7 @@ mod tests {
         let mut log = Log::enrolled();
         log.of("n3", registered(1, &[5])).of("n3", enrolled(3, 0, &[5])).of("n3", goodbye());
         log.of("n4", registered(1, &[6])).of("n4", enrolled(4, 0, &[6])).of("n4", put_away(4));
+        log.append(vec![level_raised(2)]);
         log
     }
 

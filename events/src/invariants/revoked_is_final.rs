@@ -70,7 +70,7 @@ mod tests {
     use crate::fact::Fact;
     use crate::node::{Event, RefusalReason};
     use crate::samples::{
-        DAY, Log, admin, confirmed, contested, distrusted, enrolled, evicted, goodbye, joined,
+        DAY, Log, admin, confirmed, contested, distrusted, enrolled, evicted, goodbye, joined, level_raised,
         operator_created, operator_renewed, operator_revoked, reactivated, refused, registered, renewed,
         replaced, revoked, supersedes,
     };
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn rule_16_a_fact_about_a_revoked_node_is_found() {
         let mut log = Log::enrolled();
-        log.of("n1", revoked(&[1], &[1, 2]));
+        log.of("n1", revoked(&[1], &[1, 2])).append(vec![level_raised(2)]);
         let planted: [Event; 9] = [
             enrolled(7, 0, &[1]),
             confirmed(1),
@@ -114,7 +114,7 @@ mod tests {
     fn an_end_of_the_current_certificate_that_leaves_its_predecessor_alive_is_found() {
         let mut log = Log::enrolled();
         log.of("n1", renewed(2, 0, &[supersedes(1, 300)]));
-        log.joins("j2", 2).append(vec![joined("j2")]).append(vec![evicted("j1")]);
+        log.joins("j2", 2).append(vec![joined("j2")]).append(vec![evicted("j1"), level_raised(2)]);
         assert_eq!(log.broken_by_node("n1", distrusted(&[2])), [super::NAME]);
         assert_eq!(log.broken_by_node("n1", distrusted(&[1])), [""; 0]);
         assert_eq!(log.broken_by_node("n1", distrusted(&[2, 1])), [""; 0]);

@@ -6,9 +6,9 @@ use crate::certificate::Certificate;
 use crate::node::{Cause, Event};
 use crate::samples::{
     DAY, Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, distrusted,
-    enrolled, evicted, goodbye, hardware, issued, joined, journal, key, mac, node, operator_renewed,
-    operator_revoked, put_away, reactivated, registered, renewed, replaced, revoked, serial, supersedes,
-    with_serial,
+    enrolled, evicted, goodbye, hardware, issued, joined, journal, key, level_raised, mac, node,
+    operator_renewed, operator_revoked, put_away, reactivated, registered, renewed, replaced, revoked,
+    serial, supersedes, with_serial,
 };
 use crate::vocabulary::{HardwareIdentity, Labels};
 
@@ -434,7 +434,7 @@ fn rule_16_a_new_epoch_has_nothing_of_the_former_one() {
 #[test]
 fn a_certificate_that_is_not_trusted_any_more_opens_nothing_and_stands_among_the_revoked() {
     let mut log = Log::enrolled();
-    log.joins("j2", 2).append(vec![joined("j2")]).append(vec![evicted("j1")]);
+    log.joins("j2", 2).append(vec![joined("j2")]).append(vec![evicted("j1"), level_raised(2)]);
     let before = log.views();
     assert_eq!(before.authorities_of(&journal("j1")), [authority_id(1)].into());
     assert_eq!(before.authorities_of(&journal("j2")), [].into());

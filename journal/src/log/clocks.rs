@@ -9,7 +9,7 @@
 //!
 //! **Invariant:** a clock that is right is never called wrong because a message was late.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use events::vocabulary::Timestamp;
@@ -54,22 +54,12 @@ impl Reading {
 pub(super) struct Clocks {
     others: Mutex<BTreeMap<u64, Reading>>,
     median: Mutex<Option<Reading>>,
-    /// Whose clocks count for the median. Empty: not told yet, and all do.
-    voters: Mutex<BTreeSet<u64>>,
 }
 
 impl Clocks {
     /// Another member answered what was sent at `sent`, and its clock said this meanwhile.
     pub(super) fn heard(&self, member: u64, theirs: Timestamp, sent: Moment, now: Moment) {
         self.others.lock().insert(member, Reading::new((theirs, theirs), sent, now));
-    }
-
-    /// Only the clocks of those who vote count: whoever joins, or was evicted, says nothing of what time it is.
-    pub(super) fn of(&self, voters: &BTreeSet<u64>) {
-        let mut known = self.voters.lock();
-        if *known != *voters {
-            known.clone_from(voters);
-        }
     }
 
     /// A leader told what lies in the middle of all clocks, in a message that was sent after `sent`.
@@ -115,12 +105,8 @@ impl Clocks {
     /// How far the median is ahead of our clock. Of an even number of clocks all between the two in the middle: with
     /// two members, neither can say who is wrong.
     fn middle(&self, ours: Timestamp, now: Moment) -> Option<Span> {
-        let voters = self.voters.lock().clone();
-        let counts = |member: &u64| voters.is_empty() || voters.contains(member);
-        let others = self.others.lock();
-        let counted = others.iter().filter(|(member, _)| counts(member));
-        let heard: Vec<Span> = counted.filter_map(|(_, reading)| reading.ahead(ours, now)).collect();
-        drop(others);
+        let heard: Vec<Span> =
+            self.others.lock().values().filter_map(|reading| reading.ahead(ours, now)).collect();
         let (mut earliest, mut latest): (Vec<i64>, Vec<i64>) = heard.into_iter().chain([(0, 0)]).unzip();
         earliest.sort_unstable();
         latest.sort_unstable();

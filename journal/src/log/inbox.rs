@@ -4,7 +4,6 @@
 //!
 //! **Invariant:** an append is recorded only if the journal that sends it is the one that proposed it (R1).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,8 +119,7 @@ impl Inbox {
         if raft.state != ServerState::Leader {
             return self.room.count(0, 0);
         }
-        let voters: BTreeSet<u64> = raft.membership_config.membership().voter_ids().collect();
-        self.clocks.of(&voters);
+        let voters: Vec<u64> = raft.membership_config.membership().voter_ids().collect();
         let low = |member: &&u64| {
             if **member == raft.id {
                 return self.room.is_low();

@@ -24,7 +24,7 @@ pub const KNOWN: Duration = Duration::from_secs(2);
 /// The leader is asked again after so long.
 const AGAIN: Duration = Duration::from_millis(50);
 /// A member that is there says at once which release it is.
-const RELEASE: Duration = Duration::from_secs(1);
+const RELEASE: Duration = Duration::from_millis(400);
 /// A member that answered within this is there.
 const HEARD: Duration = Duration::from_secs(2);
 /// A change of the members is settled by then, or tried again later.
