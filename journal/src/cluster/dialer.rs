@@ -30,8 +30,11 @@ use crate::presence::reports::ToLeader;
 
 /// TCP and TLS to another journal: both are idle but for this.
 const CONNECT: Duration = Duration::from_secs(1);
-/// A report that takes longer is late: the next one tells everything.
-const REPORTED: Duration = Duration::from_secs(3);
+/// A report that takes longer is late: the next one tells everything. Shorter than an election, so that a new leader hears
+/// who is here before it could miss anybody.
+const REPORTED: Duration = Duration::from_secs(1);
+/// A certificate is answered once its fact is recorded.
+const CERTIFIED: Duration = Duration::from_secs(5);
 /// A machine waits for its refusal meanwhile, and is told the end of the certificate then.
 const SUSPECTED: Duration = Duration::from_secs(1);
 /// A message that has no answer by then never gets one: the connection is given up.
@@ -194,7 +197,7 @@ impl Shared {
         match tokio::time::timeout(REPORTED, client.report(request)).await {
             Ok(Ok(answer)) => Ok(answer.into_inner().taken),
             Ok(Err(status)) => Err(self.failed(leader, &connection, &status)),
-            Err(_) => Err(self.late(leader, REPORTED)),
+            Err(_) => Err(late(REPORTED)),
         }
     }
 

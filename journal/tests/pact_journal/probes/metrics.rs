@@ -17,7 +17,7 @@ use super::SOON;
 use super::client::get;
 
 /// Every metric of a journal alone.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "pact_enroll_requests_total",
     "pact_enroll_stage_seconds",
     "pact_tls_handshakes_total",
@@ -35,6 +35,7 @@ const NAMES: [&str; 17] = [
     "pact_raft_term",
     "pact_raft_applied_index",
     "pact_certificates_expiring",
+    "pact_server_certificate_not_after_timestamp_seconds",
 ];
 
 /// One scrape.
