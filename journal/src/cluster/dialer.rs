@@ -220,10 +220,10 @@ impl Shared {
         let connection = self.connection(member).await.map_err(|error| error.to_string())?;
         let request = CertifyRequest { log_id: self.log_id.as_bytes().to_vec(), csr };
         let mut client = ClusterServiceClient::new(connection.channel());
-        match tokio::time::timeout(REPORTED, client.certify(request)).await {
+        match tokio::time::timeout(CERTIFIED, client.certify(request)).await {
             Ok(Ok(answer)) => Ok(answer.into_inner().certificate),
             Ok(Err(status)) => Err(self.failed(member, &connection, &status)),
-            Err(_) => Err(self.late(member, REPORTED)),
+            Err(_) => Err(self.late(member, CERTIFIED)),
         }
     }
 
