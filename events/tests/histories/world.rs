@@ -132,18 +132,11 @@ impl World {
                 let command = Command::Distrust { authorities, now: desk.now };
                 self.command(&desk, stale, &node_id(*node), command, &[]);
             }
-            Action::Announce => self.announce(&desk, stale),
-            Action::Retire { which } => self.retire(&desk, stale, *which),
-            Action::CreateOperator { operator, key } => {
-                self.create_operator(&desk, stale, &operator_id(*operator), *key);
-            }
-            Action::RenewOperator { operator, key } => {
-                self.renew_operator(&desk, stale, &operator_id(*operator), *key);
-            }
-            Action::RevokeOperator { operator } => {
-                let command = operator::Command::Revoke { reason: None, another_admin: true };
-                self.operator_command(&desk, stale, &operator_id(*operator), command);
-            }
+            Action::Announce
+            | Action::Retire { .. }
+            | Action::CreateOperator { .. }
+            | Action::RenewOperator { .. }
+            | Action::RevokeOperator { .. } => self.take_of_signers(&desk, stale, &step.action),
             Action::CreateJoinToken { .. }
             | Action::Join { .. }
             | Action::ConfirmJournal { .. }
@@ -155,6 +148,25 @@ impl World {
             Action::Wait { secs } => self.now = self.now.plus(Duration::from_secs(*secs)),
             Action::Look => self.old = Some((self.views.clone(), self.versions.clone())),
             Action::Repeat => self.repeat(),
+        }
+    }
+
+    /// Tries one thing about an authority or an operator.
+    fn take_of_signers(&mut self, desk: &Desk, stale: bool, action: &Action) {
+        match action {
+            Action::Announce => self.announce(desk, stale),
+            Action::Retire { which } => self.retire(desk, stale, *which),
+            Action::CreateOperator { operator, key } => {
+                self.create_operator(desk, stale, &operator_id(*operator), *key);
+            }
+            Action::RenewOperator { operator, key } => {
+                self.renew_operator(desk, stale, &operator_id(*operator), *key);
+            }
+            Action::RevokeOperator { operator } => {
+                let command = operator::Command::Revoke { reason: None, another_admin: true };
+                self.operator_command(desk, stale, &operator_id(*operator), command);
+            }
+            other => unreachable!("{other:?} is about neither"),
         }
     }
 
@@ -376,7 +388,7 @@ impl World {
             Err(Outcome::Conflict { .. }) if stale => self.note("conflict on an old view"),
             Err(Outcome::Skewed) if self.is_skewed(desk.now) => self.note("skewed"),
             Err(Outcome::AboveLevel { level, .. }) if level == self.views.level => {
-                self.note("above the level")
+                self.note("above the level");
             }
             Err(outcome) => panic!("{outcome:?} for {append:#?}"),
         }

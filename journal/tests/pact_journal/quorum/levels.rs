@@ -39,7 +39,7 @@ async fn levels(operator: &Operator) -> Vec<(String, Option<u32>)> {
 
 /// Moves the lead to a journal, by one of these: only the journal that leads can move it.
 async fn move_leader(operators: &[&Operator], to: &str) {
-    until("it leads", ANSWERED, async || {
+    until("it leads", ANSWERED * 3, async || {
         for operator in operators {
             let request = pb::TransferLeaderRequest { journal_id: to.to_owned() };
             // Refused by those that do not lead.

@@ -113,12 +113,10 @@ async fn rule_17_a_journal_that_stood_still_is_stale_whatever_lies_in_its_socket
         trio.signal(&others, Signal::STOP);
         trio.signal(&[still], Signal::CONT);
 
-        // At once: in some seconds its connection is cut.
-        assert_eq!(
-            reason(agent.boot_config(0).await),
-            Reason::StaleJournal,
-            "its node was revoked meanwhile"
-        );
+        // At once, or its connection is cut already: that comes within seconds. Its node was revoked meanwhile.
+        let told = agent.boot_config(0).await.unwrap_err();
+        let stale = matches!(&told, Failure::Refused(refusal) if refusal.reason == Reason::StaleJournal);
+        assert!(stale || matches!(told, Failure::Unreachable(_)), "{told:?}");
         let until = Instant::now() + Duration::from_secs(2);
         while Instant::now() < until {
             let (status, said) = trio.readiness(still);
