@@ -127,16 +127,16 @@ impl World {
                 self.replace(&desk, stale, &node_id(*node), hardware(*macs, *chassis));
             }
             Action::NoteRefused { node } => self.note_refused(&desk, stale, &node_id(*node)),
-            Action::Distrust { node } => {
-                let authorities = desk.views.authorities_of_evicted();
-                let command = Command::Distrust { authorities, now: desk.now };
-                self.command(&desk, stale, &node_id(*node), command, &[]);
+            Action::Distrust { node } => self.distrust(&desk, stale, *node),
+            Action::Announce => self.announce(&desk, stale),
+            Action::Retire { which } => self.retire(&desk, stale, *which),
+            Action::CreateOperator { operator, key } => {
+                self.create_operator(&desk, stale, &operator_id(*operator), *key);
             }
-            Action::Announce
-            | Action::Retire { .. }
-            | Action::CreateOperator { .. }
-            | Action::RenewOperator { .. }
-            | Action::RevokeOperator { .. } => self.take_of_signers(&desk, stale, &step.action),
+            Action::RenewOperator { operator, key } => {
+                self.renew_operator(&desk, stale, &operator_id(*operator), *key);
+            }
+            Action::RevokeOperator { operator } => self.revoke_operator(&desk, stale, *operator),
             Action::CreateJoinToken { .. }
             | Action::Join { .. }
             | Action::ConfirmJournal { .. }
@@ -151,23 +151,14 @@ impl World {
         }
     }
 
-    /// Tries one thing about an authority or an operator.
-    fn take_of_signers(&mut self, desk: &Desk, stale: bool, action: &Action) {
-        match action {
-            Action::Announce => self.announce(desk, stale),
-            Action::Retire { which } => self.retire(desk, stale, *which),
-            Action::CreateOperator { operator, key } => {
-                self.create_operator(desk, stale, &operator_id(*operator), *key);
-            }
-            Action::RenewOperator { operator, key } => {
-                self.renew_operator(desk, stale, &operator_id(*operator), *key);
-            }
-            Action::RevokeOperator { operator } => {
-                let command = operator::Command::Revoke { reason: None, another_admin: true };
-                self.operator_command(desk, stale, &operator_id(*operator), command);
-            }
-            other => unreachable!("{other:?} is about neither"),
-        }
+    fn distrust(&mut self, desk: &Desk, stale: bool, node: u8) {
+        let authorities = desk.views.authorities_of_evicted();
+        self.command(desk, stale, &node_id(node), Command::Distrust { authorities, now: desk.now }, &[]);
+    }
+
+    fn revoke_operator(&mut self, desk: &Desk, stale: bool, operator: u8) {
+        let command = operator::Command::Revoke { reason: None, another_admin: true };
+        self.operator_command(desk, stale, &operator_id(operator), command);
     }
 
     /// Nobody decides any more on what was known before.
