@@ -1,4 +1,4 @@
-//! The life of the domain itself: created once, with its log; restored when most of its journals are lost ([`restore`]).
+//! The life of the domain itself: created once, with its log; restored when most of its journals are lost ([`restore()`]).
 //! Join tokens and erased remarks are its facts too.
 //!
 //! Not here: the domain CA's key, which never enters the log (design §7).
