@@ -127,8 +127,11 @@ impl<'a> Draft<'a> {
         for (seq, value) in &self.values {
             batch.put_cf(self.store.column(keys::FACTS), keys::fact(*seq), value);
         }
-        for (stream, head) in &self.heads {
-            batch.put_cf(self.store.column(keys::HEADS), keys::head(stream), head.to_bytes());
+        // In the order of their keys, as the facts already are: RocksDB then finds each one's place beside the last one's.
+        let mut heads: Vec<_> = self.heads.iter().map(|(stream, head)| (keys::head(stream), head)).collect();
+        heads.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        for (key, head) in heads {
+            batch.put_cf(self.store.column(keys::HEADS), key, head.to_bytes());
         }
         for overlay in self.records.iter().filter_map(Record::overlay) {
             // One that did not come with the entry is there from earlier.
@@ -136,11 +139,14 @@ impl<'a> Draft<'a> {
                 batch.put_cf(self.store.column(keys::OVERLAYS), overlay.sha256.as_bytes(), bytes);
             }
         }
-        for record in &self.records {
-            if let Some(subject) = record.streams.first() {
-                let key = keys::subject(&subject.name, subject.version);
-                batch.put_cf(self.store.column(keys::SUBJECTS), key, keys::fact(record.seq));
-            }
+        let subject = |record: &Record| {
+            let subject = record.streams.first()?;
+            Some((keys::subject(&subject.name, subject.version), record.seq))
+        };
+        let mut subjects: Vec<_> = self.records.iter().filter_map(subject).collect();
+        subjects.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        for (key, seq) in subjects {
+            batch.put_cf(self.store.column(keys::SUBJECTS), key, keys::fact(seq));
         }
         batch
     }
