@@ -16,7 +16,9 @@
 //! | [`subscription`] | connects with the certificate, stays connected, says goodbye |
 //! | [`boot_config`] | fetches and checks what the node is configured by, and the next when that changes |
 //! | [`renew`] | asks for the next certificate |
-//! | [`run`] | puts the steps in their order, for one boot or for ever |
+//! | [`life`] | says what comes after what, for ever: a pure machine |
+//! | [`run`] | puts the steps in their order, for one boot or as the machine says |
+//! | [`services`] | runs what the boot configuration declares |
 //! | [`arguments`], [`kernel_command_line`] | what the user says, or the image that the machine booted |
 //! | [`report`] | what the user is told |
 //!
@@ -32,6 +34,7 @@ pub mod hardware;
 pub mod journals;
 pub mod kernel_command_line;
 pub mod key;
+pub mod life;
 pub mod machine;
 pub mod probe;
 pub mod renew;
@@ -39,6 +42,7 @@ pub mod report;
 pub mod retry;
 mod round;
 pub mod run;
+pub mod services;
 pub mod subscription;
 mod waking;
 

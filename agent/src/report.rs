@@ -62,6 +62,15 @@ pub enum Change {
         /// Null without an overlay.
         overlay_sha256: Option<Digest>,
     },
+    /// It goes by what it had, without a journal: an earlier process left it, or its certificate's time is over.
+    Degraded {
+        /// Null in maintenance mode.
+        vcluster: Option<VClusterId>,
+        /// The seq of the fact that set the overlay; 0 without one.
+        revision: u64,
+        /// Null without an overlay.
+        overlay_sha256: Option<Digest>,
+    },
     /// It ended on purpose.
     Stopped {
         /// Whether a journal has taken the goodbye.
@@ -127,6 +136,15 @@ impl Change {
         }
     }
 
+    /// The node goes by this, without a journal.
+    pub fn degraded(config: &BootConfig) -> Self {
+        Self::Degraded {
+            vcluster: config.vcluster.clone(),
+            revision: config.revision,
+            overlay_sha256: config.overlay_sha256(),
+        }
+    }
+
     fn sentence(&self) -> String {
         match self {
             Self::Enrolled(told) => format!("enrolled {}", of(told)),
@@ -134,15 +152,22 @@ impl Change {
             Self::Lost { reason, message } => format!("lost {reason}: {message}"),
             Self::Renewed(told) => format!("renewed {}", of(told)),
             Self::Configured { vcluster, revision, overlay_sha256 } => {
-                let vcluster = vcluster.as_ref().map_or("no vCluster", |vcluster| vcluster.as_str());
-                match overlay_sha256 {
-                    Some(sha256) => format!("configured in {vcluster} by revision {revision}, {sha256}"),
-                    None => format!("configured in {vcluster} without an overlay"),
-                }
+                format!("configured {}", by(vcluster.as_ref(), *revision, *overlay_sha256))
+            }
+            Self::Degraded { vcluster, revision, overlay_sha256 } => {
+                format!("degraded {}", by(vcluster.as_ref(), *revision, *overlay_sha256))
             }
             Self::Stopped { goodbye: true } => "stopped after a goodbye".to_owned(),
             Self::Stopped { goodbye: false } => "stopped without a goodbye".to_owned(),
         }
+    }
+}
+
+fn by(vcluster: Option<&VClusterId>, revision: u64, overlay_sha256: Option<Digest>) -> String {
+    let vcluster = vcluster.map_or("no vCluster", |vcluster| vcluster.as_str());
+    match overlay_sha256 {
+        Some(sha256) => format!("in {vcluster} by revision {revision}, {sha256}"),
+        None => format!("in {vcluster} without an overlay"),
     }
 }
 
