@@ -19,7 +19,9 @@
 //! | [`life`] | says what comes after what, for ever: a pure machine |
 //! | [`run`] | puts the steps in their order, for one boot or as the machine says |
 //! | [`services`] | runs what the boot configuration declares |
-//! | [`arguments`], [`kernel_command_line`] | what the user says, or the image that the machine booted |
+//! | [`cache`] | keeps what the node is configured by for the next process |
+//! | [`status`] | says how it is with the running agent |
+//! | [`arguments`], [`config_file`], [`kernel_command_line`] | what the user says, or the image that the machine booted |
 //! | [`report`] | what the user is told |
 //!
 //! Not here, on purpose: decisions. The journal decides; the agent asks again, or ends.
@@ -29,6 +31,8 @@
 pub mod answer;
 pub mod arguments;
 pub mod boot_config;
+pub mod cache;
+pub mod config_file;
 pub mod enroll;
 pub mod hardware;
 pub mod journals;
@@ -43,6 +47,7 @@ pub mod retry;
 mod round;
 pub mod run;
 pub mod services;
+pub mod status;
 pub mod subscription;
 mod waking;
 

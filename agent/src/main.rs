@@ -7,6 +7,7 @@ use agent::{
     kernel_command_line, probe,
     report::{self, Report},
     run::{self, Agent},
+    services, status,
 };
 use proto::{
     hardening, logging,
@@ -35,6 +36,14 @@ fn obey(command: &Command) -> Result<(), Failure> {
         Command::Hardware(arguments) => {
             Report::new(arguments.output).hardware(&probe::this_machine()?);
             Ok(())
+        }
+        Command::Status(arguments) => {
+            let told = status::ask(&status::socket(arguments.state_dir.as_deref()))?;
+            Report::new(arguments.output).status(&told);
+            Ok(())
+        }
+        Command::BecomeService(arguments) => {
+            Err(services::become_service(arguments.agent, &arguments.command))
         }
         Command::Completion(_) | Command::Man {} => report::document(&command.page()),
     }

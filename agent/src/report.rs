@@ -17,7 +17,14 @@ use proto::{channel::JournalAddress, outcome::Failure};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
-use crate::{answer::Identity, arguments::Output, boot_config::BootConfig, probe::Probed};
+use crate::{
+    answer::Identity,
+    arguments::Output,
+    boot_config::BootConfig,
+    probe::Probed,
+    services::{Exit, News},
+    status::Snapshot,
+};
 
 /// Tells the user.
 #[derive(Debug)]
@@ -70,6 +77,22 @@ pub enum Change {
         revision: u64,
         /// Null without an overlay.
         overlay_sha256: Option<Digest>,
+    },
+    /// A service that its boot configuration declares runs.
+    ServiceStarted {
+        /// Its name.
+        service: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// A service has ended.
+    ServiceExited {
+        /// Its name.
+        service: String,
+        /// `{"code":1}`, `{"signal":9}` or `{"not-started":"…"}`.
+        exit: Exit,
+        /// In how many milliseconds it is started again. Null: not any more.
+        restart_in_ms: Option<u64>,
     },
     /// It ended on purpose.
     Stopped {
@@ -145,6 +168,18 @@ impl Change {
         }
     }
 
+    /// What happened to a service.
+    pub fn of_service(news: News) -> Self {
+        match news {
+            News::Started { service, pid } => Self::ServiceStarted { service, pid },
+            News::Exited { service, exit, restart_in } => Self::ServiceExited {
+                service,
+                exit,
+                restart_in_ms: restart_in.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
+            },
+        }
+    }
+
     fn sentence(&self) -> String {
         match self {
             Self::Enrolled(told) => format!("enrolled {}", of(told)),
@@ -156,6 +191,13 @@ impl Change {
             }
             Self::Degraded { vcluster, revision, overlay_sha256 } => {
                 format!("degraded {}", by(vcluster.as_ref(), *revision, *overlay_sha256))
+            }
+            Self::ServiceStarted { service, pid } => format!("service {service} runs as process {pid}"),
+            Self::ServiceExited { service, exit, restart_in_ms: Some(wait) } => {
+                format!("service {service} ended {exit}, and is started again in {wait} ms")
+            }
+            Self::ServiceExited { service, exit, restart_in_ms: None } => {
+                format!("service {service} ended {exit}")
             }
             Self::Stopped { goodbye: true } => "stopped after a goodbye".to_owned(),
             Self::Stopped { goodbye: false } => "stopped without a goodbye".to_owned(),
@@ -204,6 +246,11 @@ impl Report {
     /// Tells what this machine would present; as JSON, it is what `--hardware` reads.
     pub fn hardware(&self, probed: &Probed) {
         self.tell(|| json(&probed.hardware), || probed.to_string());
+    }
+
+    /// Tells how it is with the running agent.
+    pub fn status(&self, snapshot: &Snapshot) {
+        self.tell(|| json(snapshot), || snapshot.lines());
     }
 
     /// Tells a change.

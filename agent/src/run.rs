@@ -7,12 +7,13 @@
 //!
 //! **Invariant:** a node is up when it has its certificate, an open subscription and its boot configuration.
 
+mod companions;
 mod errands;
 mod farewell;
 mod log;
 mod shell;
 
-use std::time::Duration;
+use std::{path::PathBuf, process, time::Duration};
 
 use proto::{outcome::Failure, pem_file::Trust};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +23,7 @@ use crate::{
     answer::Identity,
     arguments::RunArguments,
     boot_config::{self, BootConfig},
+    cache::{Cache, CacheError},
     enroll::{self, Enrolled},
     hardware,
     journals::{Journals, Preference},
@@ -31,6 +33,7 @@ use crate::{
     report::{Enrollment, Report},
     retry::{Patience, Tries},
     round::Round,
+    status,
     subscription::Subscription,
 };
 
@@ -43,6 +46,18 @@ pub struct Agent {
     /// Whom it asks.
     pub journals: Journals,
     presents: Presents,
+    keeps: Keeps,
+}
+
+/// What an agent has beside its node: nothing, unless somebody says so.
+#[derive(Debug, Default)]
+struct Keeps {
+    /// Where it keeps the last boot configuration.
+    cache: Option<Cache>,
+    /// Where it says how it is.
+    socket: Option<PathBuf>,
+    /// Whether it runs the services that the boot configuration declares.
+    services: bool,
 }
 
 /// What an agent presents to journals.
@@ -57,7 +72,7 @@ enum Presents {
 impl Agent {
     /// One that presents a machine.
     pub fn new(journals: Journals, machine: Machine) -> Self {
-        Self { journals, presents: Presents::Known(machine) }
+        Self { journals, presents: Presents::Known(machine), keeps: Keeps::default() }
     }
 
     /// What it presents. Looks at the machine, if nobody says what it is.
@@ -76,6 +91,7 @@ impl Agent {
     /// # Errors
     /// If one of them cannot be used.
     pub fn of(arguments: &RunArguments) -> Result<Self, Failure> {
+        let arguments = &arguments.settled()?;
         let unknown = || Failure::Usage("no domain CA is given; use --ca or PACT_CA".to_owned());
         let trust = Trust::read(arguments.ca.as_deref().ok_or_else(unknown)?)?;
         let presents = match &arguments.hardware {
@@ -89,7 +105,12 @@ impl Agent {
         if let Some(image_built_at) = arguments.image_built_at {
             journals = journals.waking_after(image_built_at);
         }
-        Ok(Self { journals, presents })
+        let unusable = |error: CacheError| Failure::Usage(format!("--state-dir: {error}"));
+        let cache = arguments.state_dir.as_deref().map(Cache::open).transpose().map_err(unusable)?;
+        let socket = Some(status::socket(arguments.state_dir.as_deref()));
+        // The first process of a machine is there for them.
+        let services = arguments.services.unwrap_or_else(|| process::id() == 1);
+        Ok(Self { journals, presents, keeps: Keeps { cache, socket, services } })
     }
 
     /// [`boot`](Self::boot) for callers that only want the node up: the boot configuration was checked, and is dropped.

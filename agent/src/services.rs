@@ -106,3 +106,11 @@ impl Services {
         last
     }
 }
+
+/// What happened to services until all of them had stopped, if there were any.
+pub(crate) async fn stopped(services: Option<Services>) -> Vec<News> {
+    match services {
+        Some(services) => services.stop().await,
+        None => Vec::new(),
+    }
+}

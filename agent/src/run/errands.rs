@@ -11,7 +11,7 @@ use std::{
 
 use proto::outcome::Failure;
 
-use crate::{answer::Identity, boot_config::BootConfig, enroll::Enrolled, journals, subscription::Subscription};
+use crate::{answer::Identity, boot_config::BootConfig, enroll::Enrolled, journals, services::News, subscription::Subscription};
 
 /// What came of an errand.
 #[derive(Debug)]
@@ -20,7 +20,8 @@ pub(super) enum Outcome {
     Opened(Result<(Subscription, Result<BootConfig, Failure>), Failure>),
     Renewed(Result<(Identity, journals::Told), Failure>),
     Fetched(Result<BootConfig, Failure>),
-    Left(bool),
+    /// Whether a journal has taken the goodbye, and what happened to services until then.
+    Left(bool, Vec<News>),
 }
 
 /// One that goes on.

@@ -17,6 +17,7 @@ use tokio::time::{self, Instant};
 
 use super::{
     Agent, Caller,
+    companions::Companions,
     errands::{Errands, Outcome},
     farewell::{self, Farewell},
     log,
@@ -27,11 +28,13 @@ use crate::{
     enroll::{self, Enrolled},
     journals::{Journals, Preference},
     key::NodeKey,
-    life::{Effect, Given, Heard, Input, Key, Life, Prefer, Told},
+    life::{Cached, Effect, Given, Heard, Input, Key, Life, Prefer, Told},
     machine::Machine,
     renew,
     report::{Change, Enrollment, Report},
     retry::{self, Patience},
+    services::{News, stopped},
+    status::{LastFailure, Snapshot},
     subscription::Subscription,
 };
 
@@ -60,6 +63,7 @@ pub(super) struct Shell<'a> {
     /// The one that the present stream replaced.
     draining: Option<Subscription>,
     errands: Errands,
+    companions: Companions,
     end: Option<Result<(), Failure>>,
 }
 
@@ -81,6 +85,7 @@ impl<'a> Shell<'a> {
             opened: None,
             draining: None,
             errands: Errands::default(),
+            companions: Companions::of(&agent.keeps),
             end: None,
         }
     }
@@ -89,7 +94,7 @@ impl<'a> Shell<'a> {
     pub(super) async fn live(&mut self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         tokio::pin!(stop);
         let mut is_stopped = false;
-        self.happened.push_back(Input::Begin(None));
+        self.happened.push_back(Input::Begin(self.companions.cached()));
         loop {
             let input = match self.happened.pop_front() {
                 Some(input) => input,
@@ -104,7 +109,10 @@ impl<'a> Shell<'a> {
             for effect in self.life.step(input, self.began.elapsed(), retry::random()) {
                 self.perform(effect);
             }
+            self.companions.show(self.snapshot());
             if let Some(end) = self.end.take() {
+                let last = stopped(self.companions.services.take()).await;
+                self.tell_of_services(last);
                 return end;
             }
         }
@@ -113,8 +121,12 @@ impl<'a> Shell<'a> {
     /// What happens next.
     async fn next(&mut self) -> Input {
         let wake = self.life.wakes_at().map(|at| self.began + at);
-        let Self { errands, open, draining, .. } = self;
+        let Self { errands, open, draining, companions, report, .. } = self;
         tokio::select! {
+            news = companions.news() => {
+                report.change(&Change::of_service(news));
+                Input::Time
+            }
             outcome = errands.next() => self.learn(outcome),
             heard = heard(open) => self.hear(heard, true),
             heard = heard(draining) => self.hear(heard, false),
@@ -141,7 +153,10 @@ impl<'a> Shell<'a> {
                 self.is(identity)
             })),
             Outcome::Fetched(config) => Input::Fetched(config),
-            Outcome::Left(goodbye) => Input::Left { goodbye },
+            Outcome::Left(goodbye, last) => {
+                self.tell_of_services(last);
+                Input::Left { goodbye }
+            }
         }
     }
 
@@ -197,7 +212,9 @@ impl<'a> Shell<'a> {
             Effect::Forget => (self.identity, self.next_key, self.draining) = (None, None, None),
             Effect::Fetch { held } => self.fetch(held),
             Effect::Renew(key) => self.renew(key),
-            Effect::Act(_) | Effect::Keep(_) | Effect::Unconfigure => {}
+            Effect::Act(config) => self.companions.act(&config),
+            Effect::Keep(config) => self.keep(config),
+            Effect::Unconfigure => self.companions.unconfigure(),
             Effect::Tell(told) => self.tell(told),
             Effect::Warn(warning) => log::warn(&warning),
             Effect::Leave => self.leave(),
@@ -259,6 +276,38 @@ impl<'a> Shell<'a> {
             ));
     }
 
+    fn keep(&mut self, config: BootConfig) {
+        if let Some(Identity { node_id, domain_id, .. }) = &self.identity {
+            let (node_id, domain_id) = (node_id.clone(), domain_id.clone());
+            self.companions.keep(&Cached { node_id, domain_id, config });
+        }
+    }
+
+    /// How it is. Without a certificate the node is what it was in an earlier process.
+    fn snapshot(&self) -> Snapshot {
+        let (identity, cached) = (self.identity.as_ref(), self.life.cached());
+        let node_id = identity.map(|identity| &identity.node_id).or(cached.map(|cached| &cached.node_id));
+        let domain_id =
+            identity.map(|identity| &identity.domain_id).or(cached.map(|cached| &cached.domain_id));
+        let last_failure = self.life.last_failure().map(|failure| LastFailure {
+            reason: failure.reason_text().to_owned(),
+            message: failure.to_string(),
+        });
+        Snapshot {
+            phase: self.life.phase(),
+            node_id: node_id.cloned(),
+            domain_id: domain_id.cloned(),
+            serial: identity.map(|identity| identity.serial),
+            not_after: identity.map(|identity| identity.not_after),
+            renew_after: identity.map(|identity| identity.renew_after),
+            vcluster: self.life.acting().and_then(|config| config.vcluster.clone()),
+            overlay_sha256: self.life.acting().and_then(BootConfig::overlay_sha256),
+            journal: self.journal.as_ref().map(ToString::to_string),
+            services: Vec::new(),
+            last_failure,
+        }
+    }
+
     fn connection(&self) -> Option<Connection> {
         self.open.as_ref().map(|open| open.connection().clone())
     }
@@ -284,6 +333,10 @@ impl<'a> Shell<'a> {
         }
     }
 
+    fn tell_of_services(&self, news: Vec<News>) {
+        news.into_iter().for_each(|news| self.report.change(&Change::of_service(news)));
+    }
+
     /// Between a renewal and its subscription the old stream says goodbye.
     fn leave(&mut self) {
         self.errands = Errands::default();
@@ -291,6 +344,7 @@ impl<'a> Shell<'a> {
         let from_seq = self.life.held().map_or(0, |config| config.seq);
         let (open, machine, identity) = (self.open.take(), self.machine.take(), self.identity.take());
         let journals = self.journals.clone();
+        let services = self.companions.services.take();
         self.errands.leaving = Some(Box::pin(async move {
             let anew = machine.zip(identity);
             let anew = anew.as_ref().map(|(machine, identity)| Farewell {
@@ -299,7 +353,9 @@ impl<'a> Shell<'a> {
                 identity,
                 from_seq,
             });
-            Outcome::Left(farewell::say(open, anew).await)
+            // Side by side: a machine that shuts down waits for both.
+            let (goodbye, last) = tokio::join!(farewell::say(open, anew), stopped(services));
+            Outcome::Left(goodbye, last)
         }));
     }
 }

@@ -11,7 +11,7 @@
 //! **Invariant:** of one service at most one process is running, also while it is replaced; and one that is told to stop is
 //! killed after its time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,16 @@ pub enum Exit {
     Signal(i32),
     /// It was never started.
     NotStarted(String),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "with code {code}"),
+            Self::Signal(signal) => write!(f, "by signal {signal}"),
+            Self::NotStarted(why) => write!(f, "before it began: {why}"),
+        }
+    }
 }
 
 impl Exit {
