@@ -111,8 +111,7 @@ fn usage(kernel: Option<&KernelCommandLine>) -> Usage {
         if is_told { argument.required_unless_present(Resettable::<Id>::Reset) } else { argument }
     };
     Arguments::command().mut_subcommand("run", |run| {
-        run.mut_arg("journals", |journals| told(journals, !no_journal))
-            .mut_arg("ca", |ca| told(ca, !no_ca))
+        run.mut_arg("journals", |journals| told(journals, !no_journal)).mut_arg("ca", |ca| told(ca, !no_ca))
     })
 }
 
@@ -297,12 +296,12 @@ mod tests {
     const LEAST: [&str; 6] = ["pact-agent", "run", "--journal", "https://j1:9443", "--ca", "ca.pem"];
 
     fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
-        match Arguments::try_parse_from(LEAST.iter().chain(more))?.command {
-            Command::Run(run) => Ok(run),
-            other => {
-                panic!("{other:?} is no run")
-            }
-        }
+        Ok(run_of(Arguments::try_parse_from(LEAST.iter().chain(more))?))
+    }
+
+    fn run_of(arguments: Arguments) -> RunArguments {
+        let Command::Run(run) = arguments.command else { panic!("it is no run") };
+        run
     }
 
     fn parse_beside(kernel: &str, command: &[&str]) -> Result<RunArguments, clap::Error> {
@@ -310,12 +309,7 @@ mod tests {
         let matches = usage(Some(&kernel)).try_get_matches_from(command)?;
         let mut arguments = Arguments::from_arg_matches(&matches)?;
         arguments.complete(&kernel);
-        match arguments.command {
-            Command::Run(run) => Ok(run),
-            other => {
-                panic!("{other:?} is no run")
-            }
-        }
+        Ok(run_of(arguments))
     }
 
     #[test]

@@ -179,12 +179,24 @@ services = true
     #[test]
     fn a_mistake_is_told_with_key_and_line() {
         for (text, told) in [
-            ("# mine\n\nstate-dir = \"/x\"\n", "agent.toml, line 3: state-dir = \"/x\": unknown field `state-dir`"),
-            ("services = 1\n", "agent.toml, line 1: services = 1: invalid type: integer `1`, expected a boolean"),
+            (
+                "# mine\n\nstate-dir = \"/x\"\n",
+                "agent.toml, line 3: state-dir = \"/x\": unknown field `state-dir`",
+            ),
+            (
+                "services = 1\n",
+                "agent.toml, line 1: services = 1: invalid type: integer `1`, expected a boolean",
+            ),
             ("ca = \"a\"\nca = \"b\"\n", "agent.toml, line 2: ca = \"b\": duplicate key"),
             ("ca = \"a\nservices = true\n", "agent.toml, line 1: ca = \"a: "),
-            ("ca = \"a\"\njournals = [\"http://j1:9443\"]\n", "agent.toml, line 2: journals = [\"http://j1:9443\"]: "),
-            ("image_built_at = \"noon\"\n", "agent.toml, line 1: image_built_at = \"noon\": it must be a time"),
+            (
+                "ca = \"a\"\njournals = [\"http://j1:9443\"]\n",
+                "agent.toml, line 2: journals = [\"http://j1:9443\"]: ",
+            ),
+            (
+                "image_built_at = \"noon\"\n",
+                "agent.toml, line 1: image_built_at = \"noon\": it must be a time",
+            ),
         ] {
             assert!(wrong(text).starts_with(told), "{}", wrong(text));
         }

@@ -36,8 +36,8 @@ use proto::outcome::Failure;
 
 use self::stage::{Connected, Connecting, Enrolling, Renewal, Stage, Try, Validity};
 use self::verdicts::{asks_for_a_new_enrollment, first_told, shuts_out};
-pub(crate) use self::words::{Effect, Given, Heard, Input, Key, Prefer, Told, Warning};
 pub use self::words::{Cached, Phase};
+pub(crate) use self::words::{Effect, Given, Heard, Input, Key, Prefer, Told, Warning};
 use crate::{
     boot_config::{BootConfig, Refresh, Taken},
     retry::{self, Backoff, Verdict, is_of_this_journal_alone, verdict},

@@ -126,9 +126,8 @@ pub fn socket(state_dir: Option<&Path>) -> PathBuf {
 /// # Errors
 /// If none answers.
 pub fn ask(socket: &Path) -> Result<Snapshot, Failure> {
-    let silent = |error: io::Error| {
-        Failure::Unreachable(format!("no agent answers at {}: {error}", socket.display()))
-    };
+    let silent =
+        |error: io::Error| Failure::Unreachable(format!("no agent answers at {}: {error}", socket.display()));
     let mut stream = UnixStream::connect(socket).map_err(silent)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(silent)?;
     let mut answer = Vec::new();

@@ -11,7 +11,10 @@ use std::{
 
 use proto::outcome::Failure;
 
-use crate::{answer::Identity, boot_config::BootConfig, enroll::Enrolled, journals, services::News, subscription::Subscription};
+use crate::{
+    answer::Identity, boot_config::BootConfig, enroll::Enrolled, journals, services::News,
+    subscription::Subscription,
+};
 
 /// What came of an errand.
 #[derive(Debug)]

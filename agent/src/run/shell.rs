@@ -137,12 +137,14 @@ impl<'a> Shell<'a> {
     /// Takes what an errand brought.
     fn learn(&mut self, outcome: Outcome) -> Input {
         match outcome {
-            Outcome::Enrolled(enrolled) => Input::Enrolled(enrolled.map(|Enrolled { identity, journal, told }| {
-                self.journals.learn(&told);
-                self.key = None;
-                self.journal = Some(journal);
-                self.is(identity)
-            })),
+            Outcome::Enrolled(enrolled) => {
+                Input::Enrolled(enrolled.map(|Enrolled { identity, journal, told }| {
+                    self.journals.learn(&told);
+                    self.key = None;
+                    self.journal = Some(journal);
+                    self.is(identity)
+                }))
+            }
             Outcome::Opened(opened) => Input::Opened(opened.map(|(subscription, config)| {
                 self.opened = Some(subscription);
                 config
@@ -271,9 +273,7 @@ impl<'a> Shell<'a> {
         };
         let (Some(connection), Some(identity)) = (self.connection(), self.identity.clone()) else { return };
         self.errands.renewing =
-            Some(Box::pin(
-                async move { Outcome::Renewed(renew::renew(&connection, &identity, &key).await) },
-            ));
+            Some(Box::pin(async move { Outcome::Renewed(renew::renew(&connection, &identity, &key).await) }));
     }
 
     fn keep(&mut self, config: BootConfig) {

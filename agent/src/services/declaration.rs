@@ -236,7 +236,11 @@ fn checked(number: usize, declared: Declared) -> Result<Service, DeclarationErro
         if is_right { Ok(()) } else { Err(DeclarationError::Field { number, field, must }) }
     };
     let Declared { name, command, environment, order, restart, time_sync, in_maintenance, .. } = declared;
-    field("name", is_name(&name), "must have 1 to 64 of a-z, 0-9, `-`, `_` and `.`, a letter or digit first")?;
+    field(
+        "name",
+        is_name(&name),
+        "must have 1 to 64 of a-z, 0-9, `-`, `_` and `.`, a letter or digit first",
+    )?;
     let program = command.first().is_some_and(|program| program.starts_with('/'));
     field("command", program, "must begin with the absolute path of a program")?;
     let words = command.len() <= WORDS && command.iter().all(|word| is_word(word));
@@ -250,17 +254,7 @@ fn checked(number: usize, declared: Declared) -> Result<Service, DeclarationErro
     field("stop_within_secs", stops, "must be from 1 to 60")?;
     let (wait, stop_within) =
         (Duration::from_secs(declared.wait_secs), Duration::from_secs(declared.stop_within_secs));
-    Ok(Service {
-        name,
-        command,
-        environment,
-        order,
-        restart,
-        time_sync,
-        in_maintenance,
-        wait,
-        stop_within,
-    })
+    Ok(Service { name, command, environment, order, restart, time_sync, in_maintenance, wait, stop_within })
 }
 
 fn is_name(name: &str) -> bool {

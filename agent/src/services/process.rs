@@ -15,9 +15,7 @@ use std::{
 };
 
 use proto::outcome::Failure;
-use rustix::process::{
-    Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal,
-};
+use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     process::{Child, Command},
@@ -37,11 +35,7 @@ const LINE_BYTES: u64 = 2048;
 pub(super) const SIGNALS: usize = 2;
 
 /// Runs a process of a service to its end, and tells. Who drops the other end of `signals` ends the process.
-pub(super) async fn attend(
-    service: Service,
-    mut signals: mpsc::Receiver<Signal>,
-    tell: mpsc::Sender<Input>,
-) {
+pub(super) async fn attend(service: Service, mut signals: mpsc::Receiver<Signal>, tell: mpsc::Sender<Input>) {
     let name = service.name.clone();
     let exit = match spawn(&service) {
         Ok(mut child) => {

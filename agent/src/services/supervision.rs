@@ -273,13 +273,7 @@ impl Supervision {
         self.entries.extend(wanted.into_iter().map(|(name, service)| (name, Entry::new(service))));
     }
 
-    fn exited(
-        &mut self,
-        name: &str,
-        exit: Exit,
-        (now, random): (Duration, u64),
-        effects: &mut Vec<Effect>,
-    ) {
+    fn exited(&mut self, name: &str, exit: Exit, (now, random): (Duration, u64), effects: &mut Vec<Effect>) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         let restart_in = match entry.state {
             State::Up { since } if restarts(entry.service.restart, &exit) => {

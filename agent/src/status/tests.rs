@@ -39,8 +39,17 @@ fn the_fields_of_a_status_are_the_published_ones() {
     let told = serde_json::to_value(Snapshot::new()).unwrap();
     let names: Vec<&str> = told.as_object().unwrap().keys().map(String::as_str).collect();
     let mut published = [
-        "phase", "node_id", "domain_id", "serial", "not_after", "renew_after", "vcluster", "overlay_sha256",
-        "journal", "services", "last_failure",
+        "phase",
+        "node_id",
+        "domain_id",
+        "serial",
+        "not_after",
+        "renew_after",
+        "vcluster",
+        "overlay_sha256",
+        "journal",
+        "services",
+        "last_failure",
     ];
     published.sort_unstable();
     let mut sorted = names.clone();

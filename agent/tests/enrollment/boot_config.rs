@@ -28,7 +28,7 @@ use super::{
 /// How soon a change is seen on a running node.
 const WITHIN: Duration = Duration::from_secs(1);
 
-async fn set(journal: &JournalUnderTest, vcluster: &str, overlay: &[u8]) -> VCluster {
+pub async fn set(journal: &JournalUnderTest, vcluster: &str, overlay: &[u8]) -> VCluster {
     let request = SetOverlayRequest { vcluster_id: vcluster.to_owned(), overlay: overlay.to_vec() };
     let mut vclusters = VClusterServiceClient::new(journal.operator().await.channel());
     let answer = vclusters.set_overlay(request).await.expect("an overlay can be set");

@@ -63,7 +63,8 @@ fn services_start_in_their_order_and_time_synchronization_before_all() {
 
 #[test]
 fn what_is_waited_for_has_ended_or_has_had_its_time() {
-    let services = [service("time", "time_sync = true\nwait_secs = 5\nrestart = \"never\""), service("a", "")];
+    let services =
+        [service("time", "time_sync = true\nwait_secs = 5\nrestart = \"never\""), service("a", "")];
     let (mut supervised, started) = Supervised::new(&services);
     assert_eq!((started.as_str(), supervised.state("a").as_str()), ("start time", "waiting"));
     assert_eq!(supervised.wakes(), (5000, "start a".to_owned()));
