@@ -119,7 +119,7 @@ fn usage(kernel: Option<&KernelCommandLine>) -> Usage {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Enrolls, and stays enrolled until SIGTERM or SIGINT.
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Shows what this machine would present, and why each network interface does or does not count.
     Hardware(HardwareArguments),
     /// Shows how it is with the running agent.
@@ -301,7 +301,7 @@ mod tests {
 
     fn run_of(arguments: Arguments) -> RunArguments {
         let Command::Run(run) = arguments.command else { panic!("it is no run") };
-        run
+        *run
     }
 
     fn parse_beside(kernel: &str, command: &[&str]) -> Result<RunArguments, clap::Error> {

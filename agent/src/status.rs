@@ -20,7 +20,7 @@ use proto::outcome::Failure;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::desk::Desk;
-use crate::{life::Phase, services::Standing};
+use crate::{arguments::StatusArguments, life::Phase, report::Report, services::Standing};
 
 /// Where an agent without a state directory answers.
 const RUN_DIRECTORY: &str = "/run/pact";
@@ -119,6 +119,16 @@ impl Snapshot {
 /// The socket of an agent with this state directory.
 pub fn socket(state_dir: Option<&Path>) -> PathBuf {
     state_dir.unwrap_or(Path::new(RUN_DIRECTORY)).join(NAME)
+}
+
+/// `pact-agent status`.
+///
+/// # Errors
+/// As [`ask`].
+pub fn show(arguments: &StatusArguments) -> Result<(), Failure> {
+    let told = ask(&socket(arguments.state_dir.as_deref()))?;
+    Report::new(arguments.output).status(&told);
+    Ok(())
 }
 
 /// Asks the running agent.

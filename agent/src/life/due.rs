@@ -44,11 +44,12 @@ impl Life {
                 if connecting.next.begin(now) {
                     turn.order(Effect::Open { prefer: Prefer::Others, held });
                 }
-                if now >= connecting.certificate.expires_at && !self.is_told_degraded {
-                    if let Some(config) = &self.acting {
-                        turn.tell(Told::Degraded(config.clone()));
-                        self.is_told_degraded = true;
-                    }
+                if now >= connecting.certificate.expires_at
+                    && !self.is_told_degraded
+                    && let Some(config) = &self.acting
+                {
+                    turn.tell(Told::Degraded(config.clone()));
+                    self.is_told_degraded = true;
                 }
             }
             Stage::Connected(_) => self.begin_what_is_due_over_the_stream(turn),

@@ -45,7 +45,9 @@ impl Companions {
 
     /// The next process is to find this.
     pub(super) fn keep(&self, cached: &Cached) {
-        self.cache.as_ref().map(|cache| tell(cache.write(cached)));
+        if let Some(cache) = &self.cache {
+            tell(cache.write(cached));
+        }
     }
 
     /// The node goes by this.
@@ -63,8 +65,12 @@ impl Companions {
     /// The node goes by nothing any more, and neither does the next process.
     pub(super) fn unconfigure(&mut self) {
         self.unusable = None;
-        self.services.as_mut().map(Services::clear);
-        self.cache.as_ref().map(|cache| tell(cache.remove()));
+        if let Some(services) = &mut self.services {
+            services.clear();
+        }
+        if let Some(cache) = &self.cache {
+            tell(cache.remove());
+        }
     }
 
     /// What happens next to a service. May be dropped while it waits, and called again.

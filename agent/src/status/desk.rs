@@ -54,10 +54,8 @@ impl Desk {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "another agent answers there"));
         }
         // One that has ended otherwise than well left it.
-        fs::remove_file(socket).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        })?;
+        fs::remove_file(socket)
+            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
         let listener = UnixListener::bind(socket)?;
         fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
         let task = tokio::spawn(answer_all(listener, snapshot));

@@ -2,9 +2,14 @@
 
 use super::*;
 
+/// What is ordered, and where the life stands then.
+type Expected = Vec<(&'static str, Phase)>;
+/// A stage, how a life gets there, and what is expected.
+type Row = (&'static str, fn() -> Living, Expected);
+
 /// A life in every stage, and what is expected of each input in the order of [`inputs`].
 #[rustfmt::skip]
-fn table() -> Vec<(&'static str, fn() -> Living, Vec<(&'static str, Phase)>)> {
+fn table() -> Vec<Row> {
     use Phase::{Active, Configuring, Degraded, Ended, Enrolling, Goodbye, Probing, Renewing};
     let nothing = |phase, inputs: usize| vec![("", phase); inputs];
     vec![
