@@ -7,6 +7,7 @@ use agent::{
     kernel_command_line, probe,
     report::{self, Report},
     run::{self, Agent},
+    services, status,
 };
 use proto::{
     hardening, logging,
@@ -22,11 +23,9 @@ fn main() -> ExitCode {
     let output = arguments.command.output();
     let begun = logging::init(arguments.log_format).map_err(Failure::from);
     let told = begun.and_then(|()| kernel.map_err(Failure::from));
-    match told.map(|kernel| kernel.warn_of_what_has_no_effect()).and_then(|()| obey(&arguments.command)) {
-        Ok(()) => Exit::Done,
-        Err(failure) => failure.report(output.is_json()),
-    }
-    .into()
+    let heard = told.map(|kernel| kernel.warn_of_what_has_no_effect());
+    let done = heard.and_then(|()| obey(&arguments.command));
+    done.map_or_else(|failure| failure.report(output.is_json()), |()| Exit::Done).into()
 }
 
 fn obey(command: &Command) -> Result<(), Failure> {
@@ -36,6 +35,8 @@ fn obey(command: &Command) -> Result<(), Failure> {
             Report::new(arguments.output).hardware(&probe::this_machine()?);
             Ok(())
         }
+        Command::Status(arguments) => status::show(arguments),
+        Command::BecomeService(service) => Err(services::become_service(service.agent, &service.command)),
         Command::Completion(_) | Command::Man {} => report::document(&command.page()),
     }
 }
@@ -45,10 +46,8 @@ fn start(arguments: &RunArguments) -> Result<(), Failure> {
     let agent = Agent::of(arguments)?;
     let report = Report::new(arguments.output);
     // One thread: a node runs other things than its agent.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::other(format!("the runtime did not start: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::other(format!("the runtime did not start: {error}")))?;
     runtime.block_on(async {
         if arguments.once {
             run::once(&agent, arguments.timeout, &report).await

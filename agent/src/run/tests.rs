@@ -7,7 +7,6 @@ mod waking;
 
 use events::vocabulary::HardwareIdentity;
 use proto::{
-    channel::ConnectionRefusal,
     pb::journal_message::{Changed, Endpoints, Message, RenewNow},
     reason::Reason,
     refusal::Refusal,
@@ -19,7 +18,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{daemon::asks_for_a_new_enrollment, *};
+use super::*;
 use crate::fake_journal::{Configured, FakeAuthority, FakeJournal, Scripted};
 
 /// How long a certificate lives in tests that wait for its end. The fake tells whole seconds.
@@ -29,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn agent_of(journal: &FakeJournal) -> Agent {
     let machine = Machine::just_booted(HardwareIdentity::default());
-    Agent { journals: journal.journals(), machine }
+    Agent::new(journal.journals(), machine)
 }
 
 /// An agent that runs until it is stopped, or ends by itself.
@@ -119,7 +118,7 @@ async fn stopping_is_a_goodbye() {
 #[tokio::test]
 async fn stopping_before_any_journal_answers_ends_at_once() {
     let machine = Machine::just_booted(HardwareIdentity::default());
-    let agent = Agent { journals: FakeJournal::nowhere().await, machine };
+    let agent = Agent::new(FakeJournal::nowhere().await, machine);
     let stop = time::sleep(Duration::from_millis(20));
     let ended = time::timeout(PATIENCE, until(stop, &agent, &Report::to_test().0)).await.unwrap();
     assert_eq!(ended, Ok(()));
@@ -179,7 +178,7 @@ async fn a_journal_that_does_not_know_a_certificate_yet_does_not_end_an_agent_th
     lagging.judge_also(&enrolled.identity.certificate, &CertificateError::UnknownIssuer);
     let known = vec![lagging.address().clone(), journal.address().clone()];
     let journals = Journals::new(journal.journals().trust, known).unwrap();
-    let agent = Agent { journals, machine: Machine::just_booted(HardwareIdentity::default()) };
+    let agent = Agent::new(journals, Machine::just_booted(HardwareIdentity::default()));
     // The order is random: both come first at some time.
     for _ in 0..8 {
         agent.subscribe_again(&enrolled.identity, Patience::of(PATIENCE)).await.unwrap();
@@ -246,25 +245,6 @@ async fn rule_16_a_certificate_revoked_and_over_leads_to_an_enrollment_whose_ans
 
     assert_eq!(agent.end().await, Failure::Refused(revoked));
     assert_eq!(journal.enroll_requests().len(), 2);
-}
-
-#[test]
-fn a_refused_certificate_is_replaced_if_it_has_expired_or_its_time_is_over() {
-    let connection = Failure::ConnectionRefused;
-    let refused = |reason| Failure::from(Refusal::new(reason, ""));
-    for (failure, while_valid, afterwards) in [
-        (connection(ConnectionRefusal::Expired), true, true),
-        (connection(ConnectionRefusal::Unknown), false, true),
-        (connection(ConnectionRefusal::Required), false, true),
-        (connection(ConnectionRefusal::Revoked), true, true),
-        (refused(Reason::CertificateRequired), false, true),
-        (refused(Reason::NodeRevoked), false, true),
-        (Failure::Usage(String::new()), false, false),
-        (Failure::named("ANSWER_INVALID", ""), false, false),
-    ] {
-        assert_eq!(asks_for_a_new_enrollment(&failure, false), while_valid, "{failure:?}");
-        assert_eq!(asks_for_a_new_enrollment(&failure, true), afterwards, "{failure:?}");
-    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::journals::Journals;
 fn agent_of_all(journals: &[&FakeJournal]) -> Agent {
     let known = journals.iter().map(|journal| journal.address().clone()).collect();
     let journals = Journals::new(journals[0].journals().trust, known).unwrap();
-    Agent { journals, machine: Machine::just_booted(HardwareIdentity::default()) }
+    Agent::new(journals, Machine::just_booted(HardwareIdentity::default()))
 }
 
 fn evicted(journal: &FakeJournal) -> Message {
@@ -106,9 +106,13 @@ async fn rule_19_a_stream_is_opened_elsewhere_within_little_more_than_a_second_i
         format!("https://{}", silent.local_addr().unwrap()).parse().unwrap();
     let agent = agent_of(&journal);
     let key = NodeKey::generate().unwrap();
-    let enrolled = enroll::enroll(&agent.journals, &agent.machine, &key, Patience::ENDLESS).await.unwrap();
-    let caller =
-        Caller { machine: &agent.machine, identity: &enrolled.identity, patience: Patience::ENDLESS };
+    let enrolled =
+        enroll::enroll(&agent.journals, &agent.machine().unwrap(), &key, Patience::ENDLESS).await.unwrap();
+    let caller = Caller {
+        machine: &agent.machine().unwrap(),
+        identity: &enrolled.identity,
+        patience: Patience::ENDLESS,
+    };
     let began = Instant::now();
 
     let subscribed = caller.subscribe(&agent.journals, Preference::First(&silent_at), None).await;
