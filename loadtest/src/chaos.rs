@@ -117,10 +117,11 @@ pub async fn run(arguments: &ChaosArguments) -> Result<Report, Failure> {
     let kinds = if arguments.faults.is_empty() { Kind::value_variants() } else { &arguments.faults };
     let schedule = schedule::draw(seed, Duration::from_secs(arguments.seconds), kinds);
     say(&format!("seed {seed}: {} faults in {} s", schedule.len(), arguments.seconds));
-    let (place, members, network) = hosts(arguments)?;
+    let hosts = hosts(arguments)?;
+    let members = hosts.members.clone();
     let history = Arc::new(History::default());
     let journals = usize::from(arguments.journals);
-    let quorum = Quorum::form(members.clone(), network, journals, Arc::clone(&history)).await;
+    let quorum = Quorum::form(members.clone(), Arc::clone(&hosts.network), journals, Arc::clone(&history)).await;
     let quorum = match quorum {
         Ok(quorum) => Arc::new(quorum),
         Err(failure) => {
@@ -138,9 +139,13 @@ pub async fn run(arguments: &ChaosArguments) -> Result<Report, Failure> {
     // The load also meets a quorum that is whole again.
     time::sleep(SECOND).await;
     let probes = load.end(&mut unrecovered).await;
-    unrecovered.extend(level(&quorum).await);
+    let level = level(&quorum).await.unwrap_or_else(|seqs| {
+        unrecovered.push(format!("not all know the same facts: {seqs:?}"));
+        0
+    });
     probes.all(&quorum).await;
-    let evidence = stopped(&quorum, &history, &probes, place.path(), unrecovered).await?;
+    let left = Left { history: &history, probes: &probes, level, unrecovered };
+    let evidence = stopped(&quorum, left, hosts.place.path()).await?;
     let verdicts = oracles::ask_all(&evidence);
     let report = Report {
         seed,
@@ -154,23 +159,42 @@ pub async fn run(arguments: &ChaosArguments) -> Result<Report, Failure> {
         verdicts,
     };
     if !report.is_kept() {
-        keep(&members, place);
+        keep(&members, seed);
     }
     Ok(report)
 }
 
 /// What was said and recorded stays for whoever looks for the reason.
-fn keep(members: &[Arc<Member>], place: TempDir) {
-    let kept = place.keep();
+fn keep(members: &[Arc<Member>], seed: u64) {
+    let kept = std::env::temp_dir().join(format!("pact-chaos-broken-{seed}-{}", std::process::id()));
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-a");
     for member in members.iter().filter(|member| member.data_dir().exists()) {
-        // Out of its own disk, which is unmounted.
-        let to = kept.join(format!("{}.data", member.name));
-        std::process::Command::new("cp").arg("-a").arg(member.data_dir()).arg(to).status().ok();
+        copy.arg(member.data_dir()).arg(member.said());
+    }
+    let done = std::fs::create_dir(&kept).and_then(|()| copy.arg(&kept).status());
+    if !done.is_ok_and(|status| status.success()) {
+        return say("logs and what the journals said could not be kept");
     }
     say(&format!("logs and what the journals said stay in {}", kept.display()));
 }
 
-fn hosts(arguments: &ChaosArguments) -> Result<(TempDir, Vec<Arc<Member>>, Arc<Network>), Failure> {
+/// Everything that a run stands on. Whoever else still knows a journal when this is dropped, it is over.
+struct Hosts {
+    members: Vec<Arc<Member>>,
+    network: Arc<Network>,
+    // Behind the journals: their disks lie in it.
+    place: TempDir,
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        self.members.iter().for_each(|member| member.end());
+        self.network.down();
+    }
+}
+
+fn hosts(arguments: &ChaosArguments) -> Result<Hosts, Failure> {
     let binary = match &arguments.journal_program {
         Some(program) => program.clone(),
         None => siblings::find("pact-journal")?,
@@ -182,11 +206,15 @@ fn hosts(arguments: &ChaosArguments) -> Result<(TempDir, Vec<Arc<Member>>, Arc<N
     let place = place.map_err(|error| Failure::other(format!("there is no temporary directory: {error}")))?;
     let hosts = usize::from(arguments.journals) + SPARE_HOSTS;
     let network = Arc::new(Network::up(hosts)?);
-    let member = |host| Ok(Arc::new(Member::on(host, place.path(), network.path(host), &binary)?));
-    let members = (1..=hosts).map(member).collect::<Result<Vec<_>, Failure>>()?;
+    // From the first mount on, all of it is unmounted if the next one fails.
+    let mut made = Hosts { members: vec![], network, place };
+    for host in 1..=hosts {
+        let member = Member::on(host, made.place.path(), made.network.path(host), &binary)?;
+        made.members.push(Arc::new(member));
+    }
     // From here on everything that is started is on the clients' host.
-    network.enter()?;
-    Ok((place, members, network))
+    made.network.enter()?;
+    Ok(made)
 }
 
 /// All that goes on beside the faults.
@@ -264,8 +292,9 @@ async fn serve_again(quorum: &Arc<Quorum>) -> Vec<String> {
     left
 }
 
-/// Waits until all know the same facts, now that nobody asks for more.
-async fn level(quorum: &Quorum) -> Vec<String> {
+/// Waits until all know the same facts, now that nobody asks for more. Answers the last one; if they do not in time, that of
+/// each.
+async fn level(quorum: &Quorum) -> Result<u64, Vec<Option<u64>>> {
     let deadline = Instant::now() + RECOVER_WITHIN;
     let mut seqs = Vec::new();
     while Instant::now() < deadline {
@@ -274,22 +303,32 @@ async fn level(quorum: &Quorum) -> Vec<String> {
             seqs.push(watch::last_seq(quorum.members[nth].http).await);
         }
         // Twice, so that none of them is between two facts.
-        if seqs == before && seqs.iter().all(|seq| seq.is_some() && *seq == seqs[0]) {
-            return vec![];
+        if let Some(Some(level)) = seqs.first().copied()
+            && seqs == before
+            && seqs.iter().all(|seq| *seq == Some(level))
+        {
+            return Ok(level);
         }
         time::sleep(LOOK_EVERY * 3).await;
     }
-    vec![format!("not all know the same facts: {seqs:?}")]
+    Err(seqs)
+}
+
+/// What the run leaves besides logs.
+struct Left<'a> {
+    history: &'a History,
+    probes: &'a Probes,
+    level: u64,
+    unrecovered: Vec<String>,
 }
 
 /// Ends all in good order, and reads what they leave.
 async fn stopped<'a>(
-    quorum: &'a Arc<Quorum>,
-    history: &'a History,
-    probes: &'a Probes,
+    quorum: &'a Quorum,
+    left: Left<'a>,
     place: &Path,
-    mut unrecovered: Vec<String>,
 ) -> Result<Evidence<'a>, Failure> {
+    let Left { history, probes, level, mut unrecovered } = left;
     for member in &quorum.members {
         member.signal(Signal::TERM);
         let deadline = Instant::now() + ENDS_WITHIN;
@@ -312,7 +351,7 @@ async fn stopped<'a>(
             Err(failure) => unsound.push((name.to_owned(), failure.to_string())),
         }
     }
-    Ok(Evidence { quorum, history, probes, logs, unsound, unrecovered })
+    Ok(Evidence { quorum, history, probes, logs, level, unsound, unrecovered })
 }
 
 /// The seconds of [`member::SETTINGS`] by name.

@@ -173,8 +173,8 @@ impl Hold<'_> {
         let member = &*self.quorum.members[nth];
         self.quorum.network.cut(self.number, cuts(self.quorum, nth, Way::Alone))?;
         time::sleep(self.lasts * 2 / 3).await;
-        member.signal(Signal::KILL);
         member.life().held_down += 1;
+        member.signal(Signal::KILL);
         gone(member).await;
         member.life().held_down -= 1;
         time::sleep(self.lasts / 3 + AFTERMATH).await;
@@ -269,13 +269,13 @@ impl Hold<'_> {
             !life.joined && life.door.is_none()
         });
         let Some(fresh) = fresh else { return Err(Failure::other("there is no host left")) };
-        let gone = &*self.quorum.members[nth];
+        let evicted = &*self.quorum.members[nth];
         let until = Instant::now() + CHANGES_WITHIN;
-        until_done(until, || self.evict(nth, &gone.name)).await?;
+        until_done(until, || self.evict(nth, &evicted.name)).await?;
         time::sleep(self.lasts).await;
         // A member that was killed or cut off meanwhile cannot stand in the way.
-        gone.life().evicted = true;
-        gone.signal(Signal::KILL);
+        evicted.life().evicted = true;
+        evicted.signal(Signal::KILL);
         until_done(until, || async {
             self.quorum.admit(fresh, self.quorum.find(Whom::Leader)).await
         })

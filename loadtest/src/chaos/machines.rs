@@ -110,7 +110,7 @@ impl Lane {
         let mut residents = JoinSet::new();
         while !self.shared.stop.is_told() {
             let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
-            if let Some(up) = self.live(number).await {
+            if let Some(up) = Box::pin(self.live(number)).await {
                 residents.spawn(reside(Arc::clone(&self.shared), up));
             }
         }
@@ -119,7 +119,7 @@ impl Lane {
 
     /// A machine's life. Answers it if it shall stay.
     async fn live(&mut self, number: u32) -> Option<Up> {
-        self.register(number).await?;
+        Box::pin(self.register(number)).await?;
         let mut up = self.enroll(number).await?;
         for _ in 0..self.rng.u32(0..4) {
             if !up.subscribe(&self.shared, &mut self.rng).await {

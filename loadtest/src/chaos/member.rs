@@ -2,7 +2,7 @@
 //!
 //! [`super::quorum`] starts and supervises them, [`super::injection`] harms them.
 //!
-//! **Invariant:** its process ends with this one, however that ends (`setpriv --pdeathsig`), and its disk is unmounted.
+//! **Invariant:** its process ends with this one, however that ends (`setpriv --pdeathsig`).
 
 use std::{
     fs::{self, OpenOptions},
@@ -56,7 +56,6 @@ pub struct Member {
     namespace: PathBuf,
     binary: PathBuf,
     life: Mutex<Life>,
-    _disk: Disk,
 }
 
 /// What becomes of a journal.
@@ -89,19 +88,19 @@ impl Member {
             format!("https://{at}:{port}").parse().map_err(|error| Failure::other(format!("{at}: {error}")))
         };
         let name = format!("j{host}");
-        let disk = Disk::mount(&place.join(format!("disk{host}")))?;
+        let disk = place.join(format!("disk{host}"));
+        mount(&disk)?;
         Ok(Self {
             agents: address(AGENTS)?,
             operators: address(OPERATORS)?,
             http: SocketAddr::from((at, HTTP)),
-            data_dir: disk.0.join(&name),
+            data_dir: disk.join(&name),
             log: place.join(format!("{name}.log")),
             namespace,
             binary: binary.to_owned(),
             life: Mutex::default(),
             host,
             name,
-            _disk: disk,
         })
     }
 
@@ -229,13 +228,18 @@ impl Member {
     }
 }
 
-impl Drop for Member {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.life().child.take() {
+impl Member {
+    /// Kills its process and unmounts its disk, for good.
+    pub fn end(&self) {
+        let mut life = self.life();
+        life.evicted = true;
+        if let Some(mut child) = life.child.take() {
             // Both fail only for a child that has been reaped.
             child.kill().ok();
             child.wait().ok();
         }
+        // Left over at worst, in memory: detached, it goes when nobody uses it any more.
+        Command::new("umount").arg("--lazy").arg(self.disk()).stderr(Stdio::null()).status().ok();
     }
 }
 
@@ -243,30 +247,17 @@ fn unstarted(error: std::io::Error) -> Failure {
     Failure::other(format!("a journal cannot be started: {error}"))
 }
 
-/// A small file system in memory. Dropped after the process that uses it.
-#[derive(Debug)]
-struct Disk(PathBuf);
-
 /// Room for the log of a long run and what RocksDB lays out ahead; memory is used only for what is written.
 const DISK: &str = "size=384m";
 
-impl Disk {
-    fn mount(at: &Path) -> Result<Self, Failure> {
-        let failed =
-            |why: String| Failure::other(format!("no disk for a journal, which needs root: {why}"));
-        fs::create_dir_all(at).map_err(|error| failed(error.to_string()))?;
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(at).output();
-        let done = done.map_err(|error| failed(error.to_string()))?;
-        if done.status.success() {
-            return Ok(Self(at.to_owned()));
-        }
-        Err(failed(String::from_utf8_lossy(&done.stderr).trim().to_owned()))
+/// Mounts a small file system in memory.
+fn mount(at: &Path) -> Result<(), Failure> {
+    let failed = |why: String| Failure::other(format!("no disk for a journal, which needs root: {why}"));
+    fs::create_dir_all(at).map_err(|error| failed(error.to_string()))?;
+    let done = Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "tmpfs"]).arg(at).output();
+    let done = done.map_err(|error| failed(error.to_string()))?;
+    if done.status.success() {
+        return Ok(());
     }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Left over at worst, in memory: detached, it goes when nobody uses it any more.
-        Command::new("umount").arg("--lazy").arg(&self.0).stderr(Stdio::null()).status().ok();
-    }
+    Err(failed(String::from_utf8_lossy(&done.stderr).trim().to_owned()))
 }

@@ -132,13 +132,18 @@ impl Network {
     fn name(&self, host: &str) -> String {
         format!("{}{host}", self.prefix)
     }
+
+    /// Takes the names away; what runs there goes on until it ends.
+    pub fn down(&self) {
+        for host in (0..self.hosts).map(|host| host.to_string()).chain(["sw".to_owned()]) {
+            remove(&self.name(&host));
+        }
+    }
 }
 
 impl Drop for Network {
     fn drop(&mut self) {
-        for host in (0..self.hosts).map(|host| host.to_string()).chain(["sw".to_owned()]) {
-            remove(&self.name(&host));
-        }
+        self.down();
     }
 }
 

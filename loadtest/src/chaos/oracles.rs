@@ -27,6 +27,8 @@ pub struct Evidence<'a> {
     pub probes: &'a Probes,
     /// The log of each journal that is left, by its name.
     pub logs: Vec<(String, LogOrder)>,
+    /// The fact up to which all journals were before the first was stopped.
+    pub level: u64,
     /// Of which `pact-replay verify` found something, with what it said.
     pub unsound: Vec<(String, String)>,
     /// What kept the journals from recovering after the last fault was lifted.

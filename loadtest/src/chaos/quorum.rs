@@ -215,7 +215,8 @@ impl Quorum {
         let Some(status) = member.ended() else { return };
         let (held_down, excused, evicted) = {
             let life = member.life();
-            (life.held_down > 0, life.excused > 0, life.evicted)
+            // Who cannot join gives up, and is started again.
+            (life.held_down > 0, life.excused > 0 || !life.joined, life.evicted)
         };
         if ended_at.is_none() {
             *ended_at = Some(Instant::now());

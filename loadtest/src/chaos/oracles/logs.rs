@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{Evidence, Verdict, violation};
 
-/// They are the same, to the end: all have recovered.
+/// They are the same as far as they go, which is at least as far as all were level before they were stopped: nodes are given up
+/// until the last journal stops.
 pub(super) fn are_alike(evidence: &Evidence<'_>) -> Verdict {
     let mut violations = Vec::new();
     let Some(((first, one), others)) = evidence.logs.split_first() else {
@@ -20,10 +21,11 @@ pub(super) fn are_alike(evidence: &Evidence<'_>) -> Verdict {
         if let Some(place) = parts {
             let seen = format!("fact {} is another one than in the log of {first}", place + 1);
             violations.push(violation(name, at(place), seen));
-        } else if one.last() != other.last() {
-            let seen = format!("it ends with fact {}, that of {first} with {}", other.last(), one.last());
-            violations.push(violation(name, at(one.lines.len().min(other.lines.len())), seen));
         }
+    }
+    for (name, log) in evidence.logs.iter().filter(|(_, log)| log.last() < evidence.level) {
+        let seen = format!("it ends with fact {}, and all had {} before they were stopped", log.last(), evidence.level);
+        violations.push(violation(name, evidence.history.now(), seen));
     }
     Verdict::of("logs-are-alike", one.last() * evidence.logs.len() as u64, violations)
 }

@@ -10,7 +10,8 @@ pub(super) fn never_fall(evidence: &Evidence<'_>) -> Verdict {
     let (mut checked, mut violations) = (0, Vec::new());
     for (nth, member) in evidence.quorum.members.iter().enumerate() {
         let mut before = 0;
-        for seen in evidence.quorum.watch.seen(nth) {
+        // One that has not read its vote yet says 0.
+        for seen in evidence.quorum.watch.seen(nth).into_iter().filter(|seen| seen.term > 0) {
             checked += 1;
             if seen.term < before {
                 let told = format!("its term is {} after it was {before}", seen.term);
