@@ -52,16 +52,8 @@ use tokio::{
 };
 
 use self::{
-    history::History,
-    log_order::LogOrder,
-    machines::Machines,
-    member::Member,
-    network::Network,
-    oracles::Evidence,
-    probes::Probes,
-    quorum::Quorum,
-    report::Report,
-    schedule::Kind,
+    history::History, log_order::LogOrder, machines::Machines, member::Member, network::Network,
+    oracles::Evidence, probes::Probes, quorum::Quorum, report::Report, schedule::Kind,
 };
 use crate::{arguments::ChaosArguments, journal_process::JournalProcess, log_check, progress::say, siblings};
 
@@ -121,7 +113,8 @@ pub async fn run(arguments: &ChaosArguments) -> Result<Report, Failure> {
     let members = hosts.members.clone();
     let history = Arc::new(History::default());
     let journals = usize::from(arguments.journals);
-    let quorum = Quorum::form(members.clone(), Arc::clone(&hosts.network), journals, Arc::clone(&history)).await;
+    let quorum =
+        Quorum::form(members.clone(), Arc::clone(&hosts.network), journals, Arc::clone(&history)).await;
     let quorum = match quorum {
         Ok(quorum) => Arc::new(quorum),
         Err(failure) => {
@@ -199,9 +192,8 @@ fn hosts(arguments: &ChaosArguments) -> Result<Hosts, Failure> {
         Some(program) => program.clone(),
         None => siblings::find("pact-journal")?,
     };
-    let binary: PathBuf = binary.canonicalize().map_err(|error| {
-        Failure::Usage(format!("{}: {error}", binary.display()))
-    })?;
+    let binary: PathBuf =
+        binary.canonicalize().map_err(|error| Failure::Usage(format!("{}: {error}", binary.display())))?;
     let place = tempfile::Builder::new().prefix("pact-chaos-").tempdir();
     let place = place.map_err(|error| Failure::other(format!("there is no temporary directory: {error}")))?;
     let hosts = usize::from(arguments.journals) + SPARE_HOSTS;
@@ -323,11 +315,7 @@ struct Left<'a> {
 }
 
 /// Ends all in good order, and reads what they leave.
-async fn stopped<'a>(
-    quorum: &'a Quorum,
-    left: Left<'a>,
-    place: &Path,
-) -> Result<Evidence<'a>, Failure> {
+async fn stopped<'a>(quorum: &'a Quorum, left: Left<'a>, place: &Path) -> Result<Evidence<'a>, Failure> {
     let Left { history, probes, level, mut unrecovered } = left;
     for member in &quorum.members {
         member.signal(Signal::TERM);

@@ -18,9 +18,7 @@ use std::{
 
 use proto::{
     outcome::Failure,
-    pb::{
-        EvictRequest, TransferLeaderRequest, member_service_client::MemberServiceClient,
-    },
+    pb::{EvictRequest, TransferLeaderRequest, member_service_client::MemberServiceClient},
 };
 use rustix::process::Signal;
 use serde::Serialize;
@@ -113,7 +111,9 @@ fn met(quorum: &Quorum, fault: Fault) -> Vec<usize> {
         | Fault::IoError { whom }
         | Fault::SlowDisk { whom, .. }
         | Fault::Clock { whom, .. } => vec![quorum.find(whom)],
-        Fault::Partition { way: Way::Apart, .. } | Fault::Loss { .. } | Fault::RestartAll {} => quorum.seated(),
+        Fault::Partition { way: Way::Apart, .. } | Fault::Loss { .. } | Fault::RestartAll {} => {
+            quorum.seated()
+        }
         Fault::Partition { whom, .. } => vec![quorum.find(whom)],
         Fault::Transfer { to } => vec![quorum.find(to)],
         // The founder keeps the domain CA's key: nobody could join without it.
@@ -159,7 +159,7 @@ impl Hold<'_> {
 
     async fn kill(&self, members: &[&Member]) -> Result<(), Failure> {
         members.iter().for_each(|member| member.life().held_down += 1);
-        members.iter().for_each(|member| member.signal(Signal::KILL));
+        members.iter().for_each(|member| member.kill());
         for member in members {
             gone(member).await;
         }
@@ -174,7 +174,7 @@ impl Hold<'_> {
         self.quorum.network.cut(self.number, cuts(self.quorum, nth, Way::Alone))?;
         time::sleep(self.lasts * 2 / 3).await;
         member.life().held_down += 1;
-        member.signal(Signal::KILL);
+        member.kill();
         gone(member).await;
         member.life().held_down -= 1;
         time::sleep(self.lasts / 3 + AFTERMATH).await;
@@ -209,7 +209,7 @@ impl Hold<'_> {
 
     async fn read_only(&self, member: &Member) -> Result<(), Failure> {
         member.life().held_down += 1;
-        member.signal(Signal::KILL);
+        member.kill();
         gone(member).await;
         let done = excused(member, async {
             remount(member.disk(), "remount,ro").await?;
@@ -275,11 +275,9 @@ impl Hold<'_> {
         time::sleep(self.lasts).await;
         // A member that was killed or cut off meanwhile cannot stand in the way.
         evicted.life().evicted = true;
-        evicted.signal(Signal::KILL);
-        until_done(until, || async {
-            self.quorum.admit(fresh, self.quorum.find(Whom::Leader)).await
-        })
-        .await?;
+        evicted.kill();
+        until_done(until, || async { self.quorum.admit(fresh, self.quorum.find(Whom::Leader)).await })
+            .await?;
         let name = &self.quorum.members[fresh].name;
         until_done(until, || async {
             let voters = self.quorum.voters(self.quorum.find(Whom::Leader)).await?;
@@ -343,7 +341,7 @@ async fn restart(member: &Member, ahead_secs: i32) {
         life.held_down += 1;
         life.ahead_secs = ahead_secs;
     }
-    member.signal(Signal::KILL);
+    member.kill();
     gone(member).await;
     member.life().held_down -= 1;
 }

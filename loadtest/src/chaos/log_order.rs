@@ -115,7 +115,8 @@ impl LogOrder {
     /// How it stood with a node at some time between two facts: at the first, and after each change up to the second.
     pub fn node_between(&self, node: &str, from: u64, to: u64) -> impl Iterator<Item = Option<&NodeTold>> {
         let all = self.nodes.get(node).map(Vec::as_slice).unwrap_or_default();
-        let changes = all.iter().filter(move |(at, _)| (from + 1..=to).contains(at)).map(|(_, told)| Some(told));
+        let changes =
+            all.iter().filter(move |(at, _)| (from + 1..=to).contains(at)).map(|(_, told)| Some(told));
         std::iter::once(self.node_at(node, from)).chain(changes)
     }
 

@@ -90,7 +90,8 @@ impl Machines {
         let mut all = JoinSet::new();
         for nth in 0..lanes {
             let (shared, orders) = (Arc::clone(&self), Orders::new(&self.quorum));
-            let lane = Lane { shared, orders, rng: Rng::with_seed(seed ^ (nth + 1).wrapping_mul(0x9e37_79b9)) };
+            let lane =
+                Lane { shared, orders, rng: Rng::with_seed(seed ^ (nth + 1).wrapping_mul(0x9e37_79b9)) };
             all.spawn(lane.run());
         }
         while all.join_next().await.is_some() {}
@@ -226,7 +227,8 @@ impl Lane {
         let came = self.orders.deactivate(nth, &node).await;
         up.close(&self.shared);
         // Of a node that was inactive already nothing ends.
-        let ended = |came: &Came| matches!(came, Came::Done(Told { node: Some(node), .. }) if node.serial.is_none());
+        let ended =
+            |came: &Came| matches!(came, Came::Done(Told { node: Some(node), .. }) if node.serial.is_none());
         if ended(&came) {
             self.retire(&up);
         }

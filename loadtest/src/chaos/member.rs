@@ -65,6 +65,8 @@ pub struct Life {
     pub child: Option<Child>,
     /// So many faults keep it down.
     pub held_down: u32,
+    /// It was killed, and that has not been seen yet.
+    pub killed: bool,
     /// So many faults are a reason to end.
     pub excused: u32,
     /// It is out for good.
@@ -174,6 +176,7 @@ impl Member {
         }
         let output = OpenOptions::new().create(true).append(true).open(&self.log).map_err(unstarted)?;
         command.stdin(Stdio::null()).stdout(output.try_clone().map_err(unstarted)?).stderr(output);
+        life.killed = false;
         life.child = Some(command.spawn().map_err(unstarted)?);
         Ok(())
     }
@@ -193,6 +196,12 @@ impl Member {
         let mut life = self.life();
         let child = life.child.as_mut()?;
         matches!(child.try_wait(), Ok(None)).then(|| child.id())
+    }
+
+    /// Kills its process, if it runs.
+    pub fn kill(&self) {
+        self.life().killed = true;
+        self.signal(Signal::KILL);
     }
 
     /// Sends a signal to its process, if it runs.

@@ -102,7 +102,9 @@ impl Orders {
             NodeServiceClient::new(channel).register_node(request).await.map(tonic::Response::into_inner)
         };
         let told = |answer: &pb::RegisterNodeResponse| of_node(answer.seq, answer.node.as_ref());
-        done(self.call(nth, node, What::Register, call, told).await, |answer| of_node(answer.seq, answer.node.as_ref()))
+        done(self.call(nth, node, What::Register, call, told).await, |answer| {
+            of_node(answer.seq, answer.node.as_ref())
+        })
     }
 
     /// Revokes a node.
@@ -112,7 +114,9 @@ impl Orders {
             NodeServiceClient::new(channel).revoke_node(request).await.map(tonic::Response::into_inner)
         };
         let told = |answer: &pb::RevokeNodeResponse| of_node(answer.seq, answer.node.as_ref());
-        done(self.call(nth, node, What::Revoke, call, told).await, |answer| of_node(answer.seq, answer.node.as_ref()))
+        done(self.call(nth, node, What::Revoke, call, told).await, |answer| {
+            of_node(answer.seq, answer.node.as_ref())
+        })
     }
 
     /// Deactivates a node.
@@ -122,7 +126,9 @@ impl Orders {
             NodeServiceClient::new(channel).deactivate_node(request).await.map(tonic::Response::into_inner)
         };
         let told = |answer: &pb::DeactivateNodeResponse| of_node(answer.seq, answer.node.as_ref());
-        done(self.call(nth, node, What::Deactivate, call, told).await, |answer| of_node(answer.seq, answer.node.as_ref()))
+        done(self.call(nth, node, What::Deactivate, call, told).await, |answer| {
+            of_node(answer.seq, answer.node.as_ref())
+        })
     }
 
     /// Looks at a node, as it is after all that was acknowledged to anybody.
@@ -133,7 +139,9 @@ impl Orders {
             NodeServiceClient::new(channel).inspect_node(request).await.map(tonic::Response::into_inner)
         };
         let told = |answer: &pb::InspectNodeResponse| of_node(answer.seq, answer.node.as_ref());
-        done(self.call(nth, node, What::Inspect { min_seq }, call, told).await, |answer| of_node(answer.seq, answer.node.as_ref()))
+        done(self.call(nth, node, What::Inspect { min_seq }, call, told).await, |answer| {
+            of_node(answer.seq, answer.node.as_ref())
+        })
     }
 
     async fn set_overlay(&mut self, nth: usize, vcluster: &str, overlay: Vec<u8>) {
@@ -155,7 +163,10 @@ impl Orders {
             lifetime_secs: None,
         };
         let call = async |channel| {
-            OperatorServiceClient::new(channel).create_operator(request).await.map(tonic::Response::into_inner)
+            OperatorServiceClient::new(channel)
+                .create_operator(request)
+                .await
+                .map(tonic::Response::into_inner)
         };
         let told = |answer: &pb::CreateOperatorResponse| Told {
             serial: answer.operator.as_ref().map(|operator| operator.serial.clone()),
@@ -169,7 +180,10 @@ impl Orders {
     async fn revoke_operator(&mut self, nth: usize, name: &str) -> bool {
         let request = RevokeOperatorRequest { operator_id: name.to_owned(), reason: String::new() };
         let call = async |channel| {
-            OperatorServiceClient::new(channel).revoke_operator(request).await.map(tonic::Response::into_inner)
+            OperatorServiceClient::new(channel)
+                .revoke_operator(request)
+                .await
+                .map(tonic::Response::into_inner)
         };
         let told = |answer: &pb::RevokeOperatorResponse| of_seq(answer.seq);
         self.call(nth, name, What::RevokeOperator, call, told).await.is_ok()

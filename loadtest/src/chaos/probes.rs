@@ -46,7 +46,13 @@ pub struct Retired {
 
 impl Retired {
     /// A node's.
-    pub fn node(node: &str, serial: &str, credential: Credential, machine: HardwareIdentity, since: Duration) -> Self {
+    pub fn node(
+        node: &str,
+        serial: &str,
+        credential: Credential,
+        machine: HardwareIdentity,
+        since: Duration,
+    ) -> Self {
         let (holder, serial) = (node.to_owned(), serial.to_owned());
         Self { holder, serial, since, is_operator: false, credential, machine: Some(machine) }
     }
@@ -106,7 +112,8 @@ impl Probes {
 
     /// Tries all at all journals once.
     pub async fn all(&self, quorum: &Quorum) {
-        let kept: Vec<_> = self.kept.lock().expect("nobody panics while it is held").iter().cloned().collect();
+        let kept: Vec<_> =
+            self.kept.lock().expect("nobody panics while it is held").iter().cloned().collect();
         for one in &kept {
             for nth in quorum.seated() {
                 self.attempt(quorum, one, nth).await;

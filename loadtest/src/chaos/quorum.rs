@@ -19,13 +19,7 @@ use proto::{
 };
 use tokio::time::{self, Instant};
 
-use super::{
-    history::History,
-    member::Member,
-    network::Network,
-    schedule::Whom,
-    watch::Watch,
-};
+use super::{history::History, member::Member, network::Network, schedule::Whom, watch::Watch};
 
 /// How often it is looked who has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -213,14 +207,15 @@ impl Quorum {
 
     fn look_after(&self, member: &Member, ended_at: &mut Option<Instant>) {
         let Some(status) = member.ended() else { return };
-        let (held_down, excused, evicted) = {
+        let (held_down, explained, evicted) = {
             let life = member.life();
             // Who cannot join gives up, and is started again.
-            (life.held_down > 0, life.excused > 0 || !life.joined, life.evicted)
+            let explained = life.killed || life.excused > 0 || !life.joined || life.evicted;
+            (life.held_down > 0, explained, life.evicted)
         };
         if ended_at.is_none() {
             *ended_at = Some(Instant::now());
-            if !held_down && !excused && !evicted {
+            if !explained {
                 let (journal, at) = (member.name.clone(), self.history.now());
                 let ended = Ended { journal, at, how: status.to_string() };
                 self.ended.lock().expect("nobody panics while it is held").push(ended);

@@ -196,7 +196,8 @@ fn of(kind: Kind, rng: &mut Rng) -> (Fault, u64) {
         // The longest is longer than what makes a journal stale, and than every wait for an answer.
         Kind::Pause => (Fault::Pause { whom }, *pick(rng, &[300, 2000, 5000, 9000, 14_000])),
         Kind::Partition => {
-            let ways = [Way::Alone, Way::Alone, Way::Mute, Way::Deaf, Way::FromOne, Way::Apart, Way::Unplugged];
+            let ways =
+                [Way::Alone, Way::Alone, Way::Mute, Way::Deaf, Way::FromOne, Way::Apart, Way::Unplugged];
             let way = *pick(rng, &ways);
             (Fault::Partition { whom, way }, *pick(rng, &[1500, 4000, 9000, 17_000]))
         }
@@ -214,7 +215,9 @@ fn of(kind: Kind, rng: &mut Rng) -> (Fault, u64) {
         }
         Kind::RestartAll => (Fault::RestartAll {}, rng.u64(0..1000)),
         Kind::Transfer => (Fault::Transfer { to: Whom::Follower(rng.usize(0..4)) }, 0),
-        Kind::Membership => (Fault::Membership { whom: Whom::Follower(rng.usize(0..4)) }, rng.u64(2000..5000)),
+        Kind::Membership => {
+            (Fault::Membership { whom: Whom::Follower(rng.usize(0..4)) }, rng.u64(2000..5000))
+        }
     }
 }
 
@@ -279,8 +282,11 @@ mod tests {
         let planned = draw(3, LONG, kinds);
         assert!(planned.len() > 3 * kinds.len(), "{}", planned.len());
         for round in planned.chunks_exact(kinds.len()) {
-            let of_a_round: BTreeSet<_> =
-                round.iter().map(|planned| std::mem::discriminant(&planned.fault)).map(|kind| format!("{kind:?}")).collect();
+            let of_a_round: BTreeSet<_> = round
+                .iter()
+                .map(|planned| std::mem::discriminant(&planned.fault))
+                .map(|kind| format!("{kind:?}"))
+                .collect();
             assert_eq!(of_a_round.len(), kinds.len());
         }
         assert!(planned.iter().all(|planned| planned.at() + planned.lasts() <= LONG));

@@ -69,7 +69,9 @@ impl Watch {
 
     /// Who leads, as far as is known: of those who say so the one in the latest term.
     pub fn leader(&self) -> Option<usize> {
-        let last = |nth: usize| self.seen(nth).last().copied().filter(|seen| seen.leads).map(|seen| (seen.term, nth));
+        let last = |nth: usize| {
+            self.seen(nth).last().copied().filter(|seen| seen.leads).map(|seen| (seen.term, nth))
+        };
         (0..self.journals.len()).filter_map(last).max().map(|(_, nth)| nth)
     }
 

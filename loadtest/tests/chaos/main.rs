@@ -36,7 +36,8 @@ fn chaos(place: &Path, arguments: &str) -> Child {
 
 fn report(done: &Output) -> Value {
     let told = String::from_utf8_lossy(&done.stderr);
-    let report: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {told}"));
+    let report: Value =
+        serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error}: {told}"));
     assert_eq!(done.status.code(), Some(0), "{}\n{told}", report["verdicts"]);
     report
 }
@@ -58,7 +59,9 @@ fn a_short_run_of_every_kind_of_fault_breaks_no_promise() {
         verdict.and_then(|verdict| verdict["checked"].as_u64()).unwrap_or_default()
     };
     // An oracle that had nothing to look at has shown nothing.
-    for oracle in ["acknowledged-facts-are-in-every-log", "histories-are-linearizable", "what-is-over-opens-nothing"] {
+    for oracle in
+        ["acknowledged-facts-are-in-every-log", "histories-are-linearizable", "what-is-over-opens-nothing"]
+    {
         assert!(looked_at(oracle) >= 20, "{oracle}: {verdicts:?}");
     }
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "nothing is left");
@@ -75,7 +78,9 @@ fn two_runs_beside_each_other_do_not_meet_and_the_same_seed_plans_the_same_fault
 
     let planned = |report: &Value| {
         let faults = report["timeline"].as_array().unwrap().iter();
-        faults.map(|fault| (fault["at_ms"].clone(), fault["lasts_ms"].clone(), fault["fault"].clone())).collect::<Vec<_>>()
+        faults
+            .map(|fault| (fault["at_ms"].clone(), fault["lasts_ms"].clone(), fault["fault"].clone()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(planned(&both[0]), planned(&both[1]));
 }

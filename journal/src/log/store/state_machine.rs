@@ -91,7 +91,8 @@ impl Machine {
         self.store.write(batch)?;
         self.tip = tip;
         #[cfg(feature = "planted-bugs")]
-        let records = match crate::planted::is(crate::planted::Bug::DropRevocation) && !self.freshness.leads() {
+        let records = match crate::planted::is(crate::planted::Bug::DropRevocation) && !self.freshness.leads()
+        {
             true => crate::planted::unrevoked(&records),
             false => records,
         };

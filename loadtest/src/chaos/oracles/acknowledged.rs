@@ -23,7 +23,11 @@ pub(super) fn in_every_log(evidence: &Evidence<'_>) -> Verdict {
 }
 
 fn broken(call: &Call, journal: &str, why: &str) -> Violation {
-    violation(&call.about, call.ended, format!("{:?} was acknowledged; in the log of {journal} {why}", call.what))
+    violation(
+        &call.about,
+        call.ended,
+        format!("{:?} was acknowledged; in the log of {journal} {why}", call.what),
+    )
 }
 
 /// What a log lacks of an answer.
@@ -65,9 +69,13 @@ fn not_about(call: &Call, told: &Told, log: &LogOrder) -> Option<String> {
 fn differs(call: &Call, told: &Told, log: &LogOrder) -> Option<String> {
     let (seq, node) = (told.seq?, told.node.as_ref()?);
     let then = log.node_at(&call.about, seq);
-    let by_version = log.node_between(&call.about, 0, log.last()).flatten().find(|at| at.version == node.version);
+    let by_version =
+        log.node_between(&call.about, 0, log.last()).flatten().find(|at| at.version == node.version);
     match by_version {
         Some(found) if found == node => None,
-        found => Some(format!("fact {seq} leaves {then:?}, version {} is {found:?}; told was {node:?}", node.version)),
+        found => Some(format!(
+            "fact {seq} leaves {then:?}, version {} is {found:?}; told was {node:?}",
+            node.version
+        )),
     }
 }

@@ -19,7 +19,8 @@ pub(super) fn over_is_refused(evidence: &Evidence<'_>) -> Verdict {
     let broken = let_in.iter().filter(|let_in| late(let_in.began, let_in.since)).map(|let_in| {
         let (journal, serial) = (&evidence.quorum.members[let_in.journal].name, &let_in.serial);
         let after = (let_in.began - let_in.since).as_secs_f64();
-        let seen = format!("{journal} lets it in with {serial} {after:.1} s after the end of that was acknowledged");
+        let seen =
+            format!("{journal} lets it in with {serial} {after:.1} s after the end of that was acknowledged");
         violation(&let_in.holder, let_in.began, seen)
     });
     Verdict::of("what-is-over-opens-nothing", evidence.probes.tried(), broken.collect())

@@ -117,7 +117,12 @@ fn contradicts(call: &Call, told: &Told, window: &Window, order: &LogOrder) -> O
         // It was so already, and nothing was recorded: as a refusal, that may rest on what was known.
         What::Register | What::Revoke | What::Deactivate => window.stale,
         // The same key is told the same certificate.
-        What::Enroll | What::Renew | What::Goodbye | What::SetOverlay | What::CreateOperator | What::RevokeOperator => 0,
+        What::Enroll
+        | What::Renew
+        | What::Goodbye
+        | What::SetOverlay
+        | What::CreateOperator
+        | What::RevokeOperator => 0,
     };
     if seq < least {
         return Some(format!("fact {seq} is told after fact {least} was acknowledged"));

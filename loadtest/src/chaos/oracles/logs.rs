@@ -24,7 +24,11 @@ pub(super) fn are_alike(evidence: &Evidence<'_>) -> Verdict {
         }
     }
     for (name, log) in evidence.logs.iter().filter(|(_, log)| log.last() < evidence.level) {
-        let seen = format!("it ends with fact {}, and all had {} before they were stopped", log.last(), evidence.level);
+        let seen = format!(
+            "it ends with fact {}, and all had {} before they were stopped",
+            log.last(),
+            evidence.level
+        );
         violations.push(violation(name, evidence.history.now(), seen));
     }
     Verdict::of("logs-are-alike", one.last() * evidence.logs.len() as u64, violations)
@@ -32,6 +36,7 @@ pub(super) fn are_alike(evidence: &Evidence<'_>) -> Verdict {
 
 /// Each is sound.
 pub(super) fn verify(evidence: &Evidence<'_>) -> Verdict {
-    let told = evidence.unsound.iter().map(|(journal, said)| violation(journal, evidence.history.now(), said));
+    let told =
+        evidence.unsound.iter().map(|(journal, said)| violation(journal, evidence.history.now(), said));
     Verdict::of("logs-verify", evidence.logs.len() as u64, told.collect())
 }

@@ -19,7 +19,8 @@ pub(super) fn nobody_lost_alive(evidence: &Evidence<'_>) -> Verdict {
     let (streams, disturbed) = (evidence.history.streams(), evidence.quorum.disturbed());
     let (mut checked, mut violations) = (0, Vec::new());
     for record in &evidence.order().records {
-        let Fact::Node(id, Event::Deactivated { cause: DeactivationCause::Silence, .. }) = &record.fact else {
+        let Fact::Node(id, Event::Deactivated { cause: DeactivationCause::Silence, .. }) = &record.fact
+        else {
             continue;
         };
         checked += 1;

@@ -5,7 +5,8 @@ use super::{Evidence, Verdict, violation};
 /// No process ends by itself.
 pub(super) fn end_only_of_faults(evidence: &Evidence<'_>) -> Verdict {
     let ended = evidence.quorum.ended();
-    let told = ended.iter().map(|ended| violation(&ended.journal, ended.at, format!("it ended: {}", ended.how)));
+    let told =
+        ended.iter().map(|ended| violation(&ended.journal, ended.at, format!("it ended: {}", ended.how)));
     Verdict::of("journals-end-only-of-faults", evidence.quorum.members.len() as u64, told.collect())
 }
 
