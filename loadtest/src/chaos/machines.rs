@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(100);
 /// A machine that comes to nothing is left after so many tries.
 const TRIES: u32 = 200;
+/// A machine that is refused because another key is the node is put out by an operator after so many.
+const PATIENT_TRIES: u32 = 5;
 /// So many machines stay to the end with an open stream.
 const RESIDENTS: u32 = 24;
 /// A goodbye is an append.
@@ -190,16 +192,24 @@ impl Lane {
                 self.shared.ask_to_enroll(&node, &machine, &key),
                 self.shared.ask_to_enroll(&node, &machine, &rival)
             );
-            if let Some(identity) = one.or(other) {
+            if let Ok(identity) = one.or(other) {
                 return Some(Up { number, machine, identity, since: self.shared.now(), stream: None });
             }
         }
-        for _ in 0..TRIES {
-            if let Some(identity) = self.shared.ask_to_enroll(&node, &machine, &key).await {
-                return Some(Up { number, machine, identity, since: self.shared.now(), stream: None });
-            }
+        for tried in 1..=TRIES {
+            let came = match self.shared.ask_to_enroll(&node, &machine, &key).await {
+                Ok(identity) => {
+                    return Some(Up { number, machine, identity, since: self.shared.now(), stream: None });
+                }
+                Err(came) => came,
+            };
             if self.shared.stop.is_told() {
                 return None;
+            }
+            if matches!(came, Came::Refused(Reason::AlreadyActive)) && tried % PATIENT_TRIES == 0 {
+                // The answer to the other key was lost, and the key with it: only an operator helps.
+                let nth = self.orders.any(&mut self.rng);
+                self.orders.deactivate(nth, &node).await;
             }
             time::sleep(AGAIN).await;
         }
@@ -268,7 +278,7 @@ impl Lane {
 }
 
 impl Machines {
-    async fn ask_to_enroll(&self, node: &str, machine: &Machine, key: &NodeKey) -> Option<Identity> {
+    async fn ask_to_enroll(&self, node: &str, machine: &Machine, key: &NodeKey) -> Result<Identity, Came> {
         let began = self.now();
         let asked = match self.journals() {
             Ok(journals) => enroll::enroll(&journals, machine, key, Patience::of(PATIENCE)).await,
@@ -278,8 +288,8 @@ impl Machines {
             Ok(enrolled) => of_certificate(&enrolled.identity),
             Err(failure) => Came::of(failure),
         };
-        self.quorum.history.note(node, What::Enroll, None, began, came);
-        Some(asked.ok()?.identity)
+        self.quorum.history.note(node, What::Enroll, None, began, came.clone());
+        asked.map(|enrolled| enrolled.identity).map_err(|_| came)
     }
 }
 

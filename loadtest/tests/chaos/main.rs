@@ -119,7 +119,7 @@ fn namespaces(run: u32) -> Vec<String> {
 
 /// Processes that name a directory.
 fn journals_below(place: &Path) -> Vec<String> {
-    let all = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let all = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let lines = all.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
     let place = place.to_string_lossy().into_owned();
