@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::{channel::JournalAddress, logging::LogFormat, manual::Completion};
 
+use crate::chaos::schedule::Kind;
+
 /// Loads a journal as a cluster would, and checks its log afterwards.
 #[derive(Debug, Parser)]
 #[command(name = "pact-loadtest", version, propagate_version = true, after_help = EXAMPLES)]
@@ -33,6 +35,11 @@ pub enum Command {
     /// On a quorum of its own in a temporary directory. What counts is the time from the answer to the order, at one
     /// journal, to the end of the stream, at any. At last `pact-replay verify` checks and compares the logs.
     Revoke(RevokeArguments),
+    /// Breaks a quorum of its own in every way under load, and checks afterwards that no promise was broken.
+    ///
+    /// The journals are real processes on hosts of their own (network namespaces), which needs root. The seed decides which
+    /// faults come when. Exit 5 if an oracle found a violation.
+    Chaos(ChaosArguments),
     /// Prints a script with which your shell completes commands and flags.
     #[command(
         after_help = "Examples:\n  pact-loadtest completion bash > /etc/bash_completion.d/pact-loadtest"
@@ -49,6 +56,7 @@ impl Command {
         match self {
             Self::Storm(storm) => storm.output,
             Self::Revoke(revoke) => revoke.output,
+            Self::Chaos(chaos) => chaos.output,
             Self::Completion(_) | Self::Man {} => Output::Text,
         }
     }
@@ -68,6 +76,30 @@ pub struct RevokeArguments {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rate: u32,
     /// The form of the summary on stdout.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The options of `pact-loadtest chaos`.
+#[derive(Debug, Args)]
+#[command(after_help = CHAOS_EXAMPLES)]
+pub struct ChaosArguments {
+    /// How many journals form the quorum.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=5))]
+    pub journals: u8,
+    /// How long faults come; recovery and the checks follow.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// The kinds of faults, separated by commas; all if absent.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
+    pub faults: Vec<Kind>,
+    /// Draws the schedule: the same seed, the same faults at the same times. Another one each time if absent.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The journal's program; by default pact-journal beside this one.
+    #[arg(long, value_name = "FILE")]
+    pub journal_program: Option<PathBuf>,
+    /// The form of the report on stdout.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
 }
@@ -142,6 +174,11 @@ const REVOKE_EXAMPLES: &str = "Examples:
   pact-loadtest revoke
   pact-loadtest revoke --nodes 5000 --rate 500
   pact-loadtest revoke --journals 5 -o json | jq .latency_ms.p99";
+
+const CHAOS_EXAMPLES: &str = "Examples:
+  pact-loadtest chaos
+  pact-loadtest chaos --seconds 120 --seed 7
+  pact-loadtest chaos --journals 5 --faults kill,pause,partition -o json | jq .verdicts";
 
 #[cfg(test)]
 mod tests {

@@ -1,12 +1,13 @@
 //! What it bears: `pact-loadtest` boots thousands of made-up machines at once, over real TLS, with the agent's own code.
 //!
-//! `main` starts and stops; [`storm`] and [`revocations`] have the steps. Results go to stdout, progress to stderr. The tests of faults use
+//! `main` starts and stops; [`storm`], [`revocations`] and [`chaos`] have the steps. Results go to stdout, progress to stderr. The tests of faults use
 //! the same modules: they kill, stop and starve the journal of a storm.
 //!
 //! | module | does |
 //! |---|---|
 //! | [`arguments`], [`summary`] | what the user says, and what the user is told |
 //! | [`storm`], [`revocations`] | the steps of a storm, and of revocations, in their order |
+//! | [`chaos`] | breaks a quorum in every way under load, and checks what clients were told |
 //! | [`target`], [`own_journals`], [`journal_process`] | the journals that are loaded: a foreign one, or child processes of ours |
 //! | [`preparation`] | registers the nodes and sets what they are configured by |
 //! | [`fleet`], [`clients`] | the made-up machines, and the threads that they run on |
@@ -19,6 +20,7 @@
 //! **Invariant:** a number that could not be measured is absent, and never guessed.
 
 pub mod arguments;
+pub mod chaos;
 pub mod clients;
 pub mod fleet;
 pub mod floor;

@@ -85,7 +85,8 @@ impl Access {
 
     fn caller(&self, peer: Option<&Peer>) -> Result<Caller, Refusal> {
         let Some(certificate) = peer.and_then(|peer| peer.certificate) else { return Ok(Caller::Anonymous) };
-        match self.log.views().standing(&certificate, clock::now()) {
+        let standing = self.log.views().standing(&certificate, clock::now());
+        match standing {
             Standing::Valid { identity: Identity::Node { node_id, serial }, .. } => {
                 Ok(Caller::Node(node_id, serial))
             }
