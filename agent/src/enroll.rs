@@ -195,7 +195,10 @@ mod tests {
         let (key, patience) = (NodeKey::generate().unwrap(), Patience::of(Duration::from_millis(500)));
         let failure = enroll(&journal.journals(), &machine, &key, patience).await.unwrap_err();
         assert_eq!(failure.exit() as u8, 3);
-        assert!(failure.to_string().contains("ANSWER_INVALID"), "{failure}");
+        // The last try may have had too little time left for an answer.
+        let told = failure.to_string();
+        assert!(told.contains("ANSWER_INVALID") || told.contains("did not answer within"), "{failure}");
+        assert!(journal.enroll_requests().len() > 1);
     }
 
     #[tokio::test]

@@ -114,3 +114,52 @@ pub(crate) async fn stopped(services: Option<Services>) -> Vec<News> {
         None => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use events::vocabulary::Digest;
+
+    use super::*;
+    use crate::boot_config::Overlay;
+
+    fn config(vcluster: Option<&str>, lines: &str) -> BootConfig {
+        let text = format!(
+            "pact_services = 1\n[[service]]\nname = \"a\"\ncommand = [\"/a\"]\nrestart = \"never\"\n{lines}\n"
+        );
+        let overlay = Overlay { sha256: Digest::of(text.as_bytes()), bytes: text.into_bytes() };
+        let vcluster = vcluster.map(|name| name.parse().unwrap());
+        BootConfig { vcluster, revision: 7, seq: 7, overlay: Some(Arc::new(overlay)) }
+    }
+
+    async fn tells_of(services: &mut Services) -> String {
+        match services.news().await {
+            News::Started { service, .. } => format!("{service} started"),
+            News::Exited { service, .. } => format!("{service} exited"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_is_followed_by_the_next_which_starts_what_was_declared() {
+        let mut services = Services::start();
+        services.follow(&config(Some("ml"), "")).unwrap();
+        assert_eq!(tells_of(&mut services).await, "a started");
+        services.task.abort();
+        while tells_of(&mut services).await != "a started" {}
+    }
+
+    #[tokio::test]
+    async fn in_maintenance_mode_only_those_run_that_say_so() {
+        let mut services = Services::start();
+        services.follow(&config(None, "")).unwrap();
+        assert!(services.declared.borrow().is_empty());
+        services.follow(&config(None, "in_maintenance = true")).unwrap();
+        assert_eq!(services.declared.borrow().len(), 1);
+        // One that cannot be read changes nothing.
+        services.follow(&config(Some("ml"), "order = \"x\"")).unwrap_err();
+        assert_eq!(services.declared.borrow().len(), 1);
+        services.clear();
+        assert!(services.declared.borrow().is_empty());
+    }
+}

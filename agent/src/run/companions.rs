@@ -103,7 +103,7 @@ impl Companions {
 fn opened(socket: Option<&Path>, shown: &watch::Sender<Snapshot>) -> Option<Desk> {
     let socket = socket?;
     let (opened, path) = (Desk::open(socket, shown.subscribe()), socket.display());
-    opened.inspect_err(|error| tracing::warn!(%path, %error, "no status can be asked for")).ok()
+    opened.inspect_err(|error| tracing::info!(%path, %error, "no status can be asked for")).ok()
 }
 
 fn tell(done: Result<(), CacheError>) {

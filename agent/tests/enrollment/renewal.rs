@@ -45,3 +45,39 @@ async fn rule_20_over_a_renewal_no_change_is_lost_or_told_twice_and_no_stream_is
     assert_ne!(of("renewed")[0]["serial"], first["serial"]);
     assert!(rest.contains(r#""goodbye":true"#), "{rest}");
 }
+
+/// So many agents renew at about one moment.
+const WAVE: u8 = 24;
+
+#[tokio::test]
+async fn rule_20_a_wave_of_renewals_drops_no_stream() {
+    // given
+    let journal = JournalUnderTest::start_with(&["--certificate-ttl-secs", "30"]).await;
+    let mut agents = Vec::new();
+    for number in 1..=WAVE {
+        journal.register(&format!("compute-{number:03}"), number).await;
+        agents.push(RunningAgent::start(&mut run_at(&journal, &journal.hardware(number))));
+    }
+
+    // when: each has renewed twice
+    let mut told = Vec::new();
+    for agent in &mut agents {
+        let mut renewed = 0;
+        while renewed < 2 {
+            let change = agent.next_change().await;
+            renewed += usize::from(change["change"] == "renewed");
+            told.push(change);
+        }
+        agent.tells("subscribed").await;
+    }
+
+    // then
+    for agent in agents {
+        agent.signal(Signal::TERM);
+        let rest = String::from_utf8(agent.end().await.stdout).unwrap();
+        told.extend(rest.lines().map(|line| serde_json::from_str(line).unwrap()));
+    }
+    let count = |name: &str| told.iter().filter(|told| told["change"] == name).count();
+    assert_eq!((count("lost"), count("degraded"), count("enrolled")), (0, 0, usize::from(WAVE)));
+    assert!(told.iter().filter(|told| told["change"] == "stopped").all(|told| told["goodbye"] == true));
+}
