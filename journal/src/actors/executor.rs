@@ -245,7 +245,11 @@ fn issued(events: &[Event]) -> Option<&Certificate> {
         | Event::Resolved {}
         | Event::HardwareReplaced { .. }
         | Event::AttemptsRefused(_)
-        | Event::CertificateRevoked { .. } => None,
+        | Event::CertificateRevoked { .. }
+        | Event::Unassigned { .. }
+        | Event::Moved { .. }
+        | Event::Drained {}
+        | Event::Undrained {} => None,
     })
 }
 
@@ -260,6 +264,10 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Goodbye { .. }
         | Order::Due { .. }
         | Order::Deactivate
+        | Order::Assign { .. }
+        | Order::Unassign { .. }
+        | Order::Move { .. }
+        | Order::Drain { .. }
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
@@ -280,6 +288,10 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         | Order::Due { .. }
         | Order::Deactivate
         | Order::Revoke { .. }
+        | Order::Assign { .. }
+        | Order::Unassign { .. }
+        | Order::Move { .. }
+        | Order::Drain { .. }
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
