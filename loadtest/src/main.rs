@@ -1,4 +1,4 @@
-//! `pact-loadtest`: starts and stops. What it does is [`loadtest::storm`] and [`loadtest::revocations`].
+//! `pact-loadtest`: starts and stops. What it does is in `loadtest::{storm, revocations, simulation}`.
 
 use std::{
     io::{self, Write},
@@ -8,7 +8,7 @@ use std::{
 use clap::{CommandFactory, Parser};
 use loadtest::{
     arguments::{Arguments, Command},
-    revocations, storm,
+    revocations, simulation, storm,
 };
 use proto::{
     logging, manual,
@@ -49,6 +49,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Storm(arguments) => Ok(storm::run(&arguments).await?.print(arguments.output)),
         Command::Revoke(arguments) => Ok(revocations::run(&arguments).await?.print(arguments.output)),
+        Command::Simulate(arguments) => Ok(simulation::run(&arguments).print(arguments.output)),
         Command::Completion(completion) => print(&completion.script(Arguments::command())),
         Command::Man {} => print(&manual::page(Arguments::command())),
     }
