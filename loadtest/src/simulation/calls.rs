@@ -20,7 +20,7 @@ use super::{
     fault::Fault,
     journal::{Journal, MAX_WORK, Stage, Work},
     mistake::Mistake,
-    orders::{Decided, Desk, NodeOrder, Order, Refused},
+    orders::{AuthorityOrder, Decided, Desk, NodeOrder, Order, Refused},
     world::{Call, Caller, Message, Reply, World, brief, say_reply, short},
 };
 
@@ -217,6 +217,9 @@ impl World {
             remarks: vec![],
         });
         self.appends.insert(append.append_id, work.call);
+        if let Order::Authority(_, AuthorityOrder::Announce(_)) = &self.calls[work.call].order {
+            self.journals[at].open_announcement = Some(decided_at);
+        }
         if self.is_told() {
             let (id, facts) = (short(&append.append_id), &append.facts);
             let facts: Vec<String> = facts.iter().map(in_words).collect();

@@ -2,7 +2,11 @@
 //!
 //! **Invariant:** what it knows of the domain comes from committed entries alone, in their order.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use events::{
     append::Append,
@@ -49,8 +53,10 @@ pub struct Journal {
     pub authority: Option<Own>,
     /// The next one, on its way.
     pub next_authority: Option<Own>,
-    /// The last generation that it drew, on its disk: an announcement that was given up may still be recorded.
-    pub last_generation: u32,
+    /// When it last announced an authority and has not heard what became of that: it may still be recorded. Outlives a crash.
+    pub open_announcement: Option<Timestamp>,
+    /// Since when this process knows of authorities that nobody signs with any more.
+    pub idle: BTreeMap<AuthorityId, Timestamp>,
     /// Orders under way.
     pub work: Vec<Work>,
     /// Open streams of nodes.
@@ -149,6 +155,7 @@ impl Journal {
         self.leader = None;
         self.authority = None;
         self.next_authority = None;
+        self.idle.clear();
         self.work.clear();
         self.streams.clear();
     }

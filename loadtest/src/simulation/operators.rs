@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use events::{
+    append,
     authority::{self, Announced},
     fact::{Fact, Record},
     level::Level,
@@ -21,6 +22,9 @@ use super::{
     world::{Call, Caller, Message, Reply, World},
 };
 
+/// What was signed by an authority before it fell idle is recorded before the log's time is so much later, or never: the log
+/// takes nothing that was decided more than 60 s from its stamp, and two clocks here may each be 150 s off.
+const SETTLED: Duration = Duration::from_secs(400);
 /// Journals with a seat, at most.
 const MAX_SEATS: usize = 5;
 
@@ -146,11 +150,15 @@ impl World {
             .authority
             .as_ref()
             .is_none_or(|own| authority::is_due_for_replacement(&own.announced, now));
-        if due && journal.next_authority.is_none() && journal.leader.is_some() {
+        let open = journal
+            .open_announcement
+            .is_some_and(|at| journal.views.recorded_at.since(at) <= append::MAX_SKEW);
+        // What it announced before is known here by now, or was never recorded.
+        let knows = journal.is_fresh(self.now) && !open;
+        if due && knows && journal.next_authority.is_none() && journal.leader.is_some() {
             let der = chance.der();
-            let known = journal.views.authorities.next_generation(&self.names.journals[at]);
             let announced = Announced {
-                generation: known.max(journal.last_generation + 1),
+                generation: journal.views.authorities.next_generation(&self.names.journals[at]),
                 journal_id: self.names.journals[at].clone(),
                 serial: chance.serial(),
                 sha256: CertificateHash::of(der.as_bytes()),
@@ -159,7 +167,6 @@ impl World {
                 der,
             };
             let id = AuthorityId::new(now, u128::from_be_bytes(chance.bytes()) >> 48);
-            self.journals[at].last_generation = announced.generation;
             self.journals[at].next_authority = Some(Own { id, announced: announced.clone() });
             let order = Order::Authority(id, AuthorityOrder::Announce(Box::new(announced)));
             self.call(chance, own.0, order, own.1, at);
@@ -167,15 +174,24 @@ impl World {
         }
         let kept = [&journal.authority, &journal.next_authority].map(|own| own.as_ref().map(|own| own.id));
         let leads = self.quorum.leader == Some(at);
-        let over = journal.views.authorities.iter().find(|(id, known)| {
+        if !journal.is_fresh(self.now) {
+            return false;
+        }
+        let over = journal.views.authorities.iter().filter(|(id, known)| {
             let authority::State::Announced(announced) = &known.state else { return false };
             let mine = announced.journal_id == self.names.journals[at];
-            let evicted = leads && journal.views.members.is_evicted(&announced.journal_id);
-            (mine || evicted)
-                && !kept.contains(&Some(**id))
-                && known.last_not_after.is_none_or(|end| end <= now)
+            let evicted = journal.views.members.is_evicted(&announced.journal_id)
+                && self.names.journal(&announced.journal_id).is_none_or(|other| !self.quorum.has(other));
+            let idle = mine || (leads && evicted);
+            idle && !kept.contains(&Some(**id)) && known.last_not_after.is_none_or(|end| end <= now)
         });
-        let Some(id) = over.map(|(id, _)| *id).filter(|_| chance.one_in(4)) else { return false };
+        let over: Vec<AuthorityId> = over.map(|(id, _)| *id).collect();
+        let log_time = self.journals[at].views.recorded_at;
+        let idle = &mut self.journals[at].idle;
+        idle.retain(|id, _| over.contains(id));
+        let settled =
+            |id: &AuthorityId| log_time.since(*idle.entry(*id).or_insert(now.max(log_time))) > SETTLED;
+        let Some(id) = over.into_iter().find(settled).filter(|_| chance.one_in(4)) else { return false };
         self.call(chance, own.0, Order::Authority(id, AuthorityOrder::Retire), own.1, at);
         true
     }
@@ -319,6 +335,7 @@ impl World {
                 let own = journal.next_authority.take();
                 if matches!(reply, Reply::Done { .. }) {
                     journal.authority = own;
+                    journal.open_announcement = None;
                     self.count("authority taken up");
                 }
             }
