@@ -13,6 +13,7 @@
 //! | [`fleet`], [`clients`] | the made-up machines, and the threads that they run on |
 //! | [`measure`], [`journal_metrics`], [`floor`] | what was used, what the journal counted, what cryptography costs alone |
 //! | [`log_check`] | has `pact-replay` check the log |
+//! | [`simulation`] | a domain under chance in one thread, without a journal |
 //! | [`open_files`], [`progress`], [`siblings`] | limits, progress, the other binaries |
 //!
 //! Not here, on purpose: a second client. Whatever the agent does wrong under load must show here.
@@ -35,6 +36,7 @@ pub mod progress;
 pub mod quorum;
 pub mod revocations;
 pub mod siblings;
+pub mod simulation;
 pub mod storm;
 pub mod summary;
 pub mod target;

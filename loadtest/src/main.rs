@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use loadtest::{
     arguments::{Arguments, Command},
-    chaos, revocations, storm,
+    chaos, revocations, simulation, storm,
 };
 use proto::{
     logging, manual,
@@ -48,6 +48,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Storm(arguments) => Ok(storm::run(&arguments).await?.print(arguments.output)),
         Command::Revoke(arguments) => Ok(revocations::run(&arguments).await?.print(arguments.output)),
         Command::Chaos(arguments) => Ok(chaos::run(&arguments).await?.print(arguments.output)),
+        Command::Simulate(arguments) => Ok(simulation::run(&arguments).print(arguments.output)),
         Command::Completion(completion) => print(&completion.script(Arguments::command())),
         Command::Man {} => print(&manual::page(Arguments::command())),
     }
