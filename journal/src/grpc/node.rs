@@ -16,17 +16,22 @@ use tonic::{Request, Response, Status};
 use crate::actors::{Answer, AskError, Nodes, Order, Request as Ask};
 use crate::clock;
 use crate::log::Log;
-use crate::presence::Streams;
+use crate::presence::{Streams, sessions::Sessions};
 use crate::random;
 
 use super::access::{Access, Admitted, Call};
 use super::current;
 use super::deadline::patience;
-use super::refusal::status;
+use super::refusal::{BUSY, status};
 use super::walk;
 
 /// Rows of one batch: a large machine is sent in parts, so that no call holds much memory or lasts long.
 const MAX_ROWS: usize = 1000;
+
+/// A leader that was elected just now knows of all sessions once the others have reported, or were silent for 5 s.
+const COUNTED: Duration = Duration::from_secs(7);
+/// Who looks at a node does not wait for it as long.
+const GLANCE: Duration = Duration::from_millis(300);
 
 /// See the module.
 pub struct NodeEdge {
@@ -38,6 +43,8 @@ pub struct NodeEdge {
     pub nodes: Nodes,
     /// Which nodes are here.
     pub streams: Streams,
+    /// How many sessions run on them.
+    pub sessions: Sessions,
     /// The domain.
     pub domain_id: DomainId,
     /// Who has not used a certificate for longer needs a look.
@@ -132,6 +139,11 @@ impl NodeService for NodeEdge {
         let node = self.show(&id).filter(|_| visible);
         let seq = self.log.views().seq;
         match node {
+            Some(node) if node.state() == pb::NodeState::Active => {
+                let sessions = self.sessions.count(&id, GLANCE.min(patience)).await;
+                let node = pb::Node { sessions: sessions.filter(|count| *count > 0), ..node };
+                Ok(Response::new(pb::InspectNodeResponse { node: Some(node), seq }))
+            }
             Some(node) => Ok(Response::new(pb::InspectNodeResponse { node: Some(node), seq })),
             None => Err(Refusal::new(Reason::NodeNotFound, format!("no node is called {id}")).into()),
         }
@@ -162,10 +174,12 @@ impl NodeService for NodeEdge {
         request: Request<pb::DecommissionNodeRequest>,
     ) -> Answered<pb::DecommissionNodeResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
+        let patience = patience(request.metadata());
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
         let reason = remark("reason", &wire.reason)?;
-        let order = Order::Revoke { cause: RevocationCause::Decommissioned, reason, sessions: 0 };
+        let sessions = if wire.force { 0 } else { self.running(&id, patience).await? };
+        let order = Order::Revoke { cause: RevocationCause::Decommissioned, reason, sessions };
         let seq = self.order(&id, order, admitted).await?;
         Ok(Response::new(pb::DecommissionNodeResponse { node: self.show(&id), seq }))
     }
@@ -250,6 +264,16 @@ impl NodeEdge {
             Answer::Settled { seq } => Ok(seq),
             Answer::Issued(_) => Err(Status::internal("an operator's order ended with a certificate")),
         }
+    }
+
+    /// How many sessions run on a node. Where that is not known, nobody is told that none do.
+    async fn running(&self, id: &NodeId, patience: Duration) -> Result<u32, Refusal> {
+        let within = (patience * 9 / 10).min(COUNTED);
+        self.sessions.count(id, within).await.ok_or_else(|| {
+            let message =
+                "it is not known yet whether sessions run on the node; ask again, or order it with --force";
+            Refusal::new(Reason::NoLeader, message).retry_after(BUSY)
+        })
     }
 
     async fn drain(&self, id: &NodeId, draining: bool, admitted: Admitted) -> Result<u64, Status> {

@@ -70,6 +70,9 @@ impl Timers {
                 self.streams.lead_from(clock::now());
                 self.look_at_all();
             }
+            if !leads {
+                self.streams.follow_from_now_on();
+            }
             led = leads;
             let longest = if self.log.is_alone() { LONGEST_WAIT } else { LOOK_AT_OTHERS };
             let wait = deadlines.next().map_or(longest, |next| next.since(clock::now()).min(longest));

@@ -44,6 +44,8 @@ mod restore;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod server_certificate;
 #[cfg(test)]
 mod stopping;

@@ -37,6 +37,7 @@ pub fn to_wire(domain: &DomainId, id: &NodeId, node: &views::Node, last_seen: Op
         registered_by: node.registered_by.to_string(),
         labels: labels(&node.state),
         version: node.version,
+        sessions: None,
     }
 }
 
