@@ -309,15 +309,13 @@ impl World {
         if let (Reply::Refused(Refused::Node(rejection)), Some(node), false) = (&reply, &work.node, own) {
             self.note_refusal(chance, at, work.call, &node.clone(), rejection);
         }
-        let message = Message::Reply { call: work.call, reply };
-        match message {
-            Message::Reply { call, reply } if own => self.replied(chance, call, reply),
-            message => {
-                self.say(format_args!("on its way: {}", brief(&message)));
-                self.send(chance, message);
-                Ok(())
-            }
+        if own {
+            return self.replied(chance, work.call, reply);
         }
+        let message = Message::Reply { call: work.call, reply };
+        self.say(format_args!("on its way: {}", brief(&message)));
+        self.send(chance, message);
+        Ok(())
     }
 
     /// What a journal does by itself about a refusal: it tells of it now and then (R5), and of two machines that claim to be
