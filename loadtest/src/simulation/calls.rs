@@ -64,7 +64,7 @@ impl World {
 
     /// Whether a journal lets anybody in (R17).
     pub fn serves(&self, at: usize) -> bool {
-        self.journals[at].is_fresh(self.now) || self.mistakes.has(Mistake::ServesWhenStale)
+        self.journals[at].is_fresh(self.now)
     }
 
     /// What a journal decides with now.
@@ -309,15 +309,13 @@ impl World {
         if let (Reply::Refused(Refused::Node(rejection)), Some(node), false) = (&reply, &work.node, own) {
             self.note_refusal(chance, at, work.call, &node.clone(), rejection);
         }
-        let message = Message::Reply { call: work.call, reply };
-        match message {
-            Message::Reply { call, reply } if own => self.replied(chance, call, reply),
-            message => {
-                self.say(format_args!("on its way: {}", brief(&message)));
-                self.send(chance, message);
-                Ok(())
-            }
+        if own {
+            return self.replied(chance, work.call, reply);
         }
+        let message = Message::Reply { call: work.call, reply };
+        self.say(format_args!("on its way: {}", brief(&message)));
+        self.send(chance, message);
+        Ok(())
     }
 
     /// What a journal does by itself about a refusal: it tells of it now and then (R5), and of two machines that claim to be

@@ -15,8 +15,6 @@ pub enum Mistake {
     ForgetsWhatItRecorded,
     /// A journal signs before the announcement of its authority is committed (R9).
     SignsBeforeAnnouncement,
-    /// A journal that nobody has told anything for long goes on serving (R17).
-    ServesWhenStale,
     /// Open streams live on when their certificate ends (R17).
     LeavesStreamsOpen,
     /// A fold skips a fact now and then: the views of that journal are no fold of the log.

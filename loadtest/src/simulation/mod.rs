@@ -53,7 +53,7 @@ use self::{
 
 /// Runs the histories of the seeds, until one shows what must not be.
 pub fn run(arguments: &SimulateArguments) -> Simulated {
-    let names = Arc::new(Names::new());
+    let names = Arc::new(Names::all());
     let seeds = arguments.seeds();
     let progress = Progress::begin("simulating", seeds.end - seeds.start);
     let counter = progress.counter();

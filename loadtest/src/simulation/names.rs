@@ -33,7 +33,7 @@ pub struct Names {
 
 impl Names {
     /// All of them.
-    pub fn new() -> Self {
+    pub fn all() -> Self {
         let hardware = (0..HARDWARE).map(hardware).collect::<Vec<_>>();
         Self {
             domain: "hpc".parse().expect("a domain's name"),

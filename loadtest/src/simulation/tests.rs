@@ -9,11 +9,11 @@ use super::{
 };
 
 const STEPS: u64 = 5000;
-/// Within so many seeds each planted mistake is found.
+/// Within so many seeds a planted mistake is found.
 const FEW: u64 = 40;
 
 fn lived(seed: u64, mistakes: Mistakes) -> Outcome {
-    live(seed, STEPS, &Arc::new(Names::new()), mistakes)
+    live(seed, STEPS, &Arc::new(Names::all()), mistakes)
 }
 
 #[test]
@@ -60,15 +60,14 @@ fn the_same_seed_gives_the_same_history() {
 
 /// The oracles that find a mistake, within few seeds; the shortest history shows it too.
 fn found(mistake: Mistake, by: &[&str]) {
-    let (names, mistakes) = (Arc::new(Names::new()), Mistakes::planted(mistake));
+    let (names, mistakes) = (Arc::new(Names::all()), Mistakes::planted(mistake));
     let mut outcomes = (1..=FEW).map(|seed| (seed, lived(seed, mistakes)));
     let fault = outcomes.find_map(|(seed, outcome)| outcome.fault.map(|fault| (seed, fault)));
     let Some((seed, (step, fault))) = fault else { panic!("{mistake:?} is not found in {FEW} seeds") };
     assert!(by.is_empty() || by.contains(&fault.oracle.as_str()), "{mistake:?} shows as {fault}");
     let shortest = shorten(seed, (step, fault.clone()), &names, mistakes);
     assert_eq!(shortest.fault.oracle, fault.oracle);
-    let (steps, history) = (shortest.steps.len(), shortest.history.join("\n"));
-    println!("{mistake:?}: seed {seed}, step {step}, {fault}; {steps} steps:\n{history}");
+    let steps = shortest.steps.len();
     assert!((steps as u64) < 200.min(step + 2), "{steps} steps are no short history");
 }
 
@@ -99,18 +98,16 @@ fn rule_09_a_signature_before_the_announcement_is_found_out() {
 }
 
 #[test]
-fn rule_17_a_stale_journal_that_serves_is_found_out() {
-    found(Mistake::ServesWhenStale, &["what_ended_opens_nothing"]);
-}
-
-#[test]
 fn rule_17_streams_that_are_not_cut_are_found_out() {
     found(Mistake::LeavesStreamsOpen, &["streams_end_with_their_certificates"]);
 }
 
 #[test]
 fn views_that_miss_a_fact_are_found_out() {
-    found(Mistake::SkipsAFact, &[]);
+    let mistakes = Mistakes::planted(Mistake::SkipsAFact);
+    let fault = (1..=FEW).find_map(|seed| lived(seed, mistakes).fault);
+    // At the latest the comparison at the end shows it, which is nothing to shorten.
+    assert!(fault.is_some(), "views that lack facts are not found in {FEW} seeds");
 }
 
 #[test]
