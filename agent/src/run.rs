@@ -8,6 +8,7 @@
 
 mod daemon;
 mod farewell;
+mod start;
 
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use proto::{outcome::Failure, pem_file::Trust};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::daemon::Daemon;
+pub(crate) use self::start::runtime;
+pub use self::start::start;
 use crate::{
     answer::Identity,
     arguments::RunArguments,
@@ -28,6 +31,7 @@ use crate::{
     report::{Change, Enrollment, Report},
     retry::{Patience, Tries},
     round::Round,
+    session::Session,
     subscription::Subscription,
 };
 
@@ -41,9 +45,25 @@ pub struct Agent {
     pub journals: Journals,
     /// What it presents.
     pub machine: Machine,
+    /// The enrollment that it goes on with, if it has one, and leaves to its successor.
+    pub session: Session,
+}
+
+/// How an agent that is asked to stop leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// It says goodbye: the node is inactive.
+    Goodbye,
+    /// Without a word, for another that goes on with its [`Session`].
+    ToSuccessor,
 }
 
 impl Agent {
+    /// One that asks these journals as this machine.
+    pub fn new(journals: Journals, machine: Machine) -> Self {
+        Self { journals, machine, session: Session::default() }
+    }
+
     /// Reads the files that the command line names, and probes the machine unless one of them says what it is.
     ///
     /// # Errors
@@ -59,7 +79,7 @@ impl Agent {
         if let Some(image_built_at) = arguments.image_built_at {
             journals = journals.waking_after(image_built_at);
         }
-        Ok(Self { journals, machine: Machine::here(hardware) })
+        Ok(Self::new(journals, Machine::here(hardware)))
     }
 
     /// [`boot`](Self::boot) for callers that only want the node up: the boot configuration was checked, and is dropped.
@@ -186,14 +206,34 @@ pub async fn once(agent: &Agent, timeout: Duration, report: &Report) -> Result<(
 /// # Errors
 /// With what ended it instead: a refusal that is final.
 pub async fn until(stop: impl Future<Output = ()>, agent: &Agent, report: &Report) -> Result<(), Failure> {
+    let stop = async {
+        stop.await;
+        Leaving::Goodbye
+    };
+    until_asked(stop, agent, report).await
+}
+
+/// [`until`], and then leaves as it is asked to.
+///
+/// # Errors
+/// As [`until`].
+pub async fn until_asked(
+    stop: impl Future<Output = Leaving>,
+    agent: &Agent,
+    report: &Report,
+) -> Result<(), Failure> {
     let mut daemon = Daemon::default();
     let ended = tokio::select! {
         ended = daemon.live(agent, report) => ended,
-        () = stop => {
-            let goodbye = daemon.leave().await;
-            report.change(&Change::Stopped { goodbye });
-            return Ok(());
-        }
+        leaving = stop => match leaving {
+            Leaving::Goodbye => {
+                let goodbye = daemon.leave().await;
+                agent.session.forget();
+                report.change(&Change::Stopped { goodbye });
+                return Ok(());
+            }
+            Leaving::ToSuccessor => return Ok(()),
+        },
     };
     ended.map(|never| match never {})
 }
@@ -208,8 +248,12 @@ pub async fn until_signalled(agent: &Agent, report: &Report) -> Result<(), Failu
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let stop = async {
         tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+        report.stopping();
     };
-    until(stop, agent, report).await
+    tokio::select! {
+        ended = until(stop, agent, report) => ended,
+        never = report.signs_of_life() => match never {},
+    }
 }
 
 #[cfg(test)]

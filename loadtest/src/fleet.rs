@@ -197,7 +197,7 @@ async fn lane(boot: Boot, next: Arc<AtomicU32>, counted: Counter) -> Vec<Result<
 async fn power_on(journals: &[Journals], number: u32) -> Result<Booted, Failure> {
     let began = Instant::now();
     let journals = journals[number as usize % journals.len()].clone();
-    let agent = Agent { journals, machine: Machine::just_booted(hardware(number)) };
+    let agent = Agent::new(journals, Machine::just_booted(hardware(number)));
     let (Enrolled { identity, .. }, subscription) = agent.come_up(Patience::of(NODE_PATIENCE)).await?;
     let within = began.elapsed();
     Ok(Booted { up: Up { number, subscription, agent, identity }, within })

@@ -64,15 +64,22 @@ impl<'a> Daemon<'a> {
         let mut journals = agent.journals.clone();
         let mut revoked = None;
         loop {
-            let key = NodeKey::generate()?;
-            let enrolled = enroll::enroll(&journals, &agent.machine, &key, Patience::ENDLESS).await;
+            let enrolled = match agent.session.resume() {
+                Some(resumed) => Ok(resumed),
+                None => {
+                    let key = NodeKey::generate()?;
+                    enroll::enroll(&journals, &agent.machine, &key, Patience::ENDLESS).await
+                }
+            };
             let ended = revoked.take();
             let enrolled = enrolled.map_err(|refused| first_told(ended, refused))?;
+            agent.session.keep(&enrolled);
             journals.learn(&enrolled.told);
             report.change(&Change::Enrolled(Enrollment::new(&enrolled.identity, &enrolled.journal, None)));
             let present = enrollments.insert(Enrollments::new(agent, report, journals, enrolled));
             let failure = present.hold(open).await;
             let over = present.are_over();
+            agent.session.forget();
             if !asks_for_a_new_enrollment(&failure, over) {
                 return Err(failure);
             }
@@ -273,8 +280,10 @@ impl<'a> Enrollments<'a> {
         let key = self.next_key.insert(key);
         match renew::renew(present.connection(), &self.identity, key).await {
             Ok((identity, told)) => {
-                self.identity = identity;
                 self.journals.learn(&told);
+                let journal = present.connection().address().clone();
+                self.agent.session.keep(&Enrolled { identity: identity.clone(), journal, told });
+                self.identity = identity;
             }
             Err(failure) => {
                 if verdict(&failure) == Verdict::Final || is_of_this_journal_alone(&failure) {

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn agent_of(journal: &FakeJournal) -> Agent {
     let machine = Machine::just_booted(HardwareIdentity::default());
-    Agent { journals: journal.journals(), machine }
+    Agent::new(journal.journals(), machine)
 }
 
 /// An agent that runs until it is stopped, or ends by itself.
@@ -119,7 +119,7 @@ async fn stopping_is_a_goodbye() {
 #[tokio::test]
 async fn stopping_before_any_journal_answers_ends_at_once() {
     let machine = Machine::just_booted(HardwareIdentity::default());
-    let agent = Agent { journals: FakeJournal::nowhere().await, machine };
+    let agent = Agent::new(FakeJournal::nowhere().await, machine);
     let stop = time::sleep(Duration::from_millis(20));
     let ended = time::timeout(PATIENCE, until(stop, &agent, &Report::to_test().0)).await.unwrap();
     assert_eq!(ended, Ok(()));
@@ -179,7 +179,7 @@ async fn a_journal_that_does_not_know_a_certificate_yet_does_not_end_an_agent_th
     lagging.judge_also(&enrolled.identity.certificate, &CertificateError::UnknownIssuer);
     let known = vec![lagging.address().clone(), journal.address().clone()];
     let journals = Journals::new(journal.journals().trust, known).unwrap();
-    let agent = Agent { journals, machine: Machine::just_booted(HardwareIdentity::default()) };
+    let agent = Agent::new(journals, Machine::just_booted(HardwareIdentity::default()));
     // The order is random: both come first at some time.
     for _ in 0..8 {
         agent.subscribe_again(&enrolled.identity, Patience::of(PATIENCE)).await.unwrap();

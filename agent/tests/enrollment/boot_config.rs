@@ -55,7 +55,7 @@ fn agent_in_process(journal: &JournalUnderTest, number: u8) -> Agent {
         bmc_serial: Some(format!("SN{number}").parse().expect("it is one")),
         uuid: None,
     };
-    Agent { journals: journals.expect("there is one"), machine: Machine::just_booted(hardware) }
+    Agent::new(journals.expect("there is one"), Machine::just_booted(hardware))
 }
 
 /// The next revision that a subscription tells.

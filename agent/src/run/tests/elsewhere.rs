@@ -7,7 +7,7 @@ use crate::journals::Journals;
 fn agent_of_all(journals: &[&FakeJournal]) -> Agent {
     let known = journals.iter().map(|journal| journal.address().clone()).collect();
     let journals = Journals::new(journals[0].journals().trust, known).unwrap();
-    Agent { journals, machine: Machine::just_booted(HardwareIdentity::default()) }
+    Agent::new(journals, Machine::just_booted(HardwareIdentity::default()))
 }
 
 fn evicted(journal: &FakeJournal) -> Message {

@@ -42,7 +42,7 @@ async fn asleep(image_built_in: Duration, may_be_set: bool) -> (FakeJournal, Age
     let journal = FakeJournal::with_authority(authority, Vec::new()).await;
     let clock = Arc::new(TestClock { now: now(), set_to: Mutex::default(), may_be_set });
     let journals = journal.journals().waking_with(now().plus(image_built_in), clock.clone());
-    let agent = Agent { journals, machine: Machine::just_booted(HardwareIdentity::default()) };
+    let agent = Agent::new(journals, Machine::just_booted(HardwareIdentity::default()));
     (journal, agent, clock)
 }
 
