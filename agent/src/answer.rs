@@ -50,6 +50,8 @@ pub struct Identity {
     pub vcluster: Option<String>,
     /// Certificate and key, to connect with. Without the chain: journals know their authorities.
     pub credential: Credential,
+    /// The key, for a successor of this agent.
+    pub(crate) key: NodeKey,
 }
 
 /// Why an answer is not used.
@@ -101,6 +103,7 @@ pub fn check(answer: pb::EnrollResponse, key: &NodeKey) -> Result<Identity, Answ
         expires_in: times.not_after.since(times.journal_time),
         vcluster: answer.vcluster_id,
         credential,
+        key: key.clone(),
     })
 }
 

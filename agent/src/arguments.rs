@@ -5,7 +5,7 @@
 //!
 //! Not here, on purpose: options that do not work yet.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{env, ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{
     Arg, Args, Command as Usage, CommandFactory, FromArgMatches, Id, Parser, Subcommand, ValueEnum,
@@ -37,16 +37,33 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Those of this process; ends it where they are wrong, or ask for help.
+    /// Those of this process.
     ///
     /// Where the kernel's command line is wrong, nothing is missed that it might have said: the caller tells that.
-    pub fn of_process(kernel: Option<&KernelCommandLine>) -> Self {
-        let matches = usage(kernel).get_matches();
-        let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    ///
+    /// # Errors
+    /// Where they are wrong, or ask for help: the error says what to print.
+    pub fn of_process(kernel: Option<&KernelCommandLine>) -> Result<Self, clap::Error> {
+        Self::of(kernel, env::args_os())
+    }
+
+    /// Those of the first process of a machine, whose command line was for others.
+    ///
+    /// # Errors
+    /// If neither the environment nor the kernel's command line says what `run` needs.
+    pub fn of_run(kernel: Option<&KernelCommandLine>) -> Result<Self, clap::Error> {
+        Self::of(kernel, ["pact-agent", "run"].map(OsString::from))
+    }
+
+    fn of(
+        kernel: Option<&KernelCommandLine>,
+        words: impl IntoIterator<Item = OsString>,
+    ) -> Result<Self, clap::Error> {
+        let mut arguments = Self::from_arg_matches(&usage(kernel).try_get_matches_from(words)?)?;
         if let Some(kernel) = kernel {
             arguments.complete(kernel);
         }
-        arguments
+        Ok(arguments)
     }
 
     /// Takes from the kernel's command line what nobody else said.
@@ -306,10 +323,7 @@ mod tests {
 
     fn parse_beside(kernel: &str, command: &[&str]) -> Result<RunArguments, clap::Error> {
         let kernel = KernelCommandLine::parse(kernel.as_bytes()).unwrap();
-        let matches = usage(Some(&kernel)).try_get_matches_from(command)?;
-        let mut arguments = Arguments::from_arg_matches(&matches)?;
-        arguments.complete(&kernel);
-        Ok(run_of(arguments))
+        Ok(run_of(Arguments::of(Some(&kernel), command.iter().map(OsString::from))?))
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the kernel command line says to an agent that is the first process of its machine: `pact.journal=`,
-//! `pact.ca=`, `pact.image_built_at=`, `pact.token=`, `pact.ip=`.
+//! `pact.ca=`, `pact.image_built_at=`, `pact.token=`, `pact.ip=`, `pact.dns=`, `pact.hostname=`.
 //!
 //! A machine without a disk has no other place for it. [`crate::arguments`] asks for what neither flags nor the
-//! environment give. The names have a dot, so that the kernel does not hand them on to its first process in other ways.
+//! environment give, `crate::init` for what the machine itself needs. The names have a dot, so that the kernel does not hand them on to its first process in other ways.
 //!
 //! Words and quotes are taken apart as the kernel does it: blanks separate words, but not between double quotes, and
 //! quotes around a value or a whole word do not belong to it. What follows `--` belongs to others.
@@ -17,7 +17,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::ffi::OsStrExt,
     path::PathBuf,
     process,
@@ -39,6 +39,12 @@ const FILE: &str = "/proc/cmdline";
 pub const LINE_BYTES: usize = 64 * 1024;
 /// As many journals may be named: as many as a journal may tell.
 const JOURNALS: usize = LEARNED;
+/// As many servers of names may be named as a resolv.conf may name (resolv.conf(5)).
+const NAME_SERVERS: usize = 3;
+/// Where servers of names listen.
+const DNS_PORT: u16 = 53;
+/// No kernel takes a longer name of a host (sethostname(2)).
+const HOSTNAME_BYTES: usize = 64;
 /// An enrollment token has 50 characters; some room for later ones.
 const TOKEN_BYTES: usize = 256;
 
@@ -53,9 +59,31 @@ pub struct KernelCommandLine {
     pub image_built_at: Option<Timestamp>,
     /// `pact.token=TOKEN`. It has no effect yet.
     pub token: Option<Token>,
-    /// `pact.ip=ADDRESS/PREFIX`. It has no effect yet.
-    pub ip: Option<InterfaceAddress>,
+    /// `pact.ip=ADDRESS/PREFIX[,GATEWAY]` or `pact.ip=dhcp`: what the first interface is given.
+    pub ip: Option<Addressing>,
+    /// `pact.dns=ADDRESS[:PORT]`, repeated or with commas: whom to ask for addresses of names.
+    pub dns: Vec<SocketAddr>,
+    /// `pact.hostname=NAME`.
+    pub hostname: Option<Hostname>,
 }
+
+/// Where an interface has its address from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addressing {
+    /// From a DHCP server.
+    Dhcp,
+    /// From the one who wrote the line.
+    Static {
+        /// The interface's own.
+        address: InterfaceAddress,
+        /// Who takes what is for other networks; of the same family.
+        gateway: Option<IpAddr>,
+    },
+}
+
+/// A name for the machine: letters, digits, dots and hyphens (RFC 1123, 2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hostname(String);
 
 /// A secret, as it stands there. Its form is the journal's business.
 #[derive(Clone)]
@@ -94,9 +122,19 @@ pub enum UnusableWord {
     /// Empty, too long, or with characters that no token has.
     #[error("kernel command line: pact.token must have 1 to {TOKEN_BYTES} printable ASCII characters")]
     Token,
-    /// No address with its network's length.
-    #[error("kernel command line: pact.ip must be ADDRESS/PREFIX, as in 10.0.2.15/24")]
+    /// No address with its network's length, nor a wish for one.
+    #[error(
+        "kernel command line: pact.ip must be ADDRESS/PREFIX[,GATEWAY], as in 10.0.2.15/24,10.0.2.2, or dhcp"
+    )]
     Ip,
+    /// No address of a server, or too many of them.
+    #[error("kernel command line: pact.dns must be 1 to {NAME_SERVERS} times ADDRESS[:PORT], as in 10.0.2.3")]
+    Dns,
+    /// It is no name of a host.
+    #[error(
+        "kernel command line: pact.hostname must have 1 to {HOSTNAME_BYTES} letters, digits, dots and hyphens"
+    )]
+    Hostname,
 }
 
 impl From<UnusableWord> for Failure {
@@ -129,6 +167,63 @@ impl FromStr for InterfaceAddress {
         let prefix = prefix.parse().ok().filter(canonical).ok_or(UnusableWord::Ip)?;
         Ok(Self { address, prefix })
     }
+}
+
+impl FromStr for Addressing {
+    type Err = UnusableWord;
+
+    fn from_str(text: &str) -> Result<Self, UnusableWord> {
+        if text == "dhcp" {
+            return Ok(Self::Dhcp);
+        }
+        let (address, gateway) = match text.split_once(',') {
+            Some((address, gateway)) => (address, Some(gateway)),
+            None => (text, None),
+        };
+        let address: InterfaceAddress = address.parse()?;
+        let gateway: Option<IpAddr> = gateway.map(str::parse).transpose().map_err(|_| UnusableWord::Ip)?;
+        if gateway.is_some_and(|gateway| gateway.is_ipv4() != address.address.is_ipv4()) {
+            return Err(UnusableWord::Ip);
+        }
+        Ok(Self::Static { address, gateway })
+    }
+}
+
+impl fmt::Display for Addressing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dhcp => f.write_str("dhcp"),
+            Self::Static { address, gateway: None } => write!(f, "{address}"),
+            Self::Static { address, gateway: Some(gateway) } => write!(f, "{address},{gateway}"),
+        }
+    }
+}
+
+impl Hostname {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Hostname {
+    type Err = UnusableWord;
+
+    fn from_str(text: &str) -> Result<Self, UnusableWord> {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let label = |label: &str| {
+            let ends = !label.starts_with('-') && !label.ends_with('-');
+            !label.is_empty() && ends && label.bytes().all(letter)
+        };
+        let fits = text.len() <= HOSTNAME_BYTES && text.split('.').all(label);
+        if fits { Ok(Self(text.to_owned())) } else { Err(UnusableWord::Hostname) }
+    }
+}
+
+/// `10.0.2.3`, `10.0.2.3:53`, `fd00::3`, `[fd00::3]:53`.
+fn name_server(text: &str) -> Result<SocketAddr, UnusableWord> {
+    let alone = text.parse().map(|address: IpAddr| SocketAddr::new(address, DNS_PORT));
+    alone.or_else(|_| text.parse()).map_err(|_| UnusableWord::Dns)
 }
 
 /// Of what follows the slash: digits only, and no zero before them.
@@ -176,10 +271,9 @@ impl KernelCommandLine {
 
     /// Says which words were understood and change nothing yet: whoever wrote them expects something.
     pub fn warn_of_what_has_no_effect(&self) {
-        for (word, told) in [("pact.token", self.token.is_some()), ("pact.ip", self.ip.is_some())] {
-            if told {
-                tracing::warn!(word, "this word of the kernel command line has no effect in this release");
-            }
+        if self.token.is_some() {
+            let word = "pact.token";
+            tracing::warn!(word, "this word of the kernel command line has no effect in this release");
         }
     }
 
@@ -212,6 +306,19 @@ impl KernelCommandLine {
             }
             b"pact.ip" => {
                 self.ip = Some(word.text("pact.ip")?.parse()?);
+                Ok(())
+            }
+            b"pact.dns" => {
+                for server in word.text("pact.dns")?.split(',') {
+                    let server = name_server(server)?;
+                    if !self.dns.contains(&server) {
+                        self.dns.push(server);
+                    }
+                }
+                if self.dns.len() > NAME_SERVERS { Err(UnusableWord::Dns) } else { Ok(()) }
+            }
+            b"pact.hostname" => {
+                self.hostname = Some(word.text("pact.hostname")?.parse()?);
                 Ok(())
             }
             _ => Ok(()),
@@ -332,6 +439,23 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_is_addressed_by_the_line_or_by_dhcp() {
+        for text in ["10.0.2.15/24", "10.0.2.15/24,10.0.2.2", "fd00::15/64", "fd00::15/64,fd00::2", "dhcp"] {
+            assert_eq!(parse(&format!("pact.ip={text}")).ip.unwrap().to_string(), text);
+        }
+        assert_eq!(parse("pact.ip=dhcp pact.ip=10.0.2.15/24").ip.unwrap().to_string(), "10.0.2.15/24");
+    }
+
+    #[test]
+    fn servers_of_names_have_a_port_if_they_need_one_and_the_machine_has_a_name() {
+        let told =
+            parse("pact.dns=10.0.2.3,fd00::3 pact.dns=[fd00::4]:5353,10.0.2.3:53 pact.hostname=node-1.rack");
+        let servers: Vec<String> = told.dns.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["10.0.2.3:53", "[fd00::3]:53", "[fd00::4]:5353"]);
+        assert_eq!(told.hostname.unwrap().as_str(), "node-1.rack");
+    }
+
+    #[test]
     fn quotes_are_read_as_the_kernel_reads_them() {
         for (line, ca) in [
             ("pact.ca=\"/a b\"", "/a b"),
@@ -383,10 +507,29 @@ mod tests {
         }
         let built = parse("pact.image_built_at=2026-01-31T12:00:00Z").image_built_at.unwrap();
         assert_eq!(built.to_string(), "2026-01-31T12:00:00.000Z");
-        for ip in
-            ["", "10.0.2.15", "10.0.2.15/33", "10.0.2.15/024", "10.0.2.15/+24", "::1/129", "10.0.2.15/24/24"]
-        {
+        for ip in [
+            "",
+            "10.0.2.15",
+            "10.0.2.15/33",
+            "10.0.2.15/024",
+            "10.0.2.15/+24",
+            "::1/129",
+            "10.0.2.15/24/24",
+            "10.0.2.15/24,",
+            "10.0.2.15/24,fd00::1",
+            "10.0.2.15/24,10.0.2.2,10.0.2.3",
+            "DHCP",
+            "dhcp,10.0.2.2",
+        ] {
             assert_eq!(refused(format!("pact.ip={ip}").as_bytes()), UnusableWord::Ip, "{ip}");
+        }
+        for dns in ["", "dns", "10.0.2.3:", "10.0.2.3:99999", "10.0.2.3,", "1.1.1.1,1.1.1.2,1.1.1.3,1.1.1.4"]
+        {
+            assert_eq!(refused(format!("pact.dns={dns}").as_bytes()), UnusableWord::Dns, "{dns}");
+        }
+        for name in ["", "-a", "a-", "a..b", "a b\"", "node_1", &"x".repeat(65)] {
+            let line = format!("pact.hostname=\"{name}\"");
+            assert_eq!(refused(line.as_bytes()), UnusableWord::Hostname, "{name}");
         }
         let many: Vec<String> =
             (0..=JOURNALS).map(|number| format!("pact.journal=https://j{number}:1")).collect();
@@ -413,7 +556,7 @@ mod tests {
         }
 
         #[test]
-        fn no_line_of_its_own_letters_makes_reading_panic(line in "(pact\\.(ca|ip|journal|token)|[\"=, a/-]){0,40}") {
+        fn no_line_of_its_own_letters_makes_reading_panic(line in "(pact\\.(ca|dns|hostname|ip|journal|token)|[\"=, a/-]){0,40}") {
             KernelCommandLine::parse(line.as_bytes()).ok();
         }
     }

@@ -3,7 +3,8 @@
 //! [`crate::run`] makes one a boot and one a renewal; [`crate::enroll`] sends the request, [`crate::answer`] joins the
 //! key with its certificate.
 //!
-//! Not here, on purpose: writing the key anywhere (R18). What is zeroized when dropped: the encoded key that this type
+//! Not here, on purpose: writing the key anywhere (R18); a successor of the first process of a machine gets it through
+//! memory ([`crate::session`]). What is zeroized when dropped: the encoded key that this type
 //! owns. What is not, because it is not ours: ring's and rustls's copies inside an open connection's configuration, and
 //! the encoding that ring makes on its stack while it generates the key.
 //!
@@ -22,6 +23,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct KeyError(#[from] rcgen::Error);
 
 /// A P-256 key pair in RAM, with the certificate request for it.
+#[derive(Clone)]
 pub struct NodeKey {
     pkcs8: Zeroizing<Vec<u8>>,
     public: Vec<u8>,
@@ -34,7 +36,19 @@ impl NodeKey {
     /// # Errors
     /// If there are no random numbers.
     pub fn generate() -> Result<Self, KeyError> {
-        let mut pair = KeyPair::generate()?;
+        Self::of(KeyPair::generate()?)
+    }
+
+    /// The key that this process had before it became another program ([`crate::session`]).
+    ///
+    /// # Errors
+    /// If it is no key.
+    pub(crate) fn of_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
+        let der = PrivatePkcs8KeyDer::from(pkcs8);
+        Self::of(KeyPair::try_from(&der)?)
+    }
+
+    fn of(mut pair: KeyPair) -> Result<Self, KeyError> {
         let mut params = CertificateParams::default();
         // The journal takes nothing but the key from a request (R8), so that nothing else stands in it.
         params.distinguished_name = DistinguishedName::new();
@@ -43,6 +57,11 @@ impl NodeKey {
         let public = pair.subject_public_key_info();
         pair.zeroize();
         Ok(Self { pkcs8, public, csr: request? })
+    }
+
+    /// The key itself, for the program that this process becomes.
+    pub(crate) fn pkcs8(&self) -> &[u8] {
+        &self.pkcs8
     }
 
     /// The request, DER PKCS#10.

@@ -23,6 +23,9 @@
 //! | [`status`] | says how it is with the running agent |
 //! | [`arguments`], [`config_file`], [`kernel_command_line`] | what the user says, or the image that the machine booted |
 //! | [`report`] | what the user is told |
+//! | [`init`] | is the first process of a machine: mounts, drivers, network, signals, supervision |
+//! | [`session`] | what outlives the agent: key and certificate, for the agent that takes its place |
+//! | [`children`], [`names`] | processes that it starts and inherits; addresses of names |
 //!
 //! Not here, on purpose: decisions. The journal decides; the agent asks again, or ends.
 //!
@@ -32,14 +35,17 @@ pub mod answer;
 pub mod arguments;
 pub mod boot_config;
 pub mod cache;
+pub mod children;
 pub mod config_file;
 pub mod enroll;
 pub mod hardware;
+pub mod init;
 pub mod journals;
 pub mod kernel_command_line;
 pub mod key;
 pub mod life;
 pub mod machine;
+pub mod names;
 pub mod probe;
 pub mod renew;
 pub mod report;
@@ -47,6 +53,7 @@ pub mod retry;
 mod round;
 pub mod run;
 pub mod services;
+pub mod session;
 pub mod status;
 pub mod subscription;
 mod waking;

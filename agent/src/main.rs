@@ -1,36 +1,52 @@
-//! `pact-agent`: starts and stops. What it does is [`agent::run`].
+//! `pact-agent`: starts and stops. What it does is [`agent::run`], and before that [`agent::init`] where it is the first
+//! process of a machine.
 
 use std::process::ExitCode;
 
 use agent::{
-    arguments::{Arguments, Command, RunArguments},
-    kernel_command_line, probe,
+    arguments::{Arguments, Command},
+    init::FirstProcess,
+    kernel_command_line::{self, KernelCommandLine},
+    probe,
     report::{self, Report},
-    run::{self, Agent},
-    services, status,
+    run, services, status,
 };
 use proto::{
-    hardening, logging,
+    logging,
     outcome::{Exit, Failure},
 };
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> ExitCode {
+/// One life of the agent; the first process of a machine has as many as it needs.
+pub fn main() -> ExitCode {
+    match FirstProcess::begin() {
+        Some(first) => first.outlast(|| attempt(Some(&first))),
+        None => attempt(None),
+    }
+}
+
+fn attempt(first: Option<&FirstProcess>) -> ExitCode {
     let kernel = kernel_command_line::of_this_machine();
-    let arguments = Arguments::of_process(kernel.as_ref().ok());
-    let output = arguments.command.output();
+    let told = kernel.as_ref().ok();
+    let arguments = match first {
+        Some(first) => first.arguments(told),
+        None => Arguments::of_process(told).map_err(|usage| usage.exit()),
+    };
+    let Ok(arguments) = arguments else { return Exit::Usage.into() };
     let begun = logging::init(arguments.log_format).map_err(Failure::from);
-    let told = begun.and_then(|()| kernel.map_err(Failure::from));
-    let heard = told.map(|kernel| kernel.warn_of_what_has_no_effect());
-    let done = heard.and_then(|()| obey(&arguments.command));
+    // The log of a former life goes on.
+    let begun = begun.or_else(|failure| first.map(|_| ()).ok_or(failure));
+    let done = begun.and_then(|()| obey(&arguments.command, &kernel.map_err(Failure::from)?, first));
+    let output = arguments.command.output();
     done.map_or_else(|failure| failure.report(output.is_json()), |()| Exit::Done).into()
 }
 
-fn obey(command: &Command) -> Result<(), Failure> {
+fn obey(command: &Command, kernel: &KernelCommandLine, first: Option<&FirstProcess>) -> Result<(), Failure> {
+    kernel.warn_of_what_has_no_effect();
     match command {
-        Command::Run(arguments) => start(arguments),
+        Command::Run(arguments) => run::start(arguments, kernel, first),
         Command::Hardware(arguments) => {
             Report::new(arguments.output).hardware(&probe::this_machine()?);
             Ok(())
@@ -39,20 +55,4 @@ fn obey(command: &Command) -> Result<(), Failure> {
         Command::BecomeService(service) => Err(services::become_service(service.agent, &service.command)),
         Command::Completion(_) | Command::Man {} => report::document(&command.page()),
     }
-}
-
-fn start(arguments: &RunArguments) -> Result<(), Failure> {
-    hardening::apply();
-    let agent = Agent::of(arguments)?;
-    let report = Report::new(arguments.output);
-    // One thread: a node runs other things than its agent.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::other(format!("the runtime did not start: {error}")))?;
-    runtime.block_on(async {
-        if arguments.once {
-            run::once(&agent, arguments.timeout, &report).await
-        } else {
-            run::until_signalled(&agent, &report).await
-        }
-    })
 }

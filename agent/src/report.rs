@@ -8,12 +8,13 @@
 //! **Invariant:** stdout holds these lines only, and none shows a key.
 
 use std::{
+    convert::Infallible,
     io::{self, Write},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use events::vocabulary::{Digest, DomainId, NodeId, Serial, Timestamp, VClusterId};
-use proto::{channel::JournalAddress, outcome::Failure};
+use proto::{channel::JournalAddress, outcome::Failure, supervisor::Supervisor};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
@@ -30,6 +31,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Report {
     to: Reader,
+    supervisor: Supervisor,
 }
 
 #[derive(Debug)]
@@ -228,14 +230,35 @@ struct Line<'c> {
 impl Report {
     /// Tells in this form.
     pub fn new(output: Output) -> Self {
-        Self { to: Reader::Stdout(output) }
+        Self { to: Reader::Stdout(output), supervisor: Supervisor::at(None) }
+    }
+
+    /// Tells whoever supervises this process, too.
+    #[must_use]
+    pub fn and(self, supervisor: Supervisor) -> Self {
+        Self { supervisor, ..self }
+    }
+
+    /// The agent was asked to stop.
+    pub fn stopping(&self) {
+        self.supervisor.tell("STOPPING=1\nSTATUS=stopping");
+    }
+
+    /// Tells its supervisor as often as it wants to hear it that the agent lives.
+    pub async fn signs_of_life(&self) -> Infallible {
+        let Some(every) = self.supervisor.watchdog_every() else { return std::future::pending().await };
+        let mut turns = tokio::time::interval(every);
+        loop {
+            turns.tick().await;
+            self.supervisor.tell("WATCHDOG=1");
+        }
     }
 
     /// Tells a test the sentences of what happens.
     #[cfg(test)]
     pub(crate) fn to_test() -> (Self, tokio::sync::mpsc::UnboundedReceiver<String>) {
         let (to, told) = tokio::sync::mpsc::unbounded_channel();
-        (Self { to: Reader::Test(to) }, told)
+        (Self { to: Reader::Test(to), supervisor: Supervisor::at(None) }, told)
     }
 
     /// Tells the result of `--once`.
@@ -256,6 +279,15 @@ impl Report {
     /// Tells a change.
     pub fn change(&self, change: &Change) {
         self.tell(|| json(&Line { time: now(), change }), || change.sentence());
+        let status = change.sentence().replace('\n', " ");
+        match change {
+            Change::Subscribed { .. } => self.supervisor.tell(&format!("READY=1\nSTATUS={status}")),
+            Change::Enrolled(_)
+            | Change::Lost { .. }
+            | Change::Renewed(_)
+            | Change::Configured { .. }
+            | Change::Stopped { .. } => self.supervisor.tell(&format!("STATUS={status}")),
+        }
     }
 
     fn tell(&self, json: impl FnOnce() -> String, sentence: impl FnOnce() -> String) {

@@ -12,6 +12,7 @@ mod errands;
 mod farewell;
 mod log;
 mod shell;
+mod start;
 
 use std::{path::PathBuf, process, time::Duration};
 
@@ -19,6 +20,8 @@ use proto::{outcome::Failure, pem_file::Trust};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::shell::Shell;
+pub(crate) use self::start::runtime;
+pub use self::start::start;
 use crate::{
     answer::Identity,
     arguments::RunArguments,
@@ -33,6 +36,7 @@ use crate::{
     report::{Enrollment, Report},
     retry::{Patience, Tries},
     round::Round,
+    session::Session,
     status,
     subscription::Subscription,
 };
@@ -45,13 +49,24 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 pub struct Agent {
     /// Whom it asks.
     pub journals: Journals,
-    presents: Presents,
-    keeps: Keeps,
+    /// The enrollment that it goes on with, if it has one, and leaves to its successor.
+    pub session: Session,
+    pub(crate) presents: Presents,
+    pub(crate) keeps: Keeps,
+}
+
+/// How an agent that is asked to stop leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// It says goodbye: the node is inactive.
+    Goodbye,
+    /// Without a word, for another that goes on with its [`Session`].
+    ToSuccessor,
 }
 
 /// What an agent has beside its node: nothing, unless somebody says so.
 #[derive(Debug, Default)]
-struct Keeps {
+pub(crate) struct Keeps {
     /// Where it keeps the last boot configuration.
     cache: Option<Cache>,
     /// Where it says how it is.
@@ -62,7 +77,7 @@ struct Keeps {
 
 /// What an agent presents to journals.
 #[derive(Debug)]
-enum Presents {
+pub(crate) enum Presents {
     /// This.
     Known(Machine),
     /// The machine that it runs on, which is looked at when it is to be presented.
@@ -72,7 +87,8 @@ enum Presents {
 impl Agent {
     /// One that presents a machine.
     pub fn new(journals: Journals, machine: Machine) -> Self {
-        Self { journals, presents: Presents::Known(machine), keeps: Keeps::default() }
+        let (presents, keeps) = (Presents::Known(machine), Keeps::default());
+        Self { journals, session: Session::default(), presents, keeps }
     }
 
     /// What it presents. Looks at the machine, if nobody says what it is.
@@ -110,7 +126,7 @@ impl Agent {
         let socket = Some(status::socket(arguments.state_dir.as_deref()));
         // The first process of a machine is there for them.
         let services = arguments.services.unwrap_or_else(|| process::id() == 1);
-        Ok(Self { journals, presents, keeps: Keeps { cache, socket, services } })
+        Ok(Self { journals, session: Session::default(), presents, keeps: Keeps { cache, socket, services } })
     }
 
     /// [`boot`](Self::boot) for callers that only want the node up: the boot configuration was checked, and is dropped.
@@ -238,6 +254,22 @@ pub async fn once(agent: &Agent, timeout: Duration, report: &Report) -> Result<(
 /// # Errors
 /// With what ended it instead: a refusal that is final.
 pub async fn until(stop: impl Future<Output = ()>, agent: &Agent, report: &Report) -> Result<(), Failure> {
+    let stop = async {
+        stop.await;
+        Leaving::Goodbye
+    };
+    until_asked(stop, agent, report).await
+}
+
+/// [`until`], and then leaves as it is asked to.
+///
+/// # Errors
+/// As [`until`].
+pub async fn until_asked(
+    stop: impl Future<Output = Leaving>,
+    agent: &Agent,
+    report: &Report,
+) -> Result<(), Failure> {
     Box::pin(Shell::new(agent, report).live(stop)).await
 }
 
@@ -251,8 +283,12 @@ pub async fn until_signalled(agent: &Agent, report: &Report) -> Result<(), Failu
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let stop = async {
         tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+        report.stopping();
     };
-    until(stop, agent, report).await
+    tokio::select! {
+        ended = until(stop, agent, report) => ended,
+        never = report.signs_of_life() => match never {},
+    }
 }
 
 #[cfg(test)]

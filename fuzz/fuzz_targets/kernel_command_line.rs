@@ -43,6 +43,12 @@ fn words(told: &KernelCommandLine) -> Vec<u8> {
     if let Some(ip) = &told.ip {
         word(b"pact.ip", ip.to_string().as_bytes());
     }
+    for server in &told.dns {
+        word(b"pact.dns", server.to_string().as_bytes());
+    }
+    if let Some(hostname) = &told.hostname {
+        word(b"pact.hostname", hostname.as_str().as_bytes());
+    }
     line
 }
 
@@ -51,6 +57,7 @@ fn assert_same(one: &KernelCommandLine, line: &[u8]) {
         panic!("it is sound: {}", String::from_utf8_lossy(line))
     };
     assert_eq!((&one.journals, &one.ca, one.ip), (&other.journals, &other.ca, other.ip));
+    assert_eq!((&one.dns, &one.hostname), (&other.dns, &other.hostname));
     assert_eq!(one.image_built_at, other.image_built_at);
     assert_eq!(
         one.token.as_ref().map(|token| token.as_str()),

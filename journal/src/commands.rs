@@ -8,6 +8,7 @@ use events::domain::RestoreRejection;
 use proto::join_token::{InvalidJoinToken, JoinToken};
 use proto::manual;
 use proto::outcome::Failure;
+use proto::supervisor::Supervisor;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
@@ -34,7 +35,7 @@ use crate::release;
 use crate::renewal::by_hand;
 use crate::restore::{self, RestoreError, restore};
 use crate::stop::Stop;
-use crate::supervisor::Supervisor;
+use crate::supervisor::tell_ready;
 
 /// Runs the command. `Ok`: done.
 pub async fn run(args: &Args) -> Result<(), Failure> {
@@ -244,7 +245,7 @@ async fn run_serve(options: &Serve) -> Result<(), Failure> {
         started.map_err(|error| not_started(&error)).inspect_err(|failure| supervisor.tell_end(failure))?;
     let endpoints = journal.endpoints();
     tracing::info!(agents = ?endpoints.agent, operators = ?endpoints.operator, http = ?endpoints.http, "ready");
-    supervisor.tell_ready(endpoints);
+    tell_ready(&supervisor, endpoints);
     let broken = tokio::select! {
         () = stop.asked() => None,
         message = journal.broken() => Some(message),

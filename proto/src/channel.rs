@@ -15,6 +15,7 @@ mod address;
 mod connect_error;
 mod connection_refusal;
 mod http2;
+mod names;
 mod trouble;
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -27,7 +28,7 @@ use rustls::{
 };
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpSocket, TcpStream, lookup_host},
+    net::{TcpSocket, TcpStream},
     time,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -47,6 +48,7 @@ pub use self::{
     connect_error::ConnectError,
     connection_refusal::{ConnectionRefusal, explain},
     http2::Channel,
+    names::{Resolve, Resolving, resolve_by},
 };
 
 /// An open connection to one journal. Clones share it; it closes when the last clone and channel are dropped.
@@ -196,11 +198,12 @@ async fn handshake(
 }
 
 async fn reach(address: &JournalAddress) -> io::Result<TcpStream> {
+    let peers = names::addresses(address.host(), address.port()).await?;
     let Some(source) = address.source() else {
-        return TcpStream::connect((address.host(), address.port())).await;
+        return TcpStream::connect(&peers[..]).await;
     };
     let family = |peer: &SocketAddr| peer.is_ipv4() == source.is_ipv4();
-    let peer = lookup_host((address.host(), address.port())).await?.find(family);
+    let peer = peers.into_iter().find(family);
     let peer = peer.ok_or(io::ErrorKind::AddrNotAvailable)?;
     let socket = if peer.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.bind(SocketAddr::new(source, 0))?;

@@ -13,6 +13,7 @@
 //! | [`join_token`] | what a journal joins with |
 //! | [`hardening`] | no core dumps, locked memory: for processes that hold keys |
 //! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
+//! | [`supervisor`] | what systemd is told |
 //! | [`manual`] | what packages hold besides binaries: manual pages, completion for shells |
 //! | [`throughput`] | threads that do much for many, on both sides of a storm |
 //! | [`convert`] | wire to domain, and back |
@@ -37,6 +38,7 @@ pub mod outcome;
 pub mod pem_file;
 pub mod reason;
 pub mod refusal;
+pub mod supervisor;
 pub mod throughput;
 pub mod tls;
 pub mod vcluster_json;

@@ -16,7 +16,7 @@ use proto::{
 use tokio::time::{self, Instant};
 
 use super::{
-    Agent, Caller,
+    Agent, Caller, Leaving,
     companions::Companions,
     errands::{Errands, Outcome},
     farewell::{self, Farewell},
@@ -91,7 +91,7 @@ impl<'a> Shell<'a> {
     }
 
     /// The whole life.
-    pub(super) async fn live(&mut self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    pub(super) async fn live(&mut self, stop: impl Future<Output = Leaving>) -> Result<(), Failure> {
         tokio::pin!(stop);
         let mut is_stopped = false;
         self.happened.push_back(Input::Begin(self.companions.cached()));
@@ -99,9 +99,12 @@ impl<'a> Shell<'a> {
             let input = match self.happened.pop_front() {
                 Some(input) => input,
                 None => tokio::select! {
-                    () = &mut stop, if !is_stopped => {
+                    leaving = &mut stop, if !is_stopped => {
                         is_stopped = true;
-                        Input::Stop
+                        match leaving {
+                            Leaving::Goodbye => Input::Stop,
+                            Leaving::ToSuccessor => return Ok(()),
+                        }
                     }
                     input = self.next() => input,
                 },
@@ -152,6 +155,9 @@ impl<'a> Shell<'a> {
             Outcome::Renewed(renewed) => Input::Renewed(renewed.map(|(identity, told)| {
                 self.journals.learn(&told);
                 self.next_key = None;
+                if let Some(journal) = self.journal.clone() {
+                    self.agent.session.keep(&Enrolled { identity: identity.clone(), journal, told });
+                }
                 self.is(identity)
             })),
             Outcome::Fetched(config) => Input::Fetched(config),
@@ -211,7 +217,10 @@ impl<'a> Shell<'a> {
                 self.open = None;
                 (self.errands.fetching, self.errands.renewing) = (None, None);
             }
-            Effect::Forget => (self.identity, self.next_key, self.draining) = (None, None, None),
+            Effect::Forget => {
+                self.agent.session.forget();
+                (self.identity, self.next_key, self.draining) = (None, None, None);
+            }
             Effect::Fetch { held } => self.fetch(held),
             Effect::Renew(key) => self.renew(key),
             Effect::Act(config) => self.companions.act(&config),
@@ -220,11 +229,20 @@ impl<'a> Shell<'a> {
             Effect::Tell(told) => self.tell(told),
             Effect::Warn(warning) => log::warn(&warning),
             Effect::Leave => self.leave(),
-            Effect::End(end) => self.end = Some(end),
+            Effect::End(end) => {
+                self.agent.session.forget();
+                self.end = Some(end);
+            }
         }
     }
 
     fn enroll(&mut self, key: Key) {
+        // What a former life of this process left, or a former program in it.
+        if let Some(resumed) = self.agent.session.resume() {
+            let resumed = std::future::ready(Outcome::Enrolled(Ok(resumed)));
+            self.errands.enrolling = Some(Box::pin(resumed));
+            return;
+        }
         let key = match drawn(&mut self.key, key) {
             Ok(key) => key,
             Err(failure) => return self.happened.push_back(Input::Enrolled(Err(failure))),

@@ -18,7 +18,7 @@ use proto::outcome::Failure;
 use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
-    process::{Child, Command},
+    process::Command,
     sync::mpsc,
 };
 
@@ -26,6 +26,7 @@ use super::{
     declaration::Service,
     supervision::{Exit, Input},
 };
+use crate::children::{self, Child};
 
 /// Where programs are looked for that a service starts, if it does not say so.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -58,7 +59,7 @@ fn spawn(service: &Service) -> io::Result<Child> {
     command.arg("become-service").arg(std::process::id().to_string()).arg("--").args(&service.command);
     command.env_clear().env("PATH", PATH).envs(&service.environment).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true).spawn()
+    children::spawn(command.process_group(0).kill_on_drop(true))
 }
 
 /// Waits for its end, and hands signals on to its group. What it started and left behind ends with it.

@@ -14,13 +14,13 @@ use std::time::Duration;
 use clap::ValueEnum;
 use proto::logging::LogFormat;
 use proto::outcome::Failure;
+use proto::supervisor;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{ChildStdin, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::{Config, layers};
 use crate::data_dir::Endpoints;
-use crate::supervisor;
 
 /// How long it may take until it serves: a log that is continued may be long.
 const READY_WITHIN: Duration = Duration::from_secs(120);

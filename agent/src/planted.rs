@@ -1,0 +1,11 @@
+//! `pact-agent-planted`: `pact-agent`, in which each task of the first process panics once when it is asked to
+//! (`agent::init`). For tests only: it needs the feature `planted-panics`.
+
+use std::process::ExitCode;
+
+#[path = "main.rs"]
+mod shipped;
+
+fn main() -> ExitCode {
+    shipped::main()
+}
