@@ -286,6 +286,9 @@ impl Report {
             | Change::Lost { .. }
             | Change::Renewed(_)
             | Change::Configured { .. }
+            | Change::Degraded { .. }
+            | Change::ServiceStarted { .. }
+            | Change::ServiceExited { .. }
             | Change::Stopped { .. } => self.supervisor.tell(&format!("STATUS={status}")),
         }
     }
