@@ -348,6 +348,9 @@ impl World {
             | Rejection::NotFound
             | Rejection::AlreadyEnrolled { .. }
             | Rejection::VClusterNotFound { .. }
+            | Rejection::Assigned { .. }
+            | Rejection::Unassigned
+            | Rejection::ActiveSessions { .. }
             | Rejection::HardwareConflict { .. }
             | Rejection::TooManyMacs { .. }
             | Rejection::NameTooLong

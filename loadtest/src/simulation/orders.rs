@@ -307,7 +307,7 @@ impl Desk<'_> {
                 }
             }
             NodeOrder::Deactivate => Command::Deactivate { cause: DeactivationCause::Operator, now },
-            NodeOrder::Revoke(cause) => Command::Revoke { cause: *cause, reason: None, now },
+            NodeOrder::Revoke(cause) => Command::Revoke { cause: *cause, reason: None, sessions: 0, now },
             NodeOrder::Contest(contest) => Command::Contest(contest.clone()),
             NodeOrder::Resolve => Command::Resolve,
             NodeOrder::Replace(machine) => {
