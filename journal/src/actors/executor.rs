@@ -248,7 +248,11 @@ fn issued(events: &[Event]) -> Option<&Certificate> {
         | Event::Resolved {}
         | Event::HardwareReplaced { .. }
         | Event::AttemptsRefused(_)
-        | Event::CertificateRevoked { .. } => None,
+        | Event::CertificateRevoked { .. }
+        | Event::Unassigned { .. }
+        | Event::Moved { .. }
+        | Event::Drained {}
+        | Event::Undrained {} => None,
     })
 }
 
@@ -263,6 +267,10 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Goodbye { .. }
         | Order::Due { .. }
         | Order::Deactivate
+        | Order::Assign { .. }
+        | Order::Unassign { .. }
+        | Order::Move { .. }
+        | Order::Drain { .. }
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
@@ -283,6 +291,10 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         | Order::Due { .. }
         | Order::Deactivate
         | Order::Revoke { .. }
+        | Order::Assign { .. }
+        | Order::Unassign { .. }
+        | Order::Move { .. }
+        | Order::Drain { .. }
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }

@@ -127,7 +127,15 @@ impl Admitted {
         }
     }
 
-    /// Whether the caller may set the overlay of this vCluster, or of the domain's default.
+    /// What the operator who calls may do.
+    pub fn role(&self) -> Result<Role, Refusal> {
+        match &self.caller {
+            Caller::Operator(_, role, _) => Ok(role.clone()),
+            Caller::Anonymous | Caller::Node(..) => Err(refusal(Call::OwnOperator, &self.caller)),
+        }
+    }
+
+    /// Whether the caller may set the overlay of this vCluster, or of the domain's default, and bring nodes into it.
     pub fn configures(&self, vcluster: Option<&events::vocabulary::VClusterId>) -> Result<(), Refusal> {
         match &self.caller {
             Caller::Operator(_, role, _) if role.configures(vcluster) => Ok(()),

@@ -141,8 +141,8 @@ impl NodeService for NodeEdge {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
-        let order =
-            Order::Revoke { cause: RevocationCause::Revoked, reason: remark("reason", &wire.reason)? };
+        let reason = remark("reason", &wire.reason)?;
+        let order = Order::Revoke { cause: RevocationCause::Revoked, reason, sessions: 0 };
         let seq = self.order(&id, order, admitted).await?;
         Ok(Response::new(pb::RevokeNodeResponse { node: self.show(&id), seq }))
     }
@@ -164,8 +164,8 @@ impl NodeService for NodeEdge {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
-        let order =
-            Order::Revoke { cause: RevocationCause::Decommissioned, reason: remark("reason", &wire.reason)? };
+        let reason = remark("reason", &wire.reason)?;
+        let order = Order::Revoke { cause: RevocationCause::Decommissioned, reason, sessions: 0 };
         let seq = self.order(&id, order, admitted).await?;
         Ok(Response::new(pb::DecommissionNodeResponse { node: self.show(&id), seq }))
     }
@@ -182,6 +182,54 @@ impl NodeService for NodeEdge {
         let seq = self.order(&id, order, admitted).await?;
         let warnings = self.warnings(&id, Some(&hardware));
         Ok(Response::new(pb::ReplaceHardwareResponse { node: self.show(&id), seq, warnings }))
+    }
+
+    async fn assign_node(&self, request: Request<pb::AssignNodeRequest>) -> Answered<pb::AssignNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let wire = request.into_inner();
+        let id = field::node_id(&wire.node_id)?;
+        let (vcluster, asker) = (own_group("vcluster_id", &wire.vcluster_id, &admitted)?, admitted.role()?);
+        let seq = self.order(&id, Order::Assign { vcluster, asker }, admitted).await?;
+        Ok(Response::new(pb::AssignNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn unassign_node(
+        &self,
+        request: Request<pb::UnassignNodeRequest>,
+    ) -> Answered<pb::UnassignNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let id = field::node_id(&request.into_inner().node_id)?;
+        let asker = admitted.role()?;
+        let seq = self.order(&id, Order::Unassign { asker }, admitted).await?;
+        // An operator of the vCluster that it left sees it for the last time: every change shows its node.
+        Ok(Response::new(pb::UnassignNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn move_node(&self, request: Request<pb::MoveNodeRequest>) -> Answered<pb::MoveNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let wire = request.into_inner();
+        let id = field::node_id(&wire.node_id)?;
+        let to = own_group("to_vcluster_id", &wire.to_vcluster_id, &admitted)?;
+        let asker = admitted.role()?;
+        let seq = self.order(&id, Order::Move { to, asker }, admitted).await?;
+        Ok(Response::new(pb::MoveNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn drain_node(&self, request: Request<pb::DrainNodeRequest>) -> Answered<pb::DrainNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let id = field::node_id(&request.into_inner().node_id)?;
+        let seq = self.drain(&id, true, admitted).await?;
+        Ok(Response::new(pb::DrainNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn undrain_node(
+        &self,
+        request: Request<pb::UndrainNodeRequest>,
+    ) -> Answered<pb::UndrainNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let id = field::node_id(&request.into_inner().node_id)?;
+        let seq = self.drain(&id, false, admitted).await?;
+        Ok(Response::new(pb::UndrainNodeResponse { node: self.show(&id), seq }))
     }
 
     async fn resolve_node(
@@ -202,6 +250,11 @@ impl NodeEdge {
             Answer::Settled { seq } => Ok(seq),
             Answer::Issued(_) => Err(Status::internal("an operator's order ended with a certificate")),
         }
+    }
+
+    async fn drain(&self, id: &NodeId, draining: bool, admitted: Admitted) -> Result<u64, Status> {
+        let asker = admitted.role()?;
+        self.order(id, Order::Drain { draining, asker }, admitted).await
     }
 
     async fn register_row(
@@ -255,6 +308,13 @@ fn registration(wire: pb::RegisterNodeRequest) -> Result<(NodeId, Order), Refusa
     let vcluster = wire.vcluster_id.filter(|id| !id.is_empty());
     let vcluster = vcluster.map(|id| field::parsed("vcluster_id", &id)).transpose()?;
     Ok((id, Order::Register { hardware, labels, vcluster }))
+}
+
+/// The vCluster that a node shall come into, which the caller may change.
+fn own_group(name: &str, id: &str, admitted: &Admitted) -> Result<VClusterId, Refusal> {
+    let group = field::parsed(name, id)?;
+    admitted.configures(Some(&group))?;
+    Ok(group)
 }
 
 /// A field that most machines have alone is another node's too.
