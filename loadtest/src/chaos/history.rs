@@ -94,12 +94,14 @@ pub struct NodeTold {
     pub version: u64,
     /// Its current certificate.
     pub serial: Option<String>,
+    /// In which vCluster it is.
+    pub vcluster: Option<String>,
 }
 
 impl From<&pb::Node> for NodeTold {
     fn from(node: &pb::Node) -> Self {
         let serial = node.certificate.as_ref().map(|certificate| certificate.serial.clone());
-        Self { state: node.state(), version: node.version, serial }
+        Self { state: node.state(), version: node.version, serial, vcluster: node.vcluster_id.clone() }
     }
 }
 

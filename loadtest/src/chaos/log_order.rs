@@ -129,6 +129,7 @@ impl LogOrder {
 /// As an answer shows it.
 fn shown(state: &State, version: u64) -> NodeTold {
     let serial = state.current().map(|held| held.certificate.serial.to_string());
+    let vcluster = state.vcluster().map(ToString::to_string);
     let state = match state {
         State::Unknown => NodeState::Unspecified,
         State::Registered { .. } => NodeState::Registered,
@@ -136,5 +137,5 @@ fn shown(state: &State, version: u64) -> NodeTold {
         State::Inactive { .. } => NodeState::Inactive,
         State::Revoked { .. } => NodeState::Revoked,
     };
-    NodeTold { state, version, serial }
+    NodeTold { state, version, serial, vcluster }
 }
