@@ -202,7 +202,11 @@ impl Hold<'_> {
             Ok(())
         });
         let done = done.await;
-        fs::remove_file(&ballast).ok();
+        // Another fault may have made the disk read-only meanwhile.
+        let until = Instant::now() + CHANGES_WITHIN;
+        while ballast.exists() && fs::remove_file(&ballast).is_err() && Instant::now() < until {
+            time::sleep(AGAIN).await;
+        }
         aftermath(member).await;
         done
     }
