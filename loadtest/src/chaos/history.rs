@@ -48,6 +48,11 @@ pub enum What {
     Revoke,
     /// `DeactivateNode`.
     Deactivate,
+    /// `AssignNode` of a node that is in none, `MoveNode` of one that is in another.
+    Place {
+        /// Into which vCluster.
+        vcluster: String,
+    },
     /// A goodbye.
     Goodbye,
     /// `InspectNode`, of at least this fact.

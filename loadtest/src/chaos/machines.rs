@@ -27,7 +27,7 @@ use tokio::{task::JoinSet, time};
 use super::{
     Stop,
     history::{Came, Stream, Told, What},
-    orders::Orders,
+    orders::{self, Orders},
     probes::{Probes, Retired},
     quorum::Quorum,
 };
@@ -136,6 +136,12 @@ impl Lane {
                 }
                 5..=6 => self.leave(up).await?,
                 7 => self.put_out(up).await?,
+                8 => {
+                    let vcluster = format!("group-{}", self.rng.u64(0..orders::VCLUSTERS));
+                    let nth = self.orders.any(&mut self.rng);
+                    self.orders.place(nth, &fleet::node_id(number), &vcluster).await;
+                    up
+                }
                 _ => {
                     let nth = self.orders.any(&mut self.rng);
                     self.orders.inspect(nth, &fleet::node_id(number)).await;

@@ -13,9 +13,10 @@ use proto::{
     channel::{Channel, Connection},
     outcome::Failure,
     pb::{
-        self, CreateOperatorRequest, DeactivateNodeRequest, InspectNodeRequest, RegisterNodeRequest,
-        RevokeNodeRequest, RevokeOperatorRequest, SetOverlayRequest, node_service_client::NodeServiceClient,
-        operator_service_client::OperatorServiceClient, v_cluster_service_client::VClusterServiceClient,
+        self, AssignNodeRequest, CreateOperatorRequest, DeactivateNodeRequest, InspectNodeRequest,
+        MoveNodeRequest, RegisterNodeRequest, RevokeNodeRequest, RevokeOperatorRequest, SetOverlayRequest,
+        node_service_client::NodeServiceClient, operator_service_client::OperatorServiceClient,
+        v_cluster_service_client::VClusterServiceClient,
     },
     pem_file::Credential,
 };
@@ -33,7 +34,7 @@ const AGAIN: Duration = Duration::from_millis(150);
 /// Operators come and go so often.
 const CHANGES_EVERY: Duration = Duration::from_millis(700);
 /// So many vClusters have overlays.
-const VCLUSTERS: u64 = 3;
+pub const VCLUSTERS: u64 = 3;
 
 /// A client with connections of its own, one a journal.
 pub struct Orders {
@@ -142,6 +143,25 @@ impl Orders {
         done(self.call(nth, node, What::Inspect { min_seq }, call, told).await, |answer| {
             of_node(answer.seq, answer.node.as_ref())
         })
+    }
+
+    /// Puts a node into a vCluster, from wherever it is.
+    pub async fn place(&mut self, nth: usize, node: &str, vcluster: &str) {
+        let what = || What::Place { vcluster: vcluster.to_owned() };
+        let request = AssignNodeRequest { node_id: node.to_owned(), vcluster_id: vcluster.to_owned() };
+        let call = async |channel| {
+            NodeServiceClient::new(channel).assign_node(request).await.map(tonic::Response::into_inner)
+        };
+        let told = |answer: &pb::AssignNodeResponse| of_node(answer.seq, answer.node.as_ref());
+        if self.call(nth, node, what(), call, told).await.is_ok() {
+            return;
+        }
+        let request = MoveNodeRequest { node_id: node.to_owned(), to_vcluster_id: vcluster.to_owned() };
+        let call = async |channel| {
+            NodeServiceClient::new(channel).move_node(request).await.map(tonic::Response::into_inner)
+        };
+        let told = |answer: &pb::MoveNodeResponse| of_node(answer.seq, answer.node.as_ref());
+        self.call(nth, node, what(), call, told).await.ok();
     }
 
     async fn set_overlay(&mut self, nth: usize, vcluster: &str, overlay: Vec<u8>) {

@@ -53,7 +53,9 @@ fn missing(call: &Call, told: &Told, log: &LogOrder) -> Option<String> {
             let found = log.records.iter().take(usize::try_from(seq).unwrap_or(usize::MAX)).any(ids);
             (!found).then(|| format!("no fact up to {seq} is about it"))
         }
-        What::Revoke | What::Deactivate | What::Inspect { .. } => differs(call, told, log),
+        What::Revoke | What::Deactivate | What::Place { .. } | What::Inspect { .. } => {
+            differs(call, told, log)
+        }
         What::Goodbye => None,
     }
 }

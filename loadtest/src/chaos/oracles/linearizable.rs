@@ -59,6 +59,7 @@ fn is_about_a_node(what: &What) -> bool {
         | What::Renew
         | What::Revoke
         | What::Deactivate
+        | What::Place { .. }
         | What::Goodbye
         | What::Inspect { .. } => true,
         What::SetOverlay | What::CreateOperator | What::RevokeOperator => false,
@@ -111,11 +112,13 @@ fn contradicts(call: &Call, told: &Told, window: &Window, order: &LogOrder) -> O
     }
     let least = match call.what {
         What::Inspect { min_seq } => min_seq,
-        What::Register | What::Revoke | What::Deactivate if is_about(order, seq, &call.about) => {
+        What::Register | What::Revoke | What::Deactivate | What::Place { .. }
+            if is_about(order, seq, &call.about) =>
+        {
             window.acknowledged
         }
         // It was so already, and nothing was recorded: as a refusal, that may rest on what was known.
-        What::Register | What::Revoke | What::Deactivate => window.stale,
+        What::Register | What::Revoke | What::Deactivate | What::Place { .. } => window.stale,
         // The same key is told the same certificate.
         What::Enroll
         | What::Renew
@@ -135,6 +138,7 @@ fn contradicts(call: &Call, told: &Told, window: &Window, order: &LogOrder) -> O
     let expected = match call.what {
         What::Register => node.state == NodeState::Registered,
         What::Revoke => node.state == NodeState::Revoked,
+        What::Place { ref vcluster } => node.vcluster.as_ref() == Some(vcluster),
         What::Deactivate => node.state != NodeState::Active,
         What::Enroll
         | What::Renew
