@@ -44,9 +44,9 @@ mod restore;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
-mod sessions;
-#[cfg(test)]
 mod server_certificate;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod stopping;
 #[cfg(test)]

@@ -56,7 +56,11 @@ async fn a_node_is_not_decommissioned_while_sessions_run_on_it() {
 
     let gone = operator.decommission(id).await.unwrap();
     assert_eq!((gone.state(), gone.draining), (NodeState::Revoked, false));
-    assert_eq!(gone.version, before.version + 2, "drained and revoked: what was refused and counted is no fact");
+    assert_eq!(
+        gone.version,
+        before.version + 2,
+        "drained and revoked: what was refused and counted is no fact"
+    );
     assert_eq!(operator.decommission(id).await.unwrap(), gone);
 }
 
