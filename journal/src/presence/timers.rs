@@ -63,6 +63,9 @@ impl Timers {
         let mut deadlines = Deadlines::default();
         self.look_at_all();
         let mut led = self.log.is_alone();
+        if led {
+            self.streams.lead_from(clock::now());
+        }
         loop {
             let leads = leads(&self.log);
             if leads && !led {

@@ -112,12 +112,16 @@ impl Exchange<'_> {
         if message.xid() != self.number || message.chaddr() != self.mac {
             return None;
         }
-        match message.opts().msg_type()? {
-            MessageType::Offer => Some(Answer::Offer(lease(&message)?)),
-            MessageType::Ack => Some(Answer::Ack(lease(&message)?)),
-            MessageType::Nak => Some(Answer::Nak),
-            _ => None,
+        let kind = message.opts().msg_type()?;
+        if kind == MessageType::Nak {
+            return Some(Answer::Nak);
         }
+        let answer: fn(Lease) -> Answer = match kind == MessageType::Offer {
+            true => Answer::Offer,
+            false if kind == MessageType::Ack => Answer::Ack,
+            false => return None,
+        };
+        lease(&message).map(answer)
     }
 }
 
