@@ -33,7 +33,33 @@ impl World {
             Action::SetOverlay { vcluster, overlay } => {
                 self.set_overlay(desk, stale, vcluster_id(*vcluster), *overlay);
             }
-            other => unreachable!("{other:?} is not the operators' of nodes"),
+            Action::Register { .. }
+            | Action::Enroll { .. }
+            | Action::Renew { .. }
+            | Action::Confirm { .. }
+            | Action::Goodbye { .. }
+            | Action::Deactivate { .. }
+            | Action::Revoke { .. }
+            | Action::Contest { .. }
+            | Action::Resolve { .. }
+            | Action::NoteRefused { .. }
+            | Action::Distrust { .. }
+            | Action::Announce
+            | Action::Retire { .. }
+            | Action::CreateOperator { .. }
+            | Action::RenewOperator { .. }
+            | Action::RevokeOperator { .. }
+            | Action::CreateJoinToken { .. }
+            | Action::Join { .. }
+            | Action::ConfirmJournal { .. }
+            | Action::AnnounceJournal { .. }
+            | Action::EvictJournal { .. }
+            | Action::RaiseLevel { .. }
+            | Action::SetDefault { .. }
+            | Action::Restore { .. }
+            | Action::Wait { .. }
+            | Action::Look
+            | Action::Repeat => unreachable!("{action:?} is not the operators' of nodes"),
         }
     }
 

@@ -112,16 +112,12 @@ impl Exchange<'_> {
         if message.xid() != self.number || message.chaddr() != self.mac {
             return None;
         }
-        let kind = message.opts().msg_type()?;
-        if kind == MessageType::Nak {
-            return Some(Answer::Nak);
+        // Servers say other things, to others: the list of them grows.
+        match message.opts().msg_type()? {
+            kind if kind == MessageType::Offer => lease(&message).map(Answer::Offer),
+            kind if kind == MessageType::Ack => lease(&message).map(Answer::Ack),
+            kind => (kind == MessageType::Nak).then_some(Answer::Nak),
         }
-        let answer: fn(Lease) -> Answer = match kind == MessageType::Offer {
-            true => Answer::Offer,
-            false if kind == MessageType::Ack => Answer::Ack,
-            false => return None,
-        };
-        lease(&message).map(answer)
     }
 }
 
