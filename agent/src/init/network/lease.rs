@@ -113,10 +113,14 @@ impl Exchange<'_> {
             return None;
         }
         // Servers say other things, to others: the list of them grows.
-        match message.opts().msg_type()? {
-            kind if kind == MessageType::Offer => lease(&message).map(Answer::Offer),
-            kind if kind == MessageType::Ack => lease(&message).map(Answer::Ack),
-            kind => (kind == MessageType::Nak).then_some(Answer::Nak),
+        let kind = message.opts().msg_type()?;
+        let is = |one| kind == one;
+        if is(MessageType::Offer) {
+            lease(&message).map(Answer::Offer)
+        } else if is(MessageType::Ack) {
+            lease(&message).map(Answer::Ack)
+        } else {
+            is(MessageType::Nak).then_some(Answer::Nak)
         }
     }
 }
