@@ -1,6 +1,6 @@
 //! Chance that can be had again: numbers that follow from a seed and a step's place, and from nothing else.
 //!
-//! Each step has numbers of its own, so that leaving a step out changes no draw of the others ([`super::shrink`]).
+//! Each step has numbers of its own, so that leaving a step out changes no draw of the others ([`super::history`]).
 //!
 //! Not here, on purpose: a library. A seed that was written down must give the same history with every later version of any
 //! library; SplitMix64 is ten lines, and nothing secret depends on it.
