@@ -221,6 +221,17 @@ mod tests {
     }
 
     #[test]
+    fn a_state_directory_that_others_may_write_to_is_not_used() {
+        let directory = tempfile::tempdir().unwrap();
+        for (mode, is_ours) in [(0o755, true), (0o775, false), (0o702, false)] {
+            fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Cache::open(directory.path()).is_ok(), is_ours, "{mode:o}");
+        }
+        let told = Cache::open(directory.path()).unwrap_err().to_string();
+        assert!(told.contains("chmod 0700"), "{told}");
+    }
+
+    #[test]
     fn what_a_crash_left_half_written_is_not_read() {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::open(directory.path()).unwrap();

@@ -447,7 +447,7 @@ impl Life {
 
     /// A node that is told so is none, and neither is the next process on this machine.
     fn end(&mut self, failure: Failure, turn: &mut Turn) {
-        if matches!(failure, Failure::Refused(_) | Failure::ConnectionRefused(_)) {
+        if is_refused(&failure) {
             self.unconfigure(turn);
         }
         self.stage = Stage::Ended;
@@ -473,6 +473,11 @@ impl Life {
             (self.acting, self.is_told_degraded) = (Some(config), true);
         }
     }
+}
+
+/// Whether a journal said that the node, or its certificate, is none. All else may be otherwise in a moment.
+pub(crate) fn is_refused(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(_) | Failure::ConnectionRefused(_))
 }
 
 #[cfg(test)]

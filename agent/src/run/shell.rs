@@ -28,7 +28,7 @@ use crate::{
     enroll::{self, Enrolled},
     journals::{Journals, Preference},
     key::NodeKey,
-    life::{Cached, Effect, Given, Heard, Input, Key, Life, Prefer, Told},
+    life::{Cached, Effect, Given, Heard, Input, Key, Life, Prefer, Told, is_refused},
     machine::Machine,
     renew,
     report::{Change, Enrollment, Report},
@@ -103,7 +103,8 @@ impl<'a> Shell<'a> {
                         is_stopped = true;
                         match leaving {
                             Leaving::Goodbye => Input::Stop,
-                            Leaving::ToSuccessor => return Ok(()),
+                            // It starts them anew, and knows of none that would still run.
+                            Leaving::ToSuccessor => return self.end_services(Ok(())).await,
                         }
                     }
                     input = self.next() => input,
@@ -114,11 +115,15 @@ impl<'a> Shell<'a> {
             }
             self.companions.show(self.snapshot());
             if let Some(end) = self.end.take() {
-                let last = stopped(self.companions.services.take()).await;
-                self.tell_of_services(last);
-                return end;
+                return self.end_services(end).await;
             }
         }
+    }
+
+    async fn end_services(&mut self, end: Result<(), Failure>) -> Result<(), Failure> {
+        let last = stopped(self.companions.services.take()).await;
+        self.tell_of_services(last);
+        end
     }
 
     /// What happens next.
@@ -232,7 +237,10 @@ impl<'a> Shell<'a> {
             Effect::Warn(warning) => log::warn(&warning),
             Effect::Leave => self.leave(),
             Effect::End(end) => {
-                self.agent.session.forget();
+                // What a journal did not refuse, the next life of this process goes on with.
+                if end.as_ref().err().is_none_or(is_refused) {
+                    self.agent.session.forget();
+                }
                 self.end = Some(end);
             }
         }

@@ -114,3 +114,48 @@ async fn rule_19_a_certificate_that_is_refused_says_no_goodbye() {
     assert_eq!(agent.last_words().await, "stopped without a goodbye");
     assert_eq!(journal.goodbyes(), 0);
 }
+
+/// A life that is left to a successor once it is subscribed.
+async fn left_to_a_successor(agent: Agent) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (report, told) = Report::to_test();
+    let life = tokio::spawn(async move {
+        let stop = async {
+            drop(stopped.await);
+            Leaving::ToSuccessor
+        };
+        until_asked(stop, &agent, &report).await
+    });
+    let mut running = Running { stop, agent: life, told };
+    running.tells("subscribed").await;
+    assert_eq!(running.stop().await, Ok(()));
+}
+
+#[tokio::test]
+async fn rule_18_who_comes_after_an_agent_goes_on_with_the_certificate_of_its_enrollment() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let first = agent_of(&journal);
+    let session = first.session.clone();
+
+    left_to_a_successor(first).await;
+    let second = Agent { session: session.clone(), ..agent_of(&journal) };
+    left_to_a_successor(second).await;
+
+    assert_eq!((journal.enroll_requests().len(), journal.goodbyes()), (1, 0));
+    assert!(session.resume().is_some());
+}
+
+#[tokio::test]
+async fn nobody_goes_on_with_a_certificate_that_no_journal_knows() {
+    let journal = FakeJournal::start(Vec::new()).await;
+    let first = agent_of(&journal);
+    let session = first.session.clone();
+    left_to_a_successor(first).await;
+    assert!(session.resume().is_some());
+
+    journal.judge(&CertificateError::UnknownIssuer);
+    let ended = start_agent(Agent { session: session.clone(), ..agent_of(&journal) }).end().await;
+
+    assert!(matches!(ended, Failure::ConnectionRefused(_)), "{ended}");
+    assert!(session.resume().is_none());
+}
