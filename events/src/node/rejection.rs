@@ -1,5 +1,6 @@
 //! Why the journal says no to an order about a node. Nothing is broken: the caller is told, nothing changes.
 
+use super::event::RefusalReason;
 use crate::vocabulary::{NodeId, Timestamp, VClusterId};
 
 /// A refusal; each is one reason of the contract.
@@ -83,4 +84,28 @@ pub enum Rejection {
     /// `SERIAL_SUPERSEDED`
     #[error("the certificate is not the node's current one")]
     SerialSuperseded,
+}
+
+impl Rejection {
+    /// As what it is noted when a machine asked to be a node (R5). None: it is of other orders, or of a node that there is not.
+    pub fn noted(&self) -> Option<RefusalReason> {
+        match self {
+            Self::HardwareMismatch => Some(RefusalReason::HardwareMismatch),
+            Self::AlreadyActive { .. } => Some(RefusalReason::AlreadyActive),
+            Self::Revoked => Some(RefusalReason::NodeRevoked),
+            Self::KeyReused => Some(RefusalReason::KeyReused),
+            Self::CsrInvalid => Some(RefusalReason::CsrInvalid),
+            Self::NotEnrolled
+            | Self::NotFound
+            | Self::AlreadyEnrolled { .. }
+            | Self::VClusterNotFound { .. }
+            | Self::Assigned { .. }
+            | Self::Unassigned
+            | Self::ActiveSessions { .. }
+            | Self::HardwareConflict { .. }
+            | Self::TooManyMacs { .. }
+            | Self::NameTooLong
+            | Self::SerialSuperseded => None,
+        }
+    }
 }

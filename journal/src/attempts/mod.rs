@@ -95,25 +95,7 @@ impl Attempts {
 /// As what a refusal is noted.
 fn noted(error: &AskError) -> Option<RefusalReason> {
     match error {
-        AskError::Rejected { rejection, .. } => match rejection {
-            Rejection::HardwareMismatch => Some(RefusalReason::HardwareMismatch),
-            Rejection::AlreadyActive { .. } => Some(RefusalReason::AlreadyActive),
-            Rejection::Revoked => Some(RefusalReason::NodeRevoked),
-            Rejection::KeyReused => Some(RefusalReason::KeyReused),
-            Rejection::CsrInvalid => Some(RefusalReason::CsrInvalid),
-            // Of other orders, or of a node that there is not.
-            Rejection::NotEnrolled
-            | Rejection::NotFound
-            | Rejection::AlreadyEnrolled { .. }
-            | Rejection::VClusterNotFound { .. }
-            | Rejection::HardwareConflict { .. }
-            | Rejection::TooManyMacs { .. }
-            | Rejection::NameTooLong
-            | Rejection::Assigned { .. }
-            | Rejection::Unassigned
-            | Rejection::ActiveSessions { .. }
-            | Rejection::SerialSuperseded => None,
-        },
+        AskError::Rejected { rejection, .. } => rejection.noted(),
         AskError::Csr(_) => Some(RefusalReason::CsrInvalid),
         AskError::Overloaded
         | AskError::Contended

@@ -339,24 +339,7 @@ impl World {
             let order = Order::Node(node.clone(), NodeOrder::Contest(contest));
             self.call(chance, own, order, principal.clone(), at);
         }
-        let reason = match rejection {
-            Rejection::HardwareMismatch => RefusalReason::HardwareMismatch,
-            Rejection::AlreadyActive { .. } => RefusalReason::AlreadyActive,
-            Rejection::Revoked => RefusalReason::NodeRevoked,
-            Rejection::KeyReused => RefusalReason::KeyReused,
-            Rejection::NotEnrolled
-            | Rejection::NotFound
-            | Rejection::AlreadyEnrolled { .. }
-            | Rejection::VClusterNotFound { .. }
-            | Rejection::Assigned { .. }
-            | Rejection::Unassigned
-            | Rejection::ActiveSessions { .. }
-            | Rejection::HardwareConflict { .. }
-            | Rejection::TooManyMacs { .. }
-            | Rejection::NameTooLong
-            | Rejection::CsrInvalid
-            | Rejection::SerialSuperseded => return,
-        };
+        let Some(reason) = rejection.noted() else { return };
         if chance.one_in(4) {
             let first = now.minus(Duration::from_secs(59));
             let attempts = RefusedAttempts { reason, first, last: now, count: 3, differing: vec![] };
