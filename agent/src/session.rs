@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn another_format_is_told_and_nothing_of_the_key_is() {
-        let written = Written { format: 2, key: vec![1, 2, 3], ..Default::default() };
+        let mut written = Written::decode(&**session().to_bytes().unwrap()).unwrap();
+        written.format = 2;
         assert!(matches!(Session::of_bytes(&written.encode_to_vec()), Err(UnusableSession::Format(2))));
         assert_eq!(format!("{:?} {written:?}", session()), "Session(..) Written(..)");
     }
