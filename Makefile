@@ -24,7 +24,7 @@ NODES ?= 10000
 FUZZ_SECONDS ?= 5
 FUZZ_RUNS ?= 10000000
 
-.PHONY: build previous demo test bench lint fuzz man prerequisites
+.PHONY: build previous planted chaos chaos-planted demo test bench lint fuzz man prerequisites
 
 ## The five binaries.
 build: prerequisites
@@ -36,12 +36,25 @@ previous: build
 	cargo build --release --locked --workspace --features journal/previous-level --bin pact-journal-previous
 	@scripts/place-binaries.sh
 
+## The same journal with bugs on purpose, for tests of the tests. Nothing but one crate is compiled.
+planted: build
+	cargo build --release --locked --workspace --features journal/planted-bugs --bin pact-journal-planted
+	@scripts/place-binaries.sh
+
+## Two minutes of every kind of fault on a quorum under load; SEED=N repeats one. Needs root.
+chaos: build
+	$(BINARIES)/pact-loadtest chaos --seconds 120 $(if $(SEED),--seed $(SEED))
+
+## Each planted bug must be found within ten seeds. A quarter of an hour. Needs root.
+chaos-planted: planted
+	scripts/chaos-planted.sh $(BINARIES)
+
 ## A storm on a quorum of three journals over real TLS: registers the nodes, boots them all at once, compares and verifies their logs.
 demo: build
 	$(BINARIES)/pact-loadtest storm --journals 3 --nodes $(NODES)
 
 ## All tests, with the binaries above, then the commands of the README, then a short run of each fuzz target.
-test: build previous
+test: build previous planted
 	@scripts/install-judges.sh $(JUDGES)
 	PACT_BIN_DIR=$(BINARIES) PACT_JUDGES_DIR=$(JUDGES)/bin cargo test --release --locked --workspace --no-fail-fast
 	@scripts/place-binaries.sh

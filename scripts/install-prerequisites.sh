@@ -31,6 +31,10 @@ needs openssl command -v openssl                          # README, and a judge 
 needs mandoc command -v mandoc                            # a judge of the manual pages
 needs python3 command -v python3                          # the judges that come from PyPI
 needs faketime command -v faketime                        # tests of wrong clocks
+needs iproute2 command -v ip                              # hosts of pact-loadtest chaos, and the next three
+needs nftables env PATH="$PATH:/usr/sbin:/sbin" nft --version
+needs util-linux command -v setpriv
+needs strace command -v strace
 needs python3-venv python3 -c 'import ensurepip, venv'
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 
 built=${CARGO_TARGET_DIR:-target}/release
 mkdir -p target/release
-for binary in pact-journal pact-agent pact pact-replay pact-loadtest pact-journal-previous; do
+for binary in pact-journal pact-agent pact pact-replay pact-loadtest pact-journal-previous pact-journal-planted; do
     placed=target/release/$binary
-    [ "$binary" != pact-journal-previous ] || [ -e "$built/$binary" ] || continue
+    case $binary in pact-journal-*) [ -e "$built/$binary" ] || continue ;; esac
     [ "$built/$binary" -ef "$placed" ] && continue
     # A hard link costs nothing, but cannot cross file systems. A copy must not write into a running binary.
     ln -f "$built/$binary" "$placed" 2>/dev/null || cp --remove-destination "$built/$binary" "$placed"

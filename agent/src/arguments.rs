@@ -1,5 +1,5 @@
-//! What the user says: the command line of `pact-agent`, the environment that stands in for it, and for the first process
-//! of a machine the kernel's command line, which stands in for both.
+//! What the user says: the command line of `pact-agent`, the environment that stands in for it, a file that stands in for
+//! both ([`crate::config_file`]), and for the first process of a machine the kernel's command line, which stands in for all.
 //!
 //! `main` parses it; [`crate::run::Agent::of`] reads the files that it names.
 //!
@@ -7,15 +7,22 @@
 
 use std::{env, ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Command as Usage, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{
+    Arg, Args, Command as Usage, CommandFactory, FromArgMatches, Id, Parser, Subcommand, ValueEnum,
+    builder::Resettable,
+};
 use events::vocabulary::Timestamp;
 use proto::{
     channel::JournalAddress,
     logging::LogFormat,
     manual::{self, Completion},
+    outcome::Failure,
 };
 
-use crate::kernel_command_line::KernelCommandLine;
+use crate::{
+    config_file::{self, ConfigFile},
+    kernel_command_line::KernelCommandLine,
+};
 
 /// Enrolls this machine with its domain and keeps it enrolled.
 #[derive(Debug, Parser)]
@@ -62,17 +69,54 @@ impl Arguments {
     /// Takes from the kernel's command line what nobody else said.
     fn complete(&mut self, kernel: &KernelCommandLine) {
         match &mut self.command {
-            Command::Run(run) => {
-                if run.journals.is_empty() {
-                    run.journals.clone_from(&kernel.journals);
-                }
-                if run.ca.is_none() {
-                    run.ca.clone_from(&kernel.ca);
-                }
-                run.image_built_at = run.image_built_at.or(kernel.image_built_at);
-            }
-            Command::Hardware(_) | Command::Completion(_) | Command::Man {} => {}
+            // What a file says counts over it.
+            Command::Run(run) if run.config.is_some() => run.kernel = Some(kernel.clone()),
+            Command::Run(run) => run.take_from_kernel(kernel),
+            Command::Hardware(_)
+            | Command::Status(_)
+            | Command::BecomeService(_)
+            | Command::Completion(_)
+            | Command::Man {} => {}
         }
+    }
+}
+
+impl RunArguments {
+    /// What all sources together say: a file stands in for what is not said, and the kernel's command line for the rest.
+    ///
+    /// # Errors
+    /// If the file cannot be used.
+    pub fn settled(&self) -> Result<Self, Failure> {
+        let mut settled = self.clone();
+        if let Some(path) = &self.config {
+            settled.take_from_file(config_file::read(path)?);
+        }
+        if let Some(kernel) = &self.kernel {
+            settled.take_from_kernel(kernel);
+        }
+        Ok(settled)
+    }
+
+    fn take_from_file(&mut self, file: ConfigFile) {
+        let ConfigFile { journals, ca, hardware, image_built_at, state_dir, services } = file;
+        if self.journals.is_empty() {
+            self.journals = journals;
+        }
+        self.ca = self.ca.take().or(ca);
+        self.hardware = self.hardware.take().or(hardware);
+        self.image_built_at = self.image_built_at.or(image_built_at);
+        self.state_dir = self.state_dir.take().or(state_dir);
+        self.services = self.services.or(services);
+    }
+
+    fn take_from_kernel(&mut self, kernel: &KernelCommandLine) {
+        if self.journals.is_empty() {
+            self.journals.clone_from(&kernel.journals);
+        }
+        if self.ca.is_none() {
+            self.ca.clone_from(&kernel.ca);
+        }
+        self.image_built_at = self.image_built_at.or(kernel.image_built_at);
     }
 }
 
@@ -80,9 +124,11 @@ impl Arguments {
 fn usage(kernel: Option<&KernelCommandLine>) -> Usage {
     let (no_journal, no_ca) =
         kernel.map_or((false, false), |told| (told.journals.is_empty(), told.ca.is_none()));
+    let told = |argument: Arg, is_told: bool| {
+        if is_told { argument.required_unless_present(Resettable::<Id>::Reset) } else { argument }
+    };
     Arguments::command().mut_subcommand("run", |run| {
-        run.mut_arg("journals", |journals| journals.required(no_journal))
-            .mut_arg("ca", |ca| ca.required(no_ca))
+        run.mut_arg("journals", |journals| told(journals, !no_journal)).mut_arg("ca", |ca| told(ca, !no_ca))
     })
 }
 
@@ -90,9 +136,14 @@ fn usage(kernel: Option<&KernelCommandLine>) -> Usage {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Enrolls, and stays enrolled until SIGTERM or SIGINT.
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Shows what this machine would present, and why each network interface does or does not count.
     Hardware(HardwareArguments),
+    /// Shows how it is with the running agent.
+    Status(StatusArguments),
+    /// Becomes the program of a service; the agent calls it for itself.
+    #[command(hide = true)]
+    BecomeService(BecomeServiceArguments),
     /// Prints a script with which your shell completes commands and flags.
     #[command(after_help = "Examples:\n  pact-agent completion bash > /etc/bash_completion.d/pact-agent")]
     Completion(Completion),
@@ -107,7 +158,8 @@ impl Command {
         match self {
             Self::Run(run) => run.output,
             Self::Hardware(hardware) => hardware.output,
-            Self::Completion(_) | Self::Man {} => Output::Text,
+            Self::Status(status) => status.output,
+            Self::BecomeService(_) | Self::Completion(_) | Self::Man {} => Output::Text,
         }
     }
 }
@@ -118,26 +170,29 @@ impl Command {
         match self {
             Self::Completion(completion) => completion.script(Arguments::command()),
             Self::Man {} => manual::page(Arguments::command()),
-            Self::Run(_) | Self::Hardware(_) => vec![],
+            Self::Run(_) | Self::Hardware(_) | Self::Status(_) | Self::BecomeService(_) => vec![],
         }
     }
 }
 
 /// The options of `pact-agent run`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub struct RunArguments {
+    /// A file (TOML) that stands in for flags and environment: journals, ca, hardware, image_built_at, state_dir, services.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The agents' listener of a journal. Any one is enough, several are better. [kernel: pact.journal=].
     #[arg(
         long = "journal",
         value_name = "https://HOST:PORT",
         env = "PACT_JOURNALS",
         value_delimiter = ',',
-        required = true
+        required_unless_present = "config"
     )]
     pub journals: Vec<JournalAddress>,
     /// The domain CA certificate (PEM): only journals of this domain are trusted. [kernel: pact.ca=].
-    #[arg(long, value_name = "FILE", env = "PACT_CA", required = true)]
+    #[arg(long, value_name = "FILE", env = "PACT_CA", required_unless_present = "config")]
     pub ca: Option<PathBuf>,
     /// Presents this in place of the machine's own hardware: {"macs":["aa:bb:cc:dd:ee:01"],"bmc_serial":"SN1","uuid":null}.
     #[arg(long, value_name = "FILE.json")]
@@ -146,6 +201,16 @@ pub struct RunArguments {
     /// machine from no journal, and is set by the first that enrolls it. Needs CAP_SYS_TIME. [kernel: pact.image_built_at=].
     #[arg(long, value_name = "TIME", env = "PACT_IMAGE_BUILT_AT")]
     pub image_built_at: Option<Timestamp>,
+    /// Keeps the last boot configuration here, so that a restart without any journal goes on with it, and answers
+    /// `pact-agent status` here. Made if it is not there. Never holds a key.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Runs the services that the boot configuration declares. Only the first process of a machine does, unless told.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub services: Option<bool>,
+    /// What the kernel's command line says, if a file may say it before.
+    #[arg(skip)]
+    pub kernel: Option<KernelCommandLine>,
     /// Ends after the enrollment, a first authenticated call and a goodbye.
     #[arg(long)]
     pub once: bool,
@@ -164,6 +229,28 @@ pub struct HardwareArguments {
     /// The form of what goes to stdout. JSON is what `run --hardware` reads.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// The options of `pact-agent status`.
+#[derive(Debug, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub struct StatusArguments {
+    /// The state directory of the agent that is asked, if it has one.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The form of what goes to stdout.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// What a service is started with.
+#[derive(Debug, Args)]
+pub struct BecomeServiceArguments {
+    /// The process that it ends with.
+    pub agent: u32,
+    /// Its program and arguments.
+    #[arg(last = true, required = true)]
+    pub command: Vec<OsString>,
 }
 
 /// The form of results.
@@ -191,7 +278,12 @@ const RUN_EXAMPLES: &str = "Examples:
   pact-agent run --journal https://127.0.0.1:9443 --ca domain-ca.pem --once -o json
   PACT_JOURNALS=https://j1:9443,https://j2:9443 PACT_CA=domain-ca.pem pact-agent run
   pact-agent run --journal https://j1:9443 --ca domain-ca.pem --hardware node.json
+  pact-agent run --config /etc/pact/agent.toml --state-dir /var/lib/pact --services
   pact-agent run --journal https://j1:9443 --ca domain-ca.pem --image-built-at 2026-01-31T12:00:00Z";
+
+const STATUS_EXAMPLES: &str = "Examples:
+  pact-agent status
+  pact-agent status --state-dir /var/lib/pact -o json";
 
 const HARDWARE_EXAMPLES: &str = "Examples:
   pact-agent hardware                        as root: the serial and the UUID are not for others
@@ -221,22 +313,17 @@ mod tests {
     const LEAST: [&str; 6] = ["pact-agent", "run", "--journal", "https://j1:9443", "--ca", "ca.pem"];
 
     fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {
-        match Arguments::try_parse_from(LEAST.iter().chain(more))?.command {
-            Command::Run(run) => Ok(run),
-            other @ (Command::Hardware(_) | Command::Completion(_) | Command::Man {}) => {
-                panic!("{other:?} is no run")
-            }
-        }
+        Ok(run_of(Arguments::try_parse_from(LEAST.iter().chain(more))?))
+    }
+
+    fn run_of(arguments: Arguments) -> RunArguments {
+        let Command::Run(run) = arguments.command else { panic!("it is no run") };
+        *run
     }
 
     fn parse_beside(kernel: &str, command: &[&str]) -> Result<RunArguments, clap::Error> {
         let kernel = KernelCommandLine::parse(kernel.as_bytes()).unwrap();
-        match Arguments::of(Some(&kernel), command.iter().map(OsString::from))?.command {
-            Command::Run(run) => Ok(run),
-            other @ (Command::Hardware(_) | Command::Completion(_) | Command::Man {}) => {
-                panic!("{other:?} is no run")
-            }
-        }
+        Ok(run_of(Arguments::of(Some(&kernel), command.iter().map(OsString::from))?))
     }
 
     #[test]
@@ -255,6 +342,31 @@ mod tests {
         assert_eq!((told(&run).join(" ").as_str(), run.ca), ("https://j1:9443", Some("ca.pem".into())));
         let error = parse_beside("pact.ca=kernel.pem", &LEAST[..2]).unwrap_err().to_string();
         assert!(error.contains("--journal") && !error.contains("--ca <FILE>\n"), "{error}");
+    }
+
+    #[test]
+    fn what_a_file_says_need_not_be_said_and_counts_over_the_kernel_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("agent.toml");
+        std::fs::write(&file, "ca = \"file.pem\"\nservices = true\nstate_dir = \"file\"\n").unwrap();
+        let kernel = "pact.journal=https://k1:9443 pact.ca=kernel.pem";
+        let file = file.display().to_string();
+        let settled = |flags: &[&str]| {
+            let command = [&["pact-agent", "run", "--config", &file], flags].concat();
+            let run = parse_beside(kernel, &command).unwrap().settled().unwrap();
+            (run.journals[0].to_string(), run.ca.unwrap().display().to_string(), run.services)
+        };
+        let k1 = || "https://k1:9443".to_owned();
+        assert_eq!(settled(&[]), (k1(), "file.pem".to_owned(), Some(true)));
+        let flags = ["--ca", "flag.pem", "--services=false"];
+        assert_eq!(settled(&flags), (k1(), "flag.pem".to_owned(), Some(false)));
+    }
+
+    #[test]
+    fn services_run_if_a_flag_says_so() {
+        assert_eq!(parse(&[]).unwrap().services, None);
+        assert_eq!(parse(&["--services"]).unwrap().services, Some(true));
+        assert_eq!(parse(&["--services=false"]).unwrap().services, Some(false));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! [`crate::subscription`] fetches the first over the connection that it subscribes on, [`crate::run`] the next when a
 //! journal says that there is one. `assembly` puts the chunks together, `refresh` decides when to ask again.
 //!
-//! Not here, on purpose: what an overlay means. It is kept in memory.
+//! Not here, on purpose: what an overlay means ([`crate::services`]), and what outlives the process ([`crate::cache`]).
 //!
 //! **Invariant:** an overlay that was fetched has the SHA-256 that the journal announced, and at most
 //! [`OVERLAY_BYTES`].
@@ -23,7 +23,8 @@ use tokio::time::{self, Instant};
 use tonic::{Code, Status};
 
 use self::assembly::Assembly;
-pub use self::{assembly::BootConfigError, refresh::Refresh};
+pub use self::assembly::BootConfigError;
+pub(crate) use self::refresh::{Refresh, Taken};
 use crate::{enroll::ANSWER_WITHIN, journals, retry::Patience};
 
 /// A part of an overlay has at most this many bytes (contract of the wire).

@@ -16,8 +16,12 @@
 //! | [`subscription`] | connects with the certificate, stays connected, says goodbye |
 //! | [`boot_config`] | fetches and checks what the node is configured by, and the next when that changes |
 //! | [`renew`] | asks for the next certificate |
-//! | [`run`] | puts the steps in their order, for one boot or for ever |
-//! | [`arguments`], [`kernel_command_line`] | what the user says, or the image that the machine booted |
+//! | [`life`] | says what comes after what, for ever: a pure machine |
+//! | [`run`] | puts the steps in their order, for one boot or as the machine says |
+//! | [`services`] | runs what the boot configuration declares |
+//! | [`cache`] | keeps what the node is configured by for the next process |
+//! | [`status`] | says how it is with the running agent |
+//! | [`arguments`], [`config_file`], [`kernel_command_line`] | what the user says, or the image that the machine booted |
 //! | [`report`] | what the user is told |
 //! | [`init`] | is the first process of a machine: mounts, drivers, network, signals, supervision |
 //! | [`session`] | what outlives the agent: key and certificate, for the agent that takes its place |
@@ -30,13 +34,16 @@
 pub mod answer;
 pub mod arguments;
 pub mod boot_config;
+pub mod cache;
 pub mod children;
+pub mod config_file;
 pub mod enroll;
 pub mod hardware;
 pub mod init;
 pub mod journals;
 pub mod kernel_command_line;
 pub mod key;
+pub mod life;
 pub mod machine;
 pub mod names;
 pub mod probe;
@@ -45,7 +52,9 @@ pub mod report;
 pub mod retry;
 mod round;
 pub mod run;
+pub mod services;
 pub mod session;
+pub mod status;
 pub mod subscription;
 mod waking;
 

@@ -9,7 +9,7 @@ use agent::{
     kernel_command_line::{self, KernelCommandLine},
     probe,
     report::{self, Report},
-    run,
+    run, services, status,
 };
 use proto::{
     logging,
@@ -51,6 +51,8 @@ fn obey(command: &Command, kernel: &KernelCommandLine, first: Option<&FirstProce
             Report::new(arguments.output).hardware(&probe::this_machine()?);
             Ok(())
         }
+        Command::Status(arguments) => status::show(arguments),
+        Command::BecomeService(service) => Err(services::become_service(service.agent, &service.command)),
         Command::Completion(_) | Command::Man {} => report::document(&command.page()),
     }
 }

@@ -18,7 +18,14 @@ use proto::{channel::JournalAddress, outcome::Failure, supervisor::Supervisor};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
-use crate::{answer::Identity, arguments::Output, boot_config::BootConfig, probe::Probed};
+use crate::{
+    answer::Identity,
+    arguments::Output,
+    boot_config::BootConfig,
+    probe::Probed,
+    services::{Exit, News},
+    status::Snapshot,
+};
 
 /// Tells the user.
 #[derive(Debug)]
@@ -63,6 +70,31 @@ pub enum Change {
         revision: u64,
         /// Null without an overlay.
         overlay_sha256: Option<Digest>,
+    },
+    /// It goes by what it had, without a journal: an earlier process left it, or its certificate's time is over.
+    Degraded {
+        /// Null in maintenance mode.
+        vcluster: Option<VClusterId>,
+        /// The seq of the fact that set the overlay; 0 without one.
+        revision: u64,
+        /// Null without an overlay.
+        overlay_sha256: Option<Digest>,
+    },
+    /// A service that its boot configuration declares runs.
+    ServiceStarted {
+        /// Its name.
+        service: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// A service has ended.
+    ServiceExited {
+        /// Its name.
+        service: String,
+        /// `{"code":1}`, `{"signal":9}` or `{"not-started":"…"}`.
+        exit: Exit,
+        /// In how many milliseconds it is started again. Null: not any more.
+        restart_in_ms: Option<u64>,
     },
     /// It ended on purpose.
     Stopped {
@@ -129,6 +161,27 @@ impl Change {
         }
     }
 
+    /// The node goes by this, without a journal.
+    pub fn degraded(config: &BootConfig) -> Self {
+        Self::Degraded {
+            vcluster: config.vcluster.clone(),
+            revision: config.revision,
+            overlay_sha256: config.overlay_sha256(),
+        }
+    }
+
+    /// What happened to a service.
+    pub fn of_service(news: News) -> Self {
+        match news {
+            News::Started { service, pid } => Self::ServiceStarted { service, pid },
+            News::Exited { service, exit, restart_in } => Self::ServiceExited {
+                service,
+                exit,
+                restart_in_ms: restart_in.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
+            },
+        }
+    }
+
     fn sentence(&self) -> String {
         match self {
             Self::Enrolled(told) => format!("enrolled {}", of(told)),
@@ -136,15 +189,29 @@ impl Change {
             Self::Lost { reason, message } => format!("lost {reason}: {message}"),
             Self::Renewed(told) => format!("renewed {}", of(told)),
             Self::Configured { vcluster, revision, overlay_sha256 } => {
-                let vcluster = vcluster.as_ref().map_or("no vCluster", |vcluster| vcluster.as_str());
-                match overlay_sha256 {
-                    Some(sha256) => format!("configured in {vcluster} by revision {revision}, {sha256}"),
-                    None => format!("configured in {vcluster} without an overlay"),
-                }
+                format!("configured {}", by(vcluster.as_ref(), *revision, *overlay_sha256))
+            }
+            Self::Degraded { vcluster, revision, overlay_sha256 } => {
+                format!("degraded {}", by(vcluster.as_ref(), *revision, *overlay_sha256))
+            }
+            Self::ServiceStarted { service, pid } => format!("service {service} runs as process {pid}"),
+            Self::ServiceExited { service, exit, restart_in_ms: Some(wait) } => {
+                format!("service {service} ended {exit}, and is started again in {wait} ms")
+            }
+            Self::ServiceExited { service, exit, restart_in_ms: None } => {
+                format!("service {service} ended {exit}")
             }
             Self::Stopped { goodbye: true } => "stopped after a goodbye".to_owned(),
             Self::Stopped { goodbye: false } => "stopped without a goodbye".to_owned(),
         }
+    }
+}
+
+fn by(vcluster: Option<&VClusterId>, revision: u64, overlay_sha256: Option<Digest>) -> String {
+    let vcluster = vcluster.map_or("no vCluster", |vcluster| vcluster.as_str());
+    match overlay_sha256 {
+        Some(sha256) => format!("in {vcluster} by revision {revision}, {sha256}"),
+        None => format!("in {vcluster} without an overlay"),
     }
 }
 
@@ -204,6 +271,11 @@ impl Report {
         self.tell(|| json(&probed.hardware), || probed.to_string());
     }
 
+    /// Tells how it is with the running agent.
+    pub fn status(&self, snapshot: &Snapshot) {
+        self.tell(|| json(snapshot), || snapshot.lines());
+    }
+
     /// Tells a change.
     pub fn change(&self, change: &Change) {
         self.tell(|| json(&Line { time: now(), change }), || change.sentence());
@@ -214,6 +286,9 @@ impl Report {
             | Change::Lost { .. }
             | Change::Renewed(_)
             | Change::Configured { .. }
+            | Change::Degraded { .. }
+            | Change::ServiceStarted { .. }
+            | Change::ServiceExited { .. }
             | Change::Stopped { .. } => self.supervisor.tell(&format!("STATUS={status}")),
         }
     }

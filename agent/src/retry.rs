@@ -1,6 +1,6 @@
 //! When to ask again: what may pass by itself, how long to wait, and when to give up.
 //!
-//! [`crate::enroll`] and [`crate::run`] ask it after every failed try. Waiting is spread by full jitter, so that the
+//! [`crate::enroll`], [`crate::run`] and [`crate::life`] ask it after every failed try. Waiting is spread by full jitter, so that the
 //! nodes of a cluster that lost their journal at one moment do not come back at one moment.
 //!
 //! Not here, on purpose: a clock in the rules. All but the waiting of [`Tries`] is arithmetic, and tested as such.
@@ -110,7 +110,35 @@ impl Backoff {
         self.drawn(told, random())
     }
 
-    fn drawn(&mut self, told: Option<Duration>, random: u64) -> Duration {
+    /// The wait after one more failed try; `None`: asking again would give the same answer.
+    pub(crate) fn after_failure(&mut self, failure: &Failure, random: u64) -> Option<Duration> {
+        match verdict(failure) {
+            Verdict::Again(told) => Some(self.drawn(told, random)),
+            Verdict::Final => None,
+        }
+    }
+
+    /// The wait before a node that is not to be lost asks once more to be enrolled: also after a refusal that has a
+    /// [`remedy`] (R14).
+    pub(crate) fn after_refused_enrollment(&mut self, failure: &Failure, random: u64) -> Option<Duration> {
+        match failure {
+            Failure::Refused(refusal) if remedy(failure).is_some() => {
+                Some(self.outlasting(refusal.retry_after, random))
+            }
+            Failure::Refused(_)
+            | Failure::ConnectionRefused(_)
+            | Failure::Unreachable(_)
+            | Failure::NotTrusted(_)
+            | Failure::Evicted(_)
+            | Failure::Deadline(_)
+            | Failure::Usage(_)
+            | Failure::Violation(_)
+            | Failure::Failed { .. } => self.after_failure(failure, random),
+        }
+    }
+
+    /// As [`after`](Self::after), with a number that the caller drew.
+    pub(crate) fn drawn(&mut self, told: Option<Duration>, random: u64) -> Duration {
         let doubled = self.doubled();
         match told {
             Some(told) => told.min(LONGEST_TOLD) + part(SPREAD, random),
@@ -140,13 +168,8 @@ impl Backoff {
 }
 
 /// A part of a span: none of it for 0, all of it for the largest number.
-fn part(span: Duration, random: u64) -> Duration {
+pub(crate) fn part(span: Duration, random: u64) -> Duration {
     span.mul_f64(random as f64 / u64::MAX as f64)
-}
-
-/// A random part of a span.
-pub(crate) fn random_part(span: Duration) -> Duration {
-    part(span, random())
 }
 
 /// A random number. Also where the kernel has none yet: jitter is no secret.
@@ -187,25 +210,6 @@ impl Tries {
         tracing::warn!(reason, message = %failure, wait_ms = wait.as_millis(), "no journal serves this node yet");
         time::sleep(wait).await;
         Ok(())
-    }
-
-    /// Waits before the next try after a refusal that has a [`remedy`], and tells the operator which.
-    pub async fn outlast(&mut self, failure: &Failure, remedy: &str) {
-        let told = match failure {
-            Failure::Refused(refusal) => refusal.retry_after,
-            Failure::ConnectionRefused(_)
-            | Failure::Unreachable(_)
-            | Failure::NotTrusted(_)
-            | Failure::Evicted(_)
-            | Failure::Deadline(_)
-            | Failure::Usage(_)
-            | Failure::Violation(_)
-            | Failure::Failed { .. } => None,
-        };
-        let wait = self.backoff.outlasting(told, random());
-        let (reason, wait_ms) = (failure.reason_text(), wait.as_millis());
-        tracing::warn!(reason, message = %failure, wait_ms, remedy, "this node is not let in yet");
-        time::sleep(wait).await;
     }
 }
 

@@ -1,37 +1,43 @@
 //! The life of an agent: the steps of the other modules in their order, for one boot or for ever.
 //!
-//! `main` calls [`once`] or [`until_signalled`], `loadtest` calls [`Agent::come_up`]. `daemon` is what [`until`] does.
+//! `main` calls [`once`] or [`until_signalled`], `loadtest` calls [`Agent::come_up`]. [`until`] is one whole life: `shell` does what
+//! [`crate::life`] orders. Whoever runs a life may begin the next when it ends, or panics.
 //!
 //! Not here, on purpose: any decision that a journal takes.
 //!
 //! **Invariant:** a node is up when it has its certificate, an open subscription and its boot configuration.
 
-mod daemon;
+mod companions;
+mod errands;
 mod farewell;
+mod log;
+mod shell;
 mod start;
 
-use std::time::Duration;
+use std::{path::PathBuf, process, time::Duration};
 
 use proto::{outcome::Failure, pem_file::Trust};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::daemon::Daemon;
+use self::shell::Shell;
 pub(crate) use self::start::runtime;
 pub use self::start::start;
 use crate::{
     answer::Identity,
     arguments::RunArguments,
     boot_config::{self, BootConfig},
+    cache::{Cache, CacheError},
     enroll::{self, Enrolled},
     hardware,
     journals::{Journals, Preference},
     key::{KeyError, NodeKey},
     machine::Machine,
     probe,
-    report::{Change, Enrollment, Report},
+    report::{Enrollment, Report},
     retry::{Patience, Tries},
     round::Round,
     session::Session,
+    status,
     subscription::Subscription,
 };
 
@@ -43,10 +49,10 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(5);
 pub struct Agent {
     /// Whom it asks.
     pub journals: Journals,
-    /// What it presents.
-    pub machine: Machine,
     /// The enrollment that it goes on with, if it has one, and leaves to its successor.
     pub session: Session,
+    pub(crate) presents: Presents,
+    pub(crate) keeps: Keeps,
 }
 
 /// How an agent that is asked to stop leaves.
@@ -58,28 +64,69 @@ pub enum Leaving {
     ToSuccessor,
 }
 
+/// What an agent has beside its node: nothing, unless somebody says so.
+#[derive(Debug, Default)]
+pub(crate) struct Keeps {
+    /// Where it keeps the last boot configuration.
+    cache: Option<Cache>,
+    /// Where it says how it is.
+    socket: Option<PathBuf>,
+    /// Whether it runs the services that the boot configuration declares.
+    services: bool,
+}
+
+/// What an agent presents to journals.
+#[derive(Debug)]
+pub(crate) enum Presents {
+    /// This.
+    Known(Machine),
+    /// The machine that it runs on, which is looked at when it is to be presented.
+    ThisMachine,
+}
+
 impl Agent {
-    /// One that asks these journals as this machine.
+    /// One that presents a machine.
     pub fn new(journals: Journals, machine: Machine) -> Self {
-        Self { journals, machine, session: Session::default() }
+        let (presents, keeps) = (Presents::Known(machine), Keeps::default());
+        Self { journals, session: Session::default(), presents, keeps }
     }
 
-    /// Reads the files that the command line names, and probes the machine unless one of them says what it is.
+    /// What it presents. Looks at the machine, if nobody says what it is.
     ///
     /// # Errors
-    /// If one of them cannot be used, or the machine has nothing to present.
+    /// If the machine has nothing to present.
+    pub fn machine(&self) -> Result<Machine, Failure> {
+        match &self.presents {
+            Presents::Known(machine) => Ok(machine.clone()),
+            Presents::ThisMachine => Ok(Machine::here(probe::this_machine()?.hardware)),
+        }
+    }
+
+    /// Reads the files that the command line names.
+    ///
+    /// # Errors
+    /// If one of them cannot be used.
     pub fn of(arguments: &RunArguments) -> Result<Self, Failure> {
+        let arguments = &arguments.settled()?;
         let unknown = || Failure::Usage("no domain CA is given; use --ca or PACT_CA".to_owned());
         let trust = Trust::read(arguments.ca.as_deref().ok_or_else(unknown)?)?;
-        let hardware = match &arguments.hardware {
-            Some(file) => hardware::read(file).map_err(|error| Failure::Usage(error.to_string()))?,
-            None => probe::this_machine()?.hardware,
+        let presents = match &arguments.hardware {
+            Some(file) => {
+                let read = hardware::read(file).map_err(|error| Failure::Usage(error.to_string()))?;
+                Presents::Known(Machine::here(read))
+            }
+            None => Presents::ThisMachine,
         };
         let mut journals = Journals::new(trust, arguments.journals.clone())?;
         if let Some(image_built_at) = arguments.image_built_at {
             journals = journals.waking_after(image_built_at);
         }
-        Ok(Self::new(journals, Machine::here(hardware)))
+        let unusable = |error: CacheError| Failure::Usage(format!("--state-dir: {error}"));
+        let cache = arguments.state_dir.as_deref().map(Cache::open).transpose().map_err(unusable)?;
+        let socket = Some(status::socket(arguments.state_dir.as_deref()));
+        // The first process of a machine is there for them.
+        let services = arguments.services.unwrap_or_else(|| process::id() == 1);
+        Ok(Self { journals, session: Session::default(), presents, keeps: Keeps { cache, socket, services } })
     }
 
     /// [`boot`](Self::boot) for callers that only want the node up: the boot configuration was checked, and is dropped.
@@ -101,7 +148,8 @@ impl Agent {
         identity: &Identity,
         patience: Patience,
     ) -> Result<Subscription, Failure> {
-        let caller = Caller { machine: &self.machine, identity, patience };
+        let machine = self.machine()?;
+        let caller = Caller { machine: &machine, identity, patience };
         let mut tries = Tries::new(patience);
         loop {
             match caller.subscribe(&self.journals, Preference::Any, None).await {
@@ -117,11 +165,11 @@ impl Agent {
     /// # Errors
     /// With the first refusal that is final, or when patience is over.
     pub async fn boot(&self, patience: Patience) -> Result<(Enrolled, Subscription, BootConfig), Failure> {
-        let key = NodeKey::generate()?;
-        let enrolled = enroll::enroll(&self.journals, &self.machine, &key, patience).await?;
+        let (key, machine) = (NodeKey::generate()?, self.machine()?);
+        let enrolled = enroll::enroll(&self.journals, &machine, &key, patience).await?;
         let mut journals = self.journals.clone();
         journals.learn(&enrolled.told);
-        let caller = Caller { machine: &self.machine, identity: &enrolled.identity, patience };
+        let caller = Caller { machine: &machine, identity: &enrolled.identity, patience };
         let mut tries = Tries::new(patience);
         let mut preference = Preference::First(&enrolled.journal);
         loop {
@@ -222,20 +270,7 @@ pub async fn until_asked(
     agent: &Agent,
     report: &Report,
 ) -> Result<(), Failure> {
-    let mut daemon = Daemon::default();
-    let ended = tokio::select! {
-        ended = daemon.live(agent, report) => ended,
-        leaving = stop => match leaving {
-            Leaving::Goodbye => {
-                let goodbye = daemon.leave().await;
-                agent.session.forget();
-                report.change(&Change::Stopped { goodbye });
-                return Ok(());
-            }
-            Leaving::ToSuccessor => return Ok(()),
-        },
-    };
-    ended.map(|never| match never {})
+    Box::pin(Shell::new(agent, report).live(stop)).await
 }
 
 /// [`until`] SIGTERM or SIGINT.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use events::vocabulary::Timestamp;
 use futures_util::future::join_all;
-use journal::log::Log;
+use journal::log::{Log, Settings};
 use serde_json::Value;
 
 use crate::history::{Happening, History, plan};
@@ -24,8 +24,10 @@ use crate::table::agent_run::{Reaped, Trouble, endpoints, told, url};
 /// Until a new journal votes, or it is given up.
 const PATIENCE: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Appends of one entry of the long log.
-const ENTRY: usize = 100;
+/// Appends of one entry of the long log: as many as one takes, so that the log does not wait for more.
+const ENTRY: usize = 1024;
+/// Of those entries so many stay: a journal of years keeps many more, of few appends each. The rest must be taken over as facts.
+const KEEP_ENTRIES: u64 = 10;
 
 /// How long the log is, and how heavy the storm.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +85,9 @@ pub fn measure(binaries: &Path, below: &Path, size: Size) -> Result<CatchUp, Tro
     for nth in 2..=3 {
         let mut verify = Command::new(binaries.join("pact-replay"));
         verify.arg("verify").arg(founder.member(nth)).arg("--against").arg(&founder.dir);
-        told(verify.output()?.status.success(), "the log of a new journal is not sound")?;
+        let output = verify.output()?;
+        let why = String::from_utf8_lossy(&output.stdout);
+        told(output.status.success(), &format!("the log of a new journal is not sound: {}", why.trim_end()))?;
     }
     Ok(CatchUp { facts, joined })
 }
@@ -209,14 +213,14 @@ impl Founder {
 fn fill(data_dir: &Path, size: Size) -> Result<u64, Trouble> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let mut history = History::new(size.nodes);
-        let log = Log::open(data_dir, history.journal().clone()).await?;
+        let settings = Settings { keep_entries: KEEP_ENTRIES, ..Settings::default() };
+        let log = Log::open_with(data_dir, history.journal().clone(), settings).await?;
         for happening in plan(size.nodes, size.laps) {
             if matches!(happening, Happening::Domain | Happening::Wait(_)) {
                 continue;
             }
             history.set_now(now());
             let appends = history.appends(happening, &log.views());
-            // As many as an entry has in a storm: most of the Raft log is purged by the end, as that of a journal of years.
             for entry in appends.chunks(ENTRY) {
                 for committed in join_all(entry.iter().map(|append| log.append(append.clone()))).await {
                     committed?;

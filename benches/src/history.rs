@@ -93,7 +93,6 @@ pub struct History {
     nodes: u32,
     now: Timestamp,
     authority: EphemeralAuthority,
-    generation: u32,
     /// A certificate without its last bytes.
     der: Vec<u8>,
     drawn: u64,
@@ -110,7 +109,7 @@ impl History {
         der.truncate(der.len() - 32);
         let (domain, journal) = (name::<DomainId>("bench"), name::<JournalId>("j1"));
         let authority = make_authority(&domain, &journal, 1, BEGIN, [1; 32]);
-        Self { domain, journal, nodes, now: BEGIN, authority, generation: 0, der, drawn: 0 }
+        Self { domain, journal, nodes, now: BEGIN, authority, der, drawn: 0 }
     }
 
     /// The identity of its log.
@@ -155,10 +154,9 @@ impl History {
                 vec![self.own(Fact::Domain(domain::Event::Created(created)), views)]
             }
             Happening::Authority => {
-                self.generation += 1;
+                let generation = views.authorities.next_generation(&self.journal);
                 let random = self.draw();
-                self.authority =
-                    make_authority(&self.domain, &self.journal, self.generation, self.now, random);
+                self.authority = make_authority(&self.domain, &self.journal, generation, self.now, random);
                 let announced = authority::Event::Announced(self.authority.announced());
                 vec![self.own(Fact::Authority(self.authority.id(), announced), views)]
             }

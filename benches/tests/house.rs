@@ -177,6 +177,65 @@ fn purity(root: &Path) -> Vec<String> {
     faults
 }
 
+/// In `journal` nobody looks into the views twice at once. Between two looks of one thread a fold may come to wait for the first
+/// to end; the second look waits behind the fold, and all of them for ever.
+///
+/// Seen by the text: what a `match` looks at lives as long as the `match`, what is bound as long as its block.
+fn looks_within_looks(root: &Path) -> Vec<String> {
+    let mut faults = Vec::new();
+    for file in rust_files(root).iter().filter(|file| file.name.starts_with("journal/src/")) {
+        let code = file.code();
+        let looking = functions_that_look(&code);
+        for (at, (number, line)) in code.iter().enumerate() {
+            let subject = ["match ", "if let ", "while let ", "for "]
+                .iter()
+                .any(|head| line.trim_start().starts_with(head));
+            if subject && line.contains(".log.views()") {
+                faults.push(format!(
+                    "{}:{number} holds the views for a whole block: bind what it looks at before",
+                    file.name
+                ));
+            }
+            let bound = line.trim_start().strip_prefix("let ").and_then(|rest| rest.split_once(" = "));
+            let Some((name, _)) = bound.filter(|(_, value)| value.ends_with(".views();")) else { continue };
+            let depth = indent(line);
+            let block =
+                code[at + 1..].iter().take_while(|(_, next)| next.trim().is_empty() || indent(next) >= depth);
+            let held = block.take_while(|(_, next)| !next.contains(&format!("drop({name})")));
+            for (inner, next) in held.filter(|(_, next)| looks(next, &looking)) {
+                faults.push(format!(
+                    "{}:{inner} looks into the views while line {number} does: {}",
+                    file.name,
+                    next.trim()
+                ));
+            }
+        }
+    }
+    faults
+}
+
+/// The methods of a file that look into the views.
+fn functions_that_look(code: &[(usize, &str)]) -> Vec<String> {
+    let (mut found, mut current) = (Vec::new(), None);
+    for (_, line) in code {
+        if let Some((_, name)) = line.split_once("fn ") {
+            current = name.split(['(', '<']).next().map(str::to_owned);
+        }
+        if line.contains(".views()") {
+            found.extend(current.take());
+        }
+    }
+    found
+}
+
+fn looks(line: &str, looking: &[String]) -> bool {
+    line.contains(".log.views()") || looking.iter().any(|name| line.contains(&format!("self.{name}(")))
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
 /// No file or folder has one of the [`EMPTY_NAMES`].
 fn names(root: &Path) -> Vec<String> {
     let says_nothing = |path: &Path| {
@@ -406,6 +465,28 @@ fn a_long_file_is_found_and_its_tests_do_not_count() {
         &[
             "agent/src/long.rs has 501 lines without its tests",
             "agent/src/main.rs does more than to start and to stop",
+        ],
+    );
+}
+
+#[test]
+fn nobody_looks_into_the_views_twice_at_once() {
+    assert_eq!(looks_within_looks(&here()), NO_FAULT);
+}
+
+#[test]
+fn a_look_within_a_look_is_found() {
+    // Both stood here once, and held up a journal for ever.
+    let matched = "//! Checks.\nfn check(&self) {\n    match self.log.views().standing() {\n        Unknown if self.other() => {}\n    }\n}\n";
+    let bound = "//! Tells.\nfn tell(&self) {\n    let views = self.log.views();\n    told.extend(self.low());\n}\n\
+        fn low(&self) {\n    let views = self.log.views();\n}\n\
+        fn sound(&self) {\n    let low = self.low();\n    let views = self.log.views();\n    drop(views);\n    self.low();\n}\n";
+    finds(
+        looks_within_looks,
+        &[("journal/src/grpc/verifier.rs", matched), ("journal/src/grpc/status.rs", bound)],
+        &[
+            "journal/src/grpc/status.rs:4 looks into the views while line 3 does: told.extend(self.low());",
+            "journal/src/grpc/verifier.rs:3 holds the views for a whole block: bind what it looks at before",
         ],
     );
 }

@@ -6,15 +6,20 @@
 //!
 //! **Invariant:** every change answers with the node as it is afterwards, and a batch with what became of each row.
 
+mod assign;
 pub mod batch;
 mod deactivate;
 mod decommission;
+mod drain;
 mod enroll;
 mod inspect;
 mod list;
+mod r#move;
 mod replace_hardware;
 mod resolve;
 mod revoke;
+mod unassign;
+mod undrain;
 
 use clap::Subcommand;
 use proto::outcome::Failure;
@@ -26,6 +31,7 @@ Examples:
   pact node enroll compute-042 --mac aa:bb:cc:dd:ee:01 --bmc-serial SN-0042
   pact node enroll --batch nodes.csv --dry-run
   pact node list --state active
+  pact node assign compute-042 --vcluster prod
   pact node revoke compute-042 --reason \"stolen from rack r12\"";
 
 /// What to do with nodes.
@@ -38,6 +44,16 @@ pub enum Verb {
     List(list::List),
     /// Show one node
     Inspect(inspect::Inspect),
+    /// Put a node that is in no vCluster into one
+    Assign(assign::Assign),
+    /// Take a node out of its vCluster: maintenance mode
+    Unassign(unassign::Unassign),
+    /// Move a node from its vCluster into another one
+    Move(r#move::Move),
+    /// Mark a node, so that nothing new is placed on it
+    Drain(drain::Drain),
+    /// Take that mark away
+    Undrain(undrain::Undrain),
     /// Revoke a node and its certificates, and cut its connections
     Revoke(revoke::Revoke),
     /// Believe a node gone and take its certificate; it may enroll again
@@ -60,6 +76,11 @@ impl Verb {
             Self::Enroll(enroll) => enroll.run(journals).await,
             Self::List(list) => list.run(journals).await,
             Self::Inspect(inspect) => inspect.run(journals).await,
+            Self::Assign(assign) => assign.run(journals).await,
+            Self::Unassign(unassign) => unassign.run(journals).await,
+            Self::Move(to) => to.run(journals).await,
+            Self::Drain(drain) => drain.run(journals).await,
+            Self::Undrain(undrain) => undrain.run(journals).await,
             Self::Revoke(revoke) => revoke.run(journals).await,
             Self::Deactivate(deactivate) => deactivate.run(journals).await,
             Self::Decommission(decommission) => decommission.run(journals).await,

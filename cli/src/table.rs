@@ -67,6 +67,9 @@ pub fn of_node(node: &NodeJson) -> String {
             property("  AUTHORITY", [&certificate.authority]),
         ]);
     }
+    if node.sessions.is_some() {
+        table.add_row(property("SESSIONS", node.sessions));
+    }
     table.add_rows([
         property("LAST SEEN", node.last_seen),
         property("REGISTERED", [format!("{} by {}", node.registered_at, node.registered_by)]),
@@ -346,6 +349,7 @@ mod tests {
                 ("row".to_owned(), "3".to_owned()),
             ]),
             version: 1,
+            sessions: None,
         }
     }
 

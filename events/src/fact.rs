@@ -79,7 +79,11 @@ impl Fact {
                 | node::Event::Contested { .. }
                 | node::Event::Resolved {}
                 | node::Event::AttemptsRefused(_)
-                | node::Event::CertificateRevoked { .. },
+                | node::Event::CertificateRevoked { .. }
+                | node::Event::Unassigned { .. }
+                | node::Event::Moved { .. }
+                | node::Event::Drained {}
+                | node::Event::Undrained {},
             )
             | Self::VCluster(_, vcluster::Event::OverlaySet { .. })
             | Self::Member(..) => {}
@@ -161,7 +165,11 @@ impl Fact {
                 | node::Event::Resolved {}
                 | node::Event::HardwareReplaced { .. }
                 | node::Event::AttemptsRefused(_)
-                | node::Event::CertificateRevoked { .. },
+                | node::Event::CertificateRevoked { .. }
+                | node::Event::Unassigned { .. }
+                | node::Event::Moved { .. }
+                | node::Event::Drained {}
+                | node::Event::Undrained {},
             ) => None,
         }
     }

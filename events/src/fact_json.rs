@@ -130,7 +130,11 @@ pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
             | node::Event::AttemptsRefused(_)
-            | node::Event::CertificateRevoked { .. },
+            | node::Event::CertificateRevoked { .. }
+            | node::Event::Unassigned { .. }
+            | node::Event::Moved { .. }
+            | node::Event::Drained {}
+            | node::Event::Undrained {},
         ) => return None,
     };
     Some((field, fact.remark()))

@@ -24,7 +24,8 @@ pub struct Level(u32);
 impl Level {
     /// Of a log in which no fact says otherwise.
     pub const FIRST: Self = Self(1);
-    /// Adds `LevelRaised`, `DomainDefaultSet`, `DomainRestored` and `CertificateRevoked`.
+    /// Adds `LevelRaised`, `DomainDefaultSet`, `DomainRestored`, `CertificateRevoked`, `NodeUnassigned`, `NodeMoved`,
+    /// `NodeDrained` and `NodeUndrained`.
     pub const SECOND: Self = Self(2);
     /// All that this release reads.
     pub const NEWEST: Self = Self::SECOND;
@@ -68,7 +69,14 @@ impl Fact {
         match self {
             Self::Domain(domain::Event::LevelRaised { level }) => (*level).max(Level::SECOND),
             Self::Domain(domain::Event::DefaultSet { .. } | domain::Event::Restored(_))
-            | Self::Node(_, node::Event::CertificateRevoked { .. }) => Level::SECOND,
+            | Self::Node(
+                _,
+                node::Event::CertificateRevoked { .. }
+                | node::Event::Unassigned { .. }
+                | node::Event::Moved { .. }
+                | node::Event::Drained {}
+                | node::Event::Undrained {},
+            ) => Level::SECOND,
             Self::Domain(
                 domain::Event::Created(_)
                 | domain::Event::JoinTokenCreated { .. }

@@ -197,6 +197,14 @@ pub(crate) fn assigned(vcluster: &str) -> Event {
     Event::Assigned { vcluster: vcluster.parse().unwrap() }
 }
 
+pub(crate) fn unassigned(vcluster: &str) -> Event {
+    Event::Unassigned { vcluster: vcluster.parse().unwrap() }
+}
+
+pub(crate) fn moved(from: &str, to: &str) -> Event {
+    Event::Moved { from: from.parse().unwrap(), to: to.parse().unwrap() }
+}
+
 pub(crate) fn overlay_set(vcluster: &str, bytes: &[u8]) -> Fact {
     let overlay = Overlay::of(bytes).unwrap();
     Fact::VCluster(vcluster.parse().unwrap(), crate::vcluster::Event::OverlaySet { overlay })
@@ -385,6 +393,9 @@ impl Log {
         log.append(vec![token_consumed("j2"), joining("j2", 2)]).append(vec![joined("j2")]);
         log.append(vec![evicted("j1")]).append(vec![level_raised(2)]).append(vec![default_set(b"1")]);
         log.of("n1", distrusted(&[6]));
+        log.append(vec![overlay_set("prod", b"1"), overlay_set("test", b"2")]);
+        log.of("n1", assigned("prod")).of("n1", moved("prod", "test")).of("n1", unassigned("test"));
+        log.of("n1", Event::Drained {}).of("n1", Event::Undrained {});
         log
     }
 

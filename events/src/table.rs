@@ -7,7 +7,11 @@
 //!
 //! **Invariant:** every entry is found by its key; equal tables have equal entries, in whatever order they came.
 
+mod entries;
+
 use std::collections::BTreeMap;
+
+use entries::Entries;
 
 /// A key lies at most this many slots behind its own. Random keys hardly ever come so far.
 const MOST_PROBES: usize = 64;
@@ -21,7 +25,7 @@ const OF: usize = 8;
 #[derive(Debug, Clone)]
 pub(crate) struct Table<const N: usize, V> {
     /// In no order that means anything.
-    entries: Vec<([u8; N], V)>,
+    entries: Entries<([u8; N], V)>,
     /// A power of two of them, or none.
     slots: Vec<Slot>,
     /// What found no slot near its own: the key and its entry.
@@ -52,7 +56,7 @@ enum Place {
 
 impl<const N: usize, V> Default for Table<N, V> {
     fn default() -> Self {
-        Self { entries: vec![], slots: vec![], crowded: BTreeMap::new() }
+        Self { entries: Entries::default(), slots: vec![], crowded: BTreeMap::new() }
     }
 }
 
@@ -87,7 +91,9 @@ impl<const N: usize, V> Table<N, V> {
     pub(crate) fn insert(&mut self, key: [u8; N], value: V) -> Option<V> {
         let bits = bits(&key);
         match self.find(&key, bits) {
-            Some((_, entry)) => Some(std::mem::replace(&mut self.entries[entry as usize].1, value)),
+            Some((_, entry)) => {
+                self.entries.get_mut(entry as usize).map(|(_, old)| std::mem::replace(old, value))
+            }
             None => {
                 self.push(key, bits, value);
                 None
@@ -99,21 +105,20 @@ impl<const N: usize, V> Table<N, V> {
     pub(crate) fn get_or_insert_with(&mut self, key: &[u8; N], make: impl FnOnce() -> V) -> &mut V {
         let bits = bits(key);
         let entry = match self.find(key, bits) {
-            Some((_, entry)) => entry as usize,
+            Some((_, entry)) => entry,
             None => self.push(*key, bits, make()),
         };
-        &mut self.entries[entry].1
+        &mut self.entries.get_mut(entry as usize).expect("what was found or pushed is there").1
     }
 
     /// Notes a key that is not there; answers its entry.
-    fn push(&mut self, key: [u8; N], bits: u32, value: V) -> usize {
-        let entry = self.entries.len();
+    fn push(&mut self, key: [u8; N], bits: u32, value: V) -> u32 {
+        let entry = u32::try_from(self.entries.len()).expect("memory ends before the numbers do");
         self.entries.push((key, value));
         if self.entries.len() * OF > self.slots.len() * TAKEN {
             self.grow();
         }
-        let number = u32::try_from(entry).expect("memory ends before the numbers do");
-        self.place(Slot { bits, entry: number });
+        self.place(Slot { bits, entry });
         entry
     }
 
@@ -144,7 +149,7 @@ impl<const N: usize, V> Table<N, V> {
                 }
             }
         }
-        Some(self.entries.swap_remove(entry as usize).1)
+        self.entries.swap_remove(entry as usize).map(|(_, value)| value)
     }
 
     fn find(&self, key: &[u8; N], bits: u32) -> Option<(Place, u32)> {
@@ -153,7 +158,8 @@ impl<const N: usize, V> Table<N, V> {
             if slot.is_vacant() {
                 break;
             }
-            if slot.bits == bits && self.entries[slot.entry as usize].0 == *key {
+            let known = || self.entries.get(slot.entry as usize).is_some_and(|(known, _)| known == key);
+            if slot.bits == bits && known() {
                 return Some((Place::Slot(at), slot.entry));
             }
         }
@@ -176,7 +182,8 @@ impl<const N: usize, V> Table<N, V> {
         match self.probes(slot.bits).find(|at| self.slots[*at].is_vacant()) {
             Some(at) => self.slots[at] = slot,
             None => {
-                self.crowded.insert(self.entries[slot.entry as usize].0, slot.entry);
+                let key = self.entries.get(slot.entry as usize).map(|(key, _)| *key);
+                self.crowded.extend(key.map(|key| (key, slot.entry)));
             }
         }
     }

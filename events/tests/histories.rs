@@ -14,6 +14,8 @@ use proptest::test_runner::{Config, TestRunner};
 
 #[path = "histories/journals.rs"]
 mod journals;
+#[path = "histories/operators.rs"]
+mod operators;
 #[path = "histories/step.rs"]
 mod step;
 #[path = "histories/world.rs"]
@@ -139,6 +141,12 @@ fn assert_everything_happened(tally: &Tally) {
         "HardwareReplaced",
         "AttemptsRefused",
         "CertificateRevoked journal-evicted",
+        "OverlaySet",
+        "NodeAssigned",
+        "NodeUnassigned",
+        "NodeMoved",
+        "NodeDrained",
+        "NodeUndrained",
         "AuthorityAnnounced",
         "AuthorityRetired",
         "OperatorCreated",

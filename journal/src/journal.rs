@@ -34,6 +34,7 @@ use crate::muster::muster;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::reports::Reports;
+use crate::presence::sessions::Sessions;
 use crate::presence::{Streams, contests::Contests, timers::Timers, updates::Updates};
 use crate::random::{self, RandomError};
 use crate::renewal::{Current, Keeper, Outlook};
@@ -240,7 +241,9 @@ impl Journal {
         let (connections, streams) = (Arc::new(Connections::default()), Streams::new(clock::now()));
         let grace = Duration::from_secs(config.grace_period_secs);
         let contests = Contests::new(log.clone(), streams.clone(), grace, Arc::new(cluster.dialer()));
-        cluster.hear(Hearers { streams: streams.clone(), contests: contests.clone() });
+        let sessions = sessions(log, &streams, identity, &cluster);
+        let hearers = Hearers { streams: streams.clone(), contests: contests.clone(), sessions };
+        cluster.hear(hearers.clone());
         let endpoints = endpoints(&agents, &operators, others, http)?;
         let own = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
         let (journals, updates) = tell_changes(log, &connections, &streams, own);
@@ -253,6 +256,7 @@ impl Journal {
             admission: Admission::new(config.unknown_per_minute),
             attempts: Attempts::default(),
             contests,
+            sessions: hearers.sessions,
             operators: Operators {
                 log: log.clone(),
                 pool: system.pool().clone(),
@@ -345,6 +349,11 @@ fn executor(log: &Log, system: &ActorSystem, config: &Config, identity: &Identit
         journal_id: identity.journal_id.clone(),
         certificate_ttl: Duration::from_secs(config.certificate_ttl_secs),
     }
+}
+
+fn sessions(log: &Log, streams: &Streams, identity: &Identity, cluster: &Cluster) -> Sessions {
+    let way = Arc::new(cluster.dialer());
+    Sessions::new(log.clone(), streams.clone(), identity.journal_id.clone(), way)
 }
 
 /// What this journal reports to the leader.

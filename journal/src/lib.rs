@@ -56,6 +56,8 @@ mod one_certificate;
 mod operators;
 mod overlays;
 mod own_append;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 mod presence;
 mod random;
 mod recover_operator;

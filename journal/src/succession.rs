@@ -67,6 +67,16 @@ impl Succession {
         let state =
             self.log.views().authorities.get(&id).map(|known| known.state.clone()).unwrap_or_default();
         let events = decide(&state, Command::Announce(authority.announced()))?;
+        #[cfg(feature = "planted-bugs")]
+        if crate::planted::is(crate::planted::Bug::SignBeforeAnnounced) {
+            crate::planted::sign_by(id, authority.announced().der);
+            let late = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(crate::planted::UNANNOUNCED).await;
+                late.record(id, events).await.ok();
+            });
+            return Ok(authority);
+        }
         self.record(id, events).await?;
         tracing::info!(authority = %id, generation, not_after = %authority.not_after(), "authority announced");
         Ok(authority)

@@ -3,10 +3,12 @@
 //! Not here, on purpose: options that do not work yet, and the environment that `pact` reads: whoever has exported
 //! the address of a journal that matters must not load it by a plain `pact-loadtest storm`.
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::{channel::JournalAddress, logging::LogFormat, manual::Completion};
+
+use crate::chaos::schedule::Kind;
 
 /// Loads a journal as a cluster would, and checks its log afterwards.
 #[derive(Debug, Parser)]
@@ -33,6 +35,16 @@ pub enum Command {
     /// On a quorum of its own in a temporary directory. What counts is the time from the answer to the order, at one
     /// journal, to the end of the stream, at any. At last `pact-replay verify` checks and compares the logs.
     Revoke(RevokeArguments),
+    /// Breaks a quorum of its own in every way under load, and checks afterwards that no promise was broken.
+    ///
+    /// The journals are real processes on hosts of their own (network namespaces), which needs root. The seed decides which
+    /// faults come when. Exit 5 if an oracle found a violation.
+    Chaos(ChaosArguments),
+    /// Simulates a small domain under chance: lost, late and repeated messages, crashes, lost leaders, wrong clocks.
+    ///
+    /// In one thread, without a journal; the same seed gives the same history. After every step everything is checked that
+    /// must hold. What fails is shown with its seed, its step and the shortest history found, and the exit code is 5.
+    Simulate(SimulateArguments),
     /// Prints a script with which your shell completes commands and flags.
     #[command(
         after_help = "Examples:\n  pact-loadtest completion bash > /etc/bash_completion.d/pact-loadtest"
@@ -49,6 +61,8 @@ impl Command {
         match self {
             Self::Storm(storm) => storm.output,
             Self::Revoke(revoke) => revoke.output,
+            Self::Chaos(chaos) => chaos.output,
+            Self::Simulate(simulate) => simulate.output,
             Self::Completion(_) | Self::Man {} => Output::Text,
         }
     }
@@ -70,6 +84,62 @@ pub struct RevokeArguments {
     /// The form of the summary on stdout.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
+}
+
+/// The options of `pact-loadtest chaos`.
+#[derive(Debug, Args)]
+#[command(after_help = CHAOS_EXAMPLES)]
+pub struct ChaosArguments {
+    /// How many journals form the quorum.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=5))]
+    pub journals: u8,
+    /// How long faults come; recovery and the checks follow.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
+    /// The kinds of faults, separated by commas; all if absent.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]
+    pub faults: Vec<Kind>,
+    /// Draws the schedule: the same seed, the same faults at the same times. Another one each time if absent.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The journal's program; by default pact-journal beside this one.
+    #[arg(long, value_name = "FILE")]
+    pub journal_program: Option<PathBuf>,
+    /// The form of the report on stdout.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The options of `pact-loadtest simulate`.
+#[derive(Debug, Args)]
+#[command(after_help = SIMULATE_EXAMPLES)]
+pub struct SimulateArguments {
+    /// One history, of this seed.
+    #[arg(long, conflicts_with = "seeds", value_name = "N")]
+    pub seed: Option<u64>,
+    /// How many steps each history has.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000), value_name = "N")]
+    pub steps: u64,
+    /// A history for each seed from A on, up to and without B.
+    #[arg(long, value_parser = seeds, default_value = "1..101", value_name = "A..B")]
+    pub seeds: Range<u64>,
+    /// The form of the result on stdout.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+impl SimulateArguments {
+    /// Whose histories are lived.
+    pub fn seeds(&self) -> Range<u64> {
+        self.seed.map_or_else(|| self.seeds.clone(), |seed| seed..seed.saturating_add(1))
+    }
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let parse = |part: &str| part.parse().map_err(|_| format!("{part} is no seed"));
+    let (first, end) = text.split_once("..").ok_or("expected seeds such as 1..101")?;
+    let (first, end) = (parse(first)?, parse(end)?);
+    if first < end { Ok(first..end) } else { Err("there is no seed between these two".to_owned()) }
 }
 
 /// The options of `pact-loadtest storm`.
@@ -138,10 +208,20 @@ const EXAMPLES: &str = "Examples:
   pact-loadtest storm --nodes 100 --endpoint https://10.0.0.5:9446 --ca domain-ca.pem --credential operator.pem
   pact-loadtest revoke --nodes 1000";
 
+const SIMULATE_EXAMPLES: &str = "Examples:
+  pact-loadtest simulate
+  pact-loadtest simulate --seeds 1..10001 -o json | jq .steps
+  pact-loadtest simulate --seed 42 --steps 1234";
+
 const REVOKE_EXAMPLES: &str = "Examples:
   pact-loadtest revoke
   pact-loadtest revoke --nodes 5000 --rate 500
   pact-loadtest revoke --journals 5 -o json | jq .latency_ms.p99";
+
+const CHAOS_EXAMPLES: &str = "Examples:
+  pact-loadtest chaos
+  pact-loadtest chaos --seconds 120 --seed 7
+  pact-loadtest chaos --journals 5 --faults kill,pause,partition -o json | jq .verdicts";
 
 #[cfg(test)]
 mod tests {
@@ -159,6 +239,23 @@ mod tests {
         for wrong in [["--nodes", "0"], ["--journals", "6"], ["--rate", "0"]] {
             let line = ["pact-loadtest", "revoke"].into_iter().chain(wrong);
             assert_eq!(Arguments::try_parse_from(line).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_simulation_is_of_one_seed_or_of_some() {
+        let seeds = |line: &str| {
+            let line = ["pact-loadtest", "simulate"].into_iter().chain(line.split_whitespace());
+            let Command::Simulate(simulate) = Arguments::try_parse_from(line)?.command else {
+                panic!("a simulation")
+            };
+            Ok::<_, clap::Error>(simulate.seeds())
+        };
+        assert_eq!(seeds("").unwrap(), 1..101);
+        assert_eq!(seeds("--seed 7").unwrap(), 7..8);
+        assert_eq!(seeds("--seeds 3..5").unwrap(), 3..5);
+        for wrong in ["--seeds 5..5", "--seeds 5", "--seeds a..b", "--seed 1 --seeds 1..2", "--steps 0"] {
+            assert_eq!(seeds(wrong).unwrap_err().exit_code(), 2, "{wrong}");
         }
     }
 

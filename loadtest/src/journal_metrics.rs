@@ -1,8 +1,8 @@
 //! What the journal counts itself, read from its `/metrics`: one plain HTTP request, one text.
 //!
-//! [`crate::storm`] reads the counters of the log before and after a storm.
+//! [`crate::storm`] reads the counters of the log before and after a storm, [`crate::chaos`] looks who leads.
 //!
-//! Not here, on purpose: metrics that a storm does not tell of, and HTTP beyond one answer that ends with the
+//! Not here, on purpose: what a metric means, and HTTP beyond one answer that ends with the
 //! connection.
 
 use std::{io, net::SocketAddr, time::Duration};
@@ -74,6 +74,28 @@ impl LogCounters {
             fsyncs: self.fsyncs.saturating_sub(before.fsyncs),
         }
     }
+}
+
+/// All metrics of a journal, as text.
+///
+/// # Errors
+/// If it does not answer with them. It is waited for without an end.
+pub async fn text(http: SocketAddr) -> io::Result<String> {
+    let answer = get(http, "/metrics").await?;
+    body(&answer).ok_or_else(|| io::Error::other("it is not answered with 200"))
+}
+
+/// Whether a journal says that it is ready.
+///
+/// # Errors
+/// If it does not answer. It is waited for without an end.
+pub async fn readiness(http: SocketAddr) -> io::Result<bool> {
+    Ok(get(http, "/readyz").await?.split(' ').nth(1) == Some("200"))
+}
+
+/// A whole number in the text of all metrics; of a name with labels the sum.
+pub fn value(text: &str, name: &str) -> Option<u64> {
+    counter(text, name)
 }
 
 async fn get(http: SocketAddr, path: &str) -> io::Result<String> {

@@ -1,14 +1,12 @@
-//! `pact-loadtest`: starts and stops. What it does is [`loadtest::storm`] and [`loadtest::revocations`].
+//! `pact-loadtest`: starts and stops. What it does is in the library.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::io::{self, Write};
+use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use loadtest::{
     arguments::{Arguments, Command},
-    revocations, storm,
+    chaos, revocations, simulation, storm,
 };
 use proto::{
     logging, manual,
@@ -49,6 +47,8 @@ async fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Storm(arguments) => Ok(storm::run(&arguments).await?.print(arguments.output)),
         Command::Revoke(arguments) => Ok(revocations::run(&arguments).await?.print(arguments.output)),
+        Command::Chaos(arguments) => Ok(chaos::run(&arguments).await?.print(arguments.output)),
+        Command::Simulate(arguments) => Ok(simulation::run(&arguments).print(arguments.output)),
         Command::Completion(completion) => print(&completion.script(Arguments::command())),
         Command::Man {} => print(&manual::page(Arguments::command())),
     }

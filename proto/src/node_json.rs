@@ -4,7 +4,8 @@
 //!
 //! Not here, on purpose: tables for people, and the JSON of other things.
 //!
-//! **Invariant:** every field is always there; what is unknown is `null`. Times are RFC 3339 in UTC with milliseconds.
+//! **Invariant:** every field is always there but `sessions`, which only `inspect` tells and only while some run; what is
+//! unknown is `null`. Times are RFC 3339 in UTC with milliseconds.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,9 @@ pub struct NodeJson {
     pub labels: BTreeMap<String, String>,
     /// The version of its stream of facts.
     pub version: u64,
+    /// How many sessions run on it, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<u32>,
 }
 
 /// The hardware of a node, in the format that `pact-agent run --hardware` reads.
@@ -116,6 +120,7 @@ impl TryFrom<pb::Node> for NodeJson {
             registered_by: node.registered_by,
             labels: node.labels,
             version: node.version,
+            sessions: node.sessions,
         })
     }
 }
@@ -205,6 +210,15 @@ mod tests {
             "labels": {"rack": "r12"}, "version": 1
         });
         assert_eq!(serde_json::to_value(node).unwrap(), expected);
+    }
+
+    #[test]
+    fn sessions_are_told_only_where_some_are_known_of() {
+        let shown = |sessions| {
+            let node = NodeJson::try_from(pb::Node { sessions, ..registered() }).unwrap();
+            serde_json::to_value(node).unwrap()
+        };
+        assert_eq!((shown(Some(2))["sessions"].as_u64(), shown(None).get("sessions")), (Some(2), None));
     }
 
     #[test]

@@ -78,6 +78,10 @@ reasons! {
     TokenConsumed = "TOKEN_CONSUMED" => FailedPrecondition,
     /// Sessions run on the node.
     ActiveSessions = "ACTIVE_SESSIONS" => FailedPrecondition,
+    /// The node is in another vCluster.
+    NodeAssigned = "NODE_ASSIGNED" => FailedPrecondition,
+    /// The node is in no vCluster.
+    NodeUnassigned = "NODE_UNASSIGNED" => FailedPrecondition,
     /// A newer certificate took the place of this one (R15).
     SerialSuperseded = "SERIAL_SUPERSEDED" => FailedPrecondition,
     /// The underlay endpoint does not answer.
@@ -181,8 +185,8 @@ mod tests {
         ),
         (
             Code::FailedPrecondition,
-            "ALREADY_ACTIVE TOKEN_EXPIRED TOKEN_REVOKED TOKEN_CONSUMED ACTIVE_SESSIONS SERIAL_SUPERSEDED \
-             UNDERLAY_UNREACHABLE LAST_ADMIN JOURNAL_EVICTED LAST_JOURNAL LEVEL_TOO_LOW UPGRADE_NEEDED \
+            "ALREADY_ACTIVE TOKEN_EXPIRED TOKEN_REVOKED TOKEN_CONSUMED ACTIVE_SESSIONS NODE_ASSIGNED \
+             NODE_UNASSIGNED SERIAL_SUPERSEDED UNDERLAY_UNREACHABLE LAST_ADMIN JOURNAL_EVICTED LAST_JOURNAL LEVEL_TOO_LOW UPGRADE_NEEDED \
              OWN_CERTIFICATE DOMAIN_CA_KEY_ABSENT \
              TPM_NOT_SUPPORTED",
         ),

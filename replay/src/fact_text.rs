@@ -82,7 +82,9 @@ fn of_node(event: &node::Event, said: &str) -> String {
         node::Event::Contested { serial, presented, .. } => {
             format!("serial {serial} by {}", joined(&presented.macs))
         }
-        node::Event::Resolved {} => String::new(),
+        node::Event::Unassigned { vcluster } => format!("from {vcluster}"),
+        node::Event::Moved { from, to } => format!("from {from} to {to}"),
+        node::Event::Drained {} | node::Event::Undrained {} | node::Event::Resolved {} => String::new(),
         node::Event::HardwareReplaced { hardware, .. } => joined(&hardware.macs),
         node::Event::AttemptsRefused(attempts) => {
             format!("{} {} since {}", attempts.count, attempts.reason.as_str(), attempts.first)

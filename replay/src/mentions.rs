@@ -114,6 +114,10 @@ fn touched(fact: &Fact) -> Vec<Serial> {
             node::Event::Registered { .. }
             | node::Event::CertificateIssued { .. }
             | node::Event::Assigned { .. }
+            | node::Event::Unassigned { .. }
+            | node::Event::Moved { .. }
+            | node::Event::Drained {}
+            | node::Event::Undrained {}
             | node::Event::Resolved {}
             | node::Event::AttemptsRefused(_) => vec![],
         },

@@ -141,6 +141,14 @@ fn of_node(node: &str, event: &node::Event) -> String {
             format!("The enrollment ended for good, {node} {why}: {ended}; addresses {macs} are free")
         }
         node::Event::Assigned { vcluster } => format!("From here on {node} is in vCluster {vcluster}"),
+        node::Event::Unassigned { vcluster } => {
+            format!("From here on {node} is in no vCluster, after it was in {vcluster}")
+        }
+        node::Event::Moved { from, to } => {
+            format!("From here on {node} is in vCluster {to}, after it was in {from}")
+        }
+        node::Event::Drained {} => format!("Nothing new is to be placed on {node} from here on"),
+        node::Event::Undrained {} => format!("Work may be placed on {node} again"),
         node::Event::Contested { serial, rival_spki_sha256, presented, .. } => format!(
             "Two machines claim to be {node}: one with certificate {serial} was there and answered, and another with the \
              addresses {} had asked with the key {rival_spki_sha256}",

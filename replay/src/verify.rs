@@ -1,4 +1,5 @@
-//! Verification: every fact's bytes, its link of the chain, every invariant after it, and the heads of all streams.
+//! Verification: every fact's bytes, its link of the chain, every invariant after it, the heads of all streams, and that the
+//! log does not end before it was last synced.
 //!
 //! `pact-replay verify` calls it, and whoever must know whether a log is sound: the chaos harness, the benches.
 //!
@@ -139,6 +140,11 @@ fn check(reader: &Reader) -> Result<Report, LogError> {
     // Behind a violation the heads could only repeat what is known.
     if report.ok() {
         check_heads(reader, &auditor, &mut report)?;
+    }
+    let after = report.facts;
+    let lost = reader.lost_end().map_err(|source| ReadError { after, source })?;
+    if let Some(message) = lost {
+        report.add(Violation { seq: after + 1, invariant: "synced", message });
     }
     Ok(report)
 }

@@ -1,6 +1,6 @@
-//! When to ask for the boot configuration again: the answer that a node holds, and what it was told since.
+//! When to ask for the boot configuration again: the answer that a node holds, and what it was told since. Pure.
 //!
-//! [`crate::run`] tells it what the journal says and waits for its answers beside all else that may happen.
+//! [`crate::life`] tells it what the journal says and what comes of every fetch, and asks it whether the next is due.
 //!
 //! Nothing is missed between the answer and the subscription, in whichever order they come: a subscription begins at
 //! the seq of the answer that the node holds (0: none), and what changed after it is told at once. What the answer shows
@@ -10,93 +10,90 @@
 //!
 //! **Invariant:** at most one fetch is under way, and after a failed or an overtaken one the next waits.
 
-use std::{fmt, future, pin::Pin};
+use std::time::Duration;
 
-use proto::{channel::Connection, outcome::Failure, pb::journal_message::Changed};
-use tokio::time::{self, Instant};
+use proto::{outcome::Failure, pb::journal_message::Changed};
 
-use super::{BootConfig, fetch};
-use crate::retry::{Backoff, Patience, Verdict, verdict};
+use super::BootConfig;
+use crate::retry::{Backoff, Verdict, verdict};
 
-type Fetch = Pin<Box<dyn Future<Output = Result<BootConfig, Failure>> + Send>>;
-
-/// The boot configuration that a node holds, and how it gets the next.
-#[derive(Default)]
-pub struct Refresh {
+/// The boot configuration that a node holds, and when it asks for the next. Times count from the begin of the life.
+#[derive(Debug, Default)]
+pub(crate) struct Refresh {
     held: Held,
-    under_way: Option<Fetch>,
+    is_under_way: bool,
     backoff: Backoff,
     /// When to ask, if there is something to ask for.
-    not_before: Option<Instant>,
+    not_before: Option<Duration>,
+}
+
+/// What came of a fetch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// The node is configured by something else than before.
+    Another(BootConfig),
+    /// The node is configured as before.
+    Same,
+    /// There will be another fetch.
+    NotYet(Failure),
 }
 
 impl Refresh {
     /// What the node holds.
-    pub fn held(&self) -> Option<&BootConfig> {
+    pub(crate) fn held(&self) -> Option<&BootConfig> {
         self.held.config.as_ref()
     }
 
     /// A journal says that the configuration is another one.
-    pub fn hear(&mut self, changed: &Changed) {
+    pub(crate) fn hear(&mut self, changed: &Changed) {
         self.held.hear(changed);
     }
 
     /// The connection is lost or replaced, and with it the fetch over it, which would keep it open.
-    pub fn lost(&mut self) {
-        self.under_way = None;
+    pub(crate) fn lost(&mut self) {
+        self.is_under_way = false;
     }
 
-    /// The next answer, as soon as there is something to ask for. May be dropped while it waits, and called again.
-    ///
-    /// # Errors
-    /// As [`fetch`].
-    pub async fn answer(&mut self, connection: &Connection) -> Result<BootConfig, Failure> {
-        let under_way = match &mut self.under_way {
-            Some(under_way) => under_way,
-            none @ None => {
-                if !self.held.is_due() {
-                    future::pending::<()>().await;
-                }
-                if let Some(not_before) = self.not_before {
-                    time::sleep_until(not_before).await;
-                }
-                let (connection, held) = (connection.clone(), self.held.config.clone());
-                none.insert(Box::pin(
-                    async move { fetch(&connection, held.as_ref(), Patience::ENDLESS).await },
-                ))
-            }
-        };
-        let answer = under_way.await;
-        self.under_way = None;
-        answer
+    /// Begins a fetch, if there is something to ask for by now.
+    pub(crate) fn begin(&mut self, now: Duration) -> bool {
+        let begins = self.begins_at().is_some_and(|at| at <= now);
+        self.is_under_way |= begins;
+        begins
     }
 
-    /// Takes an answer. Gives it back if the node is configured by something else than before.
+    /// When the next fetch begins over an open connection.
+    pub(crate) fn begins_at(&self) -> Option<Duration> {
+        let is_due = !self.is_under_way && self.held.is_due();
+        is_due.then(|| self.not_before.unwrap_or_default())
+    }
+
+    /// Takes an answer.
     ///
     /// # Errors
     /// With a failure that asking again does not mend.
-    pub fn take(&mut self, answer: Result<BootConfig, Failure>) -> Result<Option<&BootConfig>, Failure> {
-        let (told, another) = match answer {
-            Ok(config) => (None, self.held.take(config)),
+    pub(crate) fn take(
+        &mut self,
+        answer: Result<BootConfig, Failure>,
+        now: Duration,
+        random: u64,
+    ) -> Result<Taken, Failure> {
+        self.is_under_way = false;
+        let (told, taken) = match answer {
+            Ok(config) => {
+                let taken = if self.held.take(config.clone()) { Taken::Another(config) } else { Taken::Same };
+                (None, taken)
+            }
             Err(failure) => {
                 let Verdict::Again(told) = verdict(&failure) else { return Err(failure) };
-                let reason = failure.reason_text();
-                tracing::warn!(reason, message = %failure, "no boot configuration yet");
-                (told, false)
+                (told, Taken::NotYet(failure))
             }
         };
         if self.held.is_due() {
-            self.not_before = Some(Instant::now() + self.backoff.after(told));
+            self.not_before = Some(now + self.backoff.drawn(told, random));
         } else {
             (self.backoff, self.not_before) = (Backoff::default(), None);
         }
-        Ok(self.held.config.as_ref().filter(|_| another))
-    }
-}
-
-impl fmt::Debug for Refresh {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Refresh").field("held", &self.held).finish_non_exhaustive()
+        Ok(taken)
     }
 }
 

@@ -7,7 +7,6 @@ mod waking;
 
 use events::vocabulary::HardwareIdentity;
 use proto::{
-    channel::ConnectionRefusal,
     pb::journal_message::{Changed, Endpoints, Message, RenewNow},
     reason::Reason,
     refusal::Refusal,
@@ -19,7 +18,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{daemon::asks_for_a_new_enrollment, *};
+use super::*;
 use crate::fake_journal::{Configured, FakeAuthority, FakeJournal, Scripted};
 
 /// How long a certificate lives in tests that wait for its end. The fake tells whole seconds.
@@ -246,25 +245,6 @@ async fn rule_16_a_certificate_revoked_and_over_leads_to_an_enrollment_whose_ans
 
     assert_eq!(agent.end().await, Failure::Refused(revoked));
     assert_eq!(journal.enroll_requests().len(), 2);
-}
-
-#[test]
-fn a_refused_certificate_is_replaced_if_it_has_expired_or_its_time_is_over() {
-    let connection = Failure::ConnectionRefused;
-    let refused = |reason| Failure::from(Refusal::new(reason, ""));
-    for (failure, while_valid, afterwards) in [
-        (connection(ConnectionRefusal::Expired), true, true),
-        (connection(ConnectionRefusal::Unknown), false, true),
-        (connection(ConnectionRefusal::Required), false, true),
-        (connection(ConnectionRefusal::Revoked), true, true),
-        (refused(Reason::CertificateRequired), false, true),
-        (refused(Reason::NodeRevoked), false, true),
-        (Failure::Usage(String::new()), false, false),
-        (Failure::named("ANSWER_INVALID", ""), false, false),
-    ] {
-        assert_eq!(asks_for_a_new_enrollment(&failure, false), while_valid, "{failure:?}");
-        assert_eq!(asks_for_a_new_enrollment(&failure, true), afterwards, "{failure:?}");
-    }
 }
 
 #[tokio::test]

@@ -61,6 +61,13 @@ impl RunningAgent {
         Self { process, lines: BufReader::new(stdout).lines() }
     }
 
+    /// The next change that it tells.
+    pub async fn next_change(&mut self) -> serde_json::Value {
+        let line = time::timeout(PATIENCE, self.lines.next_line()).await.expect("the agent tells it in time");
+        let line = line.expect("it is text").expect("the agent runs");
+        serde_json::from_str(&line).expect("a line is a document")
+    }
+
     /// Waits until it has told a change.
     pub async fn tells(&mut self, change: &str) -> serde_json::Value {
         let awaited = async {

@@ -28,7 +28,7 @@ use super::{
 /// How soon a change is seen on a running node.
 const WITHIN: Duration = Duration::from_secs(1);
 
-async fn set(journal: &JournalUnderTest, vcluster: &str, overlay: &[u8]) -> VCluster {
+pub async fn set(journal: &JournalUnderTest, vcluster: &str, overlay: &[u8]) -> VCluster {
     let request = SetOverlayRequest { vcluster_id: vcluster.to_owned(), overlay: overlay.to_vec() };
     let mut vclusters = VClusterServiceClient::new(journal.operator().await.channel());
     let answer = vclusters.set_overlay(request).await.expect("an overlay can be set");
@@ -154,7 +154,7 @@ async fn a_subscription_is_told_what_changed_since_the_configuration_that_the_no
     // when
     let again = async |held: &BootConfig| {
         let patience = Patience::of(PATIENCE);
-        let (journals, machine) = (&agent.journals, &agent.machine);
+        let (journals, machine) = (&agent.journals, &agent.machine().expect("it is known"));
         Subscription::open(journals, &enrolled.journal, &enrolled.identity, machine, Some(held), patience)
             .await
             .expect("the certificate is valid")

@@ -57,6 +57,11 @@ fn binary(name: &str) -> PathBuf {
 
 impl JournalUnderTest {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with flags of `serve`.
+    pub async fn start_with(flags: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("there is a directory for temporary files");
         let data_dir = directory.path().join("j1");
         let init = Command::new(binary("pact-journal"))
@@ -69,17 +74,28 @@ impl JournalUnderTest {
             .expect("pact-journal is a program");
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
         let log = File::create(directory.path().join("journal.log")).expect("the directory is ours");
-        let mut process = Command::new(binary("pact-journal"))
-            .args(["serve", "--data-dir"])
-            .arg(&data_dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("pact-journal is a program");
+        let mut process = serve(&data_dir, flags, log);
         let endpoints = endpoints(&mut process, &data_dir).await;
         let url = |name: &str| format!("https://{}", endpoints[name].as_str().unwrap_or_default());
         Self { process, agents: url("agent"), operators: url("operator"), directory }
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("it runs");
+        self.process.wait().expect("it is our child");
+        fs::remove_file(self.file("j1/endpoints.json")).ok();
+    }
+
+    /// Starts it again at the same addresses.
+    pub async fn serve_again(&mut self, flags: &[&str]) {
+        let data_dir = self.file("j1");
+        let address = |url: &str| url.trim_start_matches("https://").to_owned();
+        let (agents, operators) = (address(&self.agents), address(&self.operators));
+        let same = ["--agent-listen", agents.as_str(), "--operator-listen", operators.as_str()];
+        let log = File::options().append(true).open(self.file("journal.log")).expect("it was made");
+        self.process = serve(&data_dir, &[&same[..], flags].concat(), log);
+        endpoints(&mut self.process, &data_dir).await;
     }
 
     /// A path in this test's own directory.
@@ -161,6 +177,18 @@ impl JournalUnderTest {
             time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+fn serve(data_dir: &Path, flags: &[&str], log: File) -> Child {
+    Command::new(binary("pact-journal"))
+        .args(["serve", "--data-dir"])
+        .arg(data_dir)
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("pact-journal is a program")
 }
 
 /// The MAC address of a machine.

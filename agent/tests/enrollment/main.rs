@@ -2,10 +2,15 @@
 
 mod agent_process;
 mod boot_config;
+mod config_file;
+mod degraded;
 mod first_process;
 mod hardened;
 mod journal_under_test;
 mod probed;
+mod renewal;
+mod services;
+mod status;
 mod two_machines;
 
 use std::{fs, process::Command};

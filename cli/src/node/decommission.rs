@@ -11,7 +11,12 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   pact node decommission compute-042
-  pact node decommission compute-042 --reason \"row 3 is sold\"";
+  pact node decommission compute-042 --reason \"row 3 is sold\"
+  pact node drain compute-042 && pact node inspect compute-042 -o json | jq .sessions
+  pact node decommission compute-042 --force
+
+While sessions run on the node, by its own word, it is refused as ACTIVE_SESSIONS: drain it, and wait until none is left.
+--force does not ask how many there are; the node's connections are cut in any case.";
 
 /// Takes a node out of service.
 #[derive(Debug, Args)]
@@ -21,9 +26,8 @@ pub struct Decommission {
     #[arg(value_name = "NODE_ID")]
     node_id: String,
 
-    // Shown once journals count sessions, and would refuse without it.
-    /// Also while sessions run on the node; changes nothing, since journals of this release count none
-    #[arg(long, hide = true)]
+    /// Also while sessions run on the node
+    #[arg(long)]
     force: bool,
 
     /// Why, for those who read the log; may be personal, it can be erased later
@@ -37,9 +41,6 @@ impl Decommission {
     /// # Errors
     /// If the journal refuses or cannot be reached.
     pub async fn run(self, journals: &Journals) -> Result<Answer, Failure> {
-        if self.force {
-            tracing::warn!("--force changes nothing: journals of this release count no sessions");
-        }
         let reason = self.reason.unwrap_or_default();
         let request = DecommissionNodeRequest { node_id: self.node_id, force: self.force, reason };
         let answer = journals.ask(async |channel| nodes(channel).decommission_node(request).await).await?;

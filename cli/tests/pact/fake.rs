@@ -217,6 +217,26 @@ impl NodeService for Service {
         absent()
     }
 
+    async fn assign_node(&self, _: Request<pb::AssignNodeRequest>) -> Answered<pb::AssignNodeResponse> {
+        absent()
+    }
+
+    async fn unassign_node(&self, _: Request<pb::UnassignNodeRequest>) -> Answered<pb::UnassignNodeResponse> {
+        absent()
+    }
+
+    async fn move_node(&self, _: Request<pb::MoveNodeRequest>) -> Answered<pb::MoveNodeResponse> {
+        absent()
+    }
+
+    async fn drain_node(&self, _: Request<pb::DrainNodeRequest>) -> Answered<pb::DrainNodeResponse> {
+        absent()
+    }
+
+    async fn undrain_node(&self, _: Request<pb::UndrainNodeRequest>) -> Answered<pb::UndrainNodeResponse> {
+        absent()
+    }
+
     async fn resolve_node(&self, _: Request<pb::ResolveNodeRequest>) -> Answered<pb::ResolveNodeResponse> {
         absent()
     }

@@ -15,6 +15,8 @@ mod connection;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod groups;
+#[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod node;

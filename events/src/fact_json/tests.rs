@@ -166,6 +166,13 @@ fn facts_about_strange_machines_keep_all_their_fields() {
     let fields = ["node_id", "serial", "rival_spki_sha256", "presented", "boot_id"];
     check(node(contested), "EnrollmentContested", &fields);
     check(node(node::Event::Resolved {}), "EnrollmentResolved", &["node_id"]);
+    let (prod, test) = (|| "prod".parse().unwrap(), || "test".parse().unwrap());
+    let unassigned = node::Event::Unassigned { vcluster: prod() };
+    check(node(unassigned), "NodeUnassigned", &["node_id", "vcluster"]);
+    let moved = node::Event::Moved { from: prod(), to: test() };
+    check(node(moved), "NodeMoved", &["node_id", "from", "to"]);
+    check(node(node::Event::Drained {}), "NodeDrained", &["node_id"]);
+    check(node(node::Event::Undrained {}), "NodeUndrained", &["node_id"]);
     let replaced = node::Event::HardwareReplaced { hardware, released: vec![], serials: vec![serial(7)] };
     check(node(replaced), "HardwareReplaced", &["node_id", "hardware", "released", "serials"]);
     let refused = node::Event::AttemptsRefused(RefusedAttempts {

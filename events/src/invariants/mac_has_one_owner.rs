@@ -38,7 +38,11 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         | Event::Contested { .. }
         | Event::Resolved {}
         | Event::AttemptsRefused(_)
-        | Event::CertificateRevoked { .. } => Ok(()),
+        | Event::CertificateRevoked { .. }
+        | Event::Unassigned { .. }
+        | Event::Moved { .. }
+        | Event::Drained {}
+        | Event::Undrained {} => Ok(()),
     }
 }
 

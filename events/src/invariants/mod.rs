@@ -146,7 +146,11 @@ fn issued(fact: &Fact) -> Option<(&Certificate, &Der)> {
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
             | node::Event::AttemptsRefused(_)
-            | node::Event::CertificateRevoked { .. },
+            | node::Event::CertificateRevoked { .. }
+            | node::Event::Unassigned { .. }
+            | node::Event::Moved { .. }
+            | node::Event::Drained {}
+            | node::Event::Undrained {},
         )
         | Fact::Operator(_, operator::Event::Revoked { .. })
         | Fact::Domain(_)

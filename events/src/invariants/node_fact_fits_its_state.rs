@@ -6,7 +6,7 @@ use crate::fact::{Fact, Record};
 use crate::node::{
     Cause, DeactivationCause, DistrustCause, Event, Held, RefusalReason, RefusedAttempts, State,
 };
-use crate::vocabulary::{HardwareIdentity, KeyHash, MAX_MACS, Serial, Timestamp};
+use crate::vocabulary::{HardwareIdentity, KeyHash, MAX_MACS, Serial, Timestamp, VClusterId};
 
 use super::{Before, ensure};
 
@@ -33,9 +33,15 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         }
         Event::Assigned { vcluster } => {
             ensure(!matches!(state, State::Unknown), || "it was never registered".to_owned())?;
-            let exists = past.views.vclusters.get(vcluster).is_some();
-            ensure(exists, || format!("there is no vCluster {vcluster}"))
+            grouped(past, None, Some(vcluster))
         }
+        Event::Unassigned { vcluster } => grouped(past, Some(vcluster), None),
+        Event::Moved { from, to } => {
+            ensure(from != to, || "it does not leave the vCluster that it is in".to_owned())?;
+            grouped(past, Some(from), Some(to))
+        }
+        Event::Drained {} => drained(state, false),
+        Event::Undrained {} => drained(state, true),
         Event::Contested { serial, rival_spki_sha256, presented, .. } => {
             contested(state, *serial, *rival_spki_sha256, presented)
         }
@@ -47,6 +53,23 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         Event::AttemptsRefused(attempts) => refused(state, attempts),
         Event::CertificateRevoked { cause, serials } => distrusted(past, *cause, serials),
     }
+}
+
+/// It leaves the vCluster that it is in, and the one that it comes into exists.
+fn grouped(past: &Before<'_>, from: Option<&VClusterId>, to: Option<&VClusterId>) -> Result<(), String> {
+    let state = past.node();
+    if matches!(state, State::Revoked { .. }) {
+        return Ok(());
+    }
+    ensure(state.vcluster() == from, || "it is in another vCluster".to_owned())?;
+    let exists = to.is_none_or(|id| past.views.vclusters.get(id).is_some());
+    ensure(exists, || "there is no such vCluster".to_owned())
+}
+
+fn drained(state: &State, before: bool) -> Result<(), String> {
+    ensure(!matches!(state, State::Unknown), || "it was never registered".to_owned())?;
+    let revoked = matches!(state, State::Revoked { .. });
+    ensure(revoked || state.is_draining() == before, || "it does so already".to_owned())
 }
 
 /// It ends what is the node's, leaves nothing beside a current certificate that ends, and somebody is to blame for it.
@@ -197,9 +220,10 @@ fn reactivated(state: &State, serial: Serial, now: Timestamp) -> Result<(), Stri
 mod tests {
     use super::*;
     use crate::samples::{
-        DAY, Log, certificate, confirmed, contested, deactivated, distrusted, enrolled, evicted, goodbye,
-        hardware, issued, joined, level_raised, put_away, re_enrolled, reactivated, refused, registered,
-        renewed, replaced, revoked, serial, supersedes, with_serial,
+        DAY, Log, assigned, certificate, confirmed, contested, deactivated, distrusted, enrolled, evicted,
+        goodbye, hardware, issued, joined, level_raised, moved, overlay_set, put_away, re_enrolled,
+        reactivated, refused, registered, renewed, replaced, revoked, serial, supersedes, unassigned,
+        with_serial,
     };
 
     const UNKNOWN: &str = "n9";
@@ -366,6 +390,50 @@ mod tests {
         found(REGISTERED, &replaced(&[3], &[], &[]));
         found(REGISTERED, &replaced(&[], &[3], &[]));
         found(REGISTERED, &replaced(&(10..27).collect::<Vec<u8>>(), &[3], &[]));
+    }
+
+    #[test]
+    fn a_node_that_leaves_a_vcluster_that_it_is_not_in_is_found() {
+        let mut log = log();
+        log.append(vec![overlay_set("prod", b"1")]).append(vec![overlay_set("test", b"1")]);
+        let broken = |log: &Log, name: &str, event: Event| log.broken_by_node(name, event);
+        for name in [REGISTERED, ACTIVE, INACTIVE, PUT_AWAY] {
+            assert_eq!(broken(&log, name, assigned("prod")), [""; 0]);
+            for planted in [assigned("none"), unassigned("prod"), moved("prod", "test")] {
+                assert_eq!(broken(&log, name, planted), [NAME], "{name}");
+            }
+            let mut log = log.clone();
+            log.of(name, assigned("prod"));
+            for fits in [unassigned("prod"), moved("prod", "test")] {
+                assert_eq!(broken(&log, name, fits), [""; 0], "{name}");
+            }
+            for planted in [
+                assigned("test"),
+                unassigned("test"),
+                moved("test", "prod"),
+                moved("prod", "none"),
+                moved("prod", "prod"),
+            ] {
+                assert_eq!(broken(&log, name, planted.clone()), [NAME], "{name}: {planted:?}");
+            }
+        }
+        for planted in [assigned("prod"), unassigned("prod"), moved("prod", "test")] {
+            assert_eq!(broken(&log, UNKNOWN, planted.clone()), [NAME], "{planted:?}");
+        }
+    }
+
+    #[test]
+    fn a_drain_of_what_drains_and_an_end_of_what_does_not_are_found() {
+        found(UNKNOWN, &Event::Drained {});
+        found(UNKNOWN, &Event::Undrained {});
+        for name in [REGISTERED, ACTIVE, INACTIVE, PUT_AWAY] {
+            fits(name, &Event::Drained {});
+            found(name, &Event::Undrained {});
+            let mut log = log();
+            log.of(name, Event::Drained {});
+            assert_eq!(log.broken_by_node(name, Event::Drained {}), [NAME]);
+            assert_eq!(log.broken_by_node(name, Event::Undrained {}), [""; 0]);
+        }
     }
 
     #[test]

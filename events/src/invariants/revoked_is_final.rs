@@ -35,6 +35,10 @@ fn node(past: &Before<'_>, record: &Record, id: &NodeId, event: &Event) -> Resul
         | Event::Deactivated { .. }
         | Event::Reactivated { .. }
         | Event::Assigned { .. }
+        | Event::Unassigned { .. }
+        | Event::Moved { .. }
+        | Event::Drained {}
+        | Event::Undrained {}
         | Event::Contested { .. }
         | Event::Resolved {} => alive(id, state),
         Event::CertificateRevoked { serials, .. } => {
@@ -71,15 +75,16 @@ mod tests {
     use crate::node::{Event, RefusalReason};
     use crate::samples::{
         DAY, Log, admin, confirmed, contested, distrusted, enrolled, evicted, goodbye, joined, level_raised,
-        operator_created, operator_renewed, operator_revoked, reactivated, refused, registered, renewed,
-        replaced, revoked, supersedes,
+        moved, operator_created, operator_renewed, operator_revoked, overlay_set, reactivated, refused,
+        registered, renewed, replaced, revoked, supersedes, unassigned,
     };
 
     #[test]
     fn rule_16_a_fact_about_a_revoked_node_is_found() {
         let mut log = Log::enrolled();
-        log.of("n1", revoked(&[1], &[1, 2])).append(vec![level_raised(2)]);
-        let planted: [Event; 9] = [
+        log.append(vec![level_raised(2)]).append(vec![overlay_set("test", b"1")]);
+        log.of("n1", revoked(&[1], &[1, 2]));
+        let planted: [Event; 13] = [
             enrolled(7, 0, &[1]),
             confirmed(1),
             goodbye(),
@@ -89,6 +94,10 @@ mod tests {
             Event::Resolved {},
             replaced(&[9], &[1, 2], &[]),
             distrusted(&[1]),
+            unassigned("prod"),
+            moved("prod", "test"),
+            Event::Drained {},
+            Event::Undrained {},
         ];
         for event in planted {
             assert_eq!(log.broken_by_node("n1", event.clone()), [super::NAME], "{event:?}");

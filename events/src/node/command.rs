@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::certificate::Terms;
 use crate::vocabulary::{
-    AuthorityId, BootId, DomainId, HardwareIdentity, KeyHash, Labels, Mac, NodeId, RemarkHash, Serial,
+    AuthorityId, BootId, DomainId, HardwareIdentity, KeyHash, Labels, Mac, NodeId, RemarkHash, Role, Serial,
     Timestamp, VClusterId,
 };
 
@@ -44,8 +44,36 @@ pub enum Command {
         cause: RevocationCause,
         /// What the operator said.
         reason: Option<RemarkHash>,
+        /// Sessions that run on the node and hinder it; 0 if it is ordered all the same.
+        sessions: u32,
         /// At this time.
         now: Timestamp,
+    },
+    /// An operator puts the node, which is in no vCluster, into one.
+    Assign {
+        /// Which.
+        to: Group,
+        /// What the operator may do and see.
+        asker: Role,
+    },
+    /// An operator takes the node out of its vCluster: maintenance mode.
+    Unassign {
+        /// What the operator may do and see.
+        asker: Role,
+    },
+    /// An operator moves the node from its vCluster into another one.
+    Move {
+        /// Into which.
+        to: Group,
+        /// What the operator may do and see.
+        asker: Role,
+    },
+    /// An operator wants nothing new to be placed on the node, or that it takes work again.
+    Drain {
+        /// Whether it shall drain.
+        draining: bool,
+        /// What the operator may do and see.
+        asker: Role,
     },
     /// The node's stream answered after a machine with the same hardware and another key had asked to be it.
     Contest(Contest),

@@ -110,6 +110,26 @@ pub enum Event {
         /// The certificates that ended.
         serials: Vec<Serial>,
     },
+    /// The node is in no vCluster from here on: maintenance mode.
+    #[serde(rename = "NodeUnassigned")]
+    Unassigned {
+        /// In which it was.
+        vcluster: VClusterId,
+    },
+    /// The node left one vCluster for another, at once.
+    #[serde(rename = "NodeMoved")]
+    Moved {
+        /// In which it was.
+        from: VClusterId,
+        /// In which it is from here on.
+        to: VClusterId,
+    },
+    /// Nothing new is to be placed on the node.
+    #[serde(rename = "NodeDrained")]
+    Drained {},
+    /// The node takes work again.
+    #[serde(rename = "NodeUndrained")]
+    Undrained {},
 }
 
 /// Refused requests for one node with one reason, added up (R5). **Stored** (R6).

@@ -34,6 +34,7 @@ pub(crate) fn evolve_in_place(
                 labels: labels.clone(),
                 vcluster: None,
                 contested: false,
+                draining: false,
             };
             *state = State::Registered { enrollment };
         }
@@ -70,17 +71,26 @@ pub(crate) fn evolve_in_place(
                 | State::Active { enrollment, .. }
                 | State::Inactive { enrollment, .. }
                 | State::Revoked { enrollment } => {
-                    // Neither of the machines is the node any more.
-                    State::Revoked { enrollment: Enrollment { contested: false, ..enrollment } }
+                    // Neither of the machines is the node any more, and nothing runs on it.
+                    State::Revoked {
+                        enrollment: Enrollment { contested: false, draining: false, ..enrollment },
+                    }
                 }
                 State::Unknown => State::Unknown,
             }
         }
-        Event::Assigned { vcluster } => {
+        Event::Assigned { vcluster } | Event::Moved { to: vcluster, .. } => {
             if let Some(enrollment) = state.enrollment_mut() {
                 enrollment.vcluster = Some(vcluster.clone());
             }
         }
+        Event::Unassigned { .. } => {
+            if let Some(enrollment) = state.enrollment_mut() {
+                enrollment.vcluster = None;
+            }
+        }
+        Event::Drained {} => drained(state, true),
+        Event::Undrained {} => drained(state, false),
         Event::Contested { .. } => contested(state, true),
         Event::Resolved {} => contested(state, false),
         Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
@@ -125,6 +135,16 @@ pub fn restored(state: State) -> State {
         State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
             State::Inactive { enrollment, current: None }
         }
+    }
+}
+
+/// On what was revoked nothing runs.
+fn drained(state: &mut State, draining: bool) {
+    match state {
+        State::Unknown | State::Revoked { .. } => {}
+        State::Registered { enrollment }
+        | State::Active { enrollment, .. }
+        | State::Inactive { enrollment, .. } => enrollment.draining = draining,
     }
 }
 

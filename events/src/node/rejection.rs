@@ -23,6 +23,24 @@ pub enum Rejection {
         /// The name.
         vcluster: VClusterId,
     },
+    /// `NODE_ASSIGNED`
+    #[error("the node is in the vCluster {vcluster}; move it with `pact node move`, or take it out first")]
+    Assigned {
+        /// In which it is.
+        vcluster: VClusterId,
+    },
+    /// `NODE_UNASSIGNED`
+    #[error("the node is in no vCluster; put it into one with `pact node assign`")]
+    Unassigned,
+    /// `ACTIVE_SESSIONS`
+    #[error(
+        "{count} session{} on the node; drain it and wait until none is left, or order it with --force",
+        if *.count == 1 { " runs" } else { "s run" }
+    )]
+    ActiveSessions {
+        /// How many.
+        count: u32,
+    },
     /// `HARDWARE_IDENTITY_CONFLICT`
     #[error("a MAC address belongs to the node {owner}")]
     HardwareConflict {

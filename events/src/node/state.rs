@@ -55,6 +55,8 @@ pub struct Enrollment {
     pub vcluster: Option<VClusterId>,
     /// Two machines claim to be it, and no operator has said which one is (R14).
     pub contested: bool,
+    /// Nothing new is to be placed on it.
+    pub draining: bool,
 }
 
 /// A certificate in the hands of a node.
@@ -99,6 +101,11 @@ impl State {
     /// Whether two machines claim to be it (R14). Independent of the state.
     pub fn is_contested(&self) -> bool {
         self.enrollment().is_some_and(|enrollment| enrollment.contested)
+    }
+
+    /// Whether nothing new is to be placed on it. Independent of the state.
+    pub fn is_draining(&self) -> bool {
+        self.enrollment().is_some_and(|enrollment| enrollment.draining)
     }
 
     /// The former certificate that a renewal left, usable or not.

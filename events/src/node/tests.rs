@@ -5,16 +5,18 @@ use std::time::Duration;
 use super::*;
 use crate::certificate::{Certificate, Subject, Terms};
 use crate::samples::{
-    DAY, at, authority_id, certificate, confirmed, contested, deactivated, der, distrusted, enrolled,
-    goodbye, hardware, issued, key, mac, node, put_away, re_enrolled, reactivated, refused, registered,
-    remark, renewed, replaced, revoked, serial, supersedes, with_serial,
+    DAY, assigned, at, authority_id, certificate, confirmed, contested, deactivated, der, distrusted,
+    enrolled, goodbye, hardware, issued, key, mac, moved, node, put_away, re_enrolled, reactivated, refused,
+    registered, remark, renewed, replaced, revoked, serial, supersedes, unassigned, with_serial,
 };
-use crate::vocabulary::{Assurance, HardwareIdentity, KeyHash, Labels, Timestamp};
+use crate::vocabulary::{Assurance, HardwareIdentity, KeyHash, Labels, Role, Timestamp};
 
 mod cells;
 mod contest;
 mod distrust;
+mod draining;
 mod enrollment;
+mod grouping;
 mod renewal;
 mod replacement;
 mod revocation;
@@ -119,7 +121,13 @@ fn deactivate(secs: u64, cause: DeactivationCause) -> Command {
 }
 
 fn revoke(secs: u64) -> Command {
-    Command::Revoke { cause: RevocationCause::Revoked, reason: Some(remark("stolen").hash()), now: at(secs) }
+    let reason = Some(remark("stolen").hash());
+    Command::Revoke { cause: RevocationCause::Revoked, reason, sessions: 0, now: at(secs) }
+}
+
+/// What a role of the contract stands for.
+fn role(text: &str) -> Role {
+    text.parse().unwrap()
 }
 
 /// The certificate 9, issued at this second to the key of this number.

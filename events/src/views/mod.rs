@@ -233,7 +233,10 @@ impl Views {
                 self.fold_certificate(record);
                 self.registry.fold(id, event, record, |hash| tell(Change::Certificate(hash)));
                 tell(Change::Node(id));
-                if matches!(event, node::Event::Assigned { .. }) {
+                if matches!(
+                    event,
+                    node::Event::Assigned { .. } | node::Event::Unassigned { .. } | node::Event::Moved { .. }
+                ) {
                     tell(Change::Configurations);
                 }
             }
@@ -403,7 +406,11 @@ fn issued(record: &Record) -> Option<(&Certificate, Receiver<'_>)> {
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
             | node::Event::AttemptsRefused(_)
-            | node::Event::CertificateRevoked { .. },
+            | node::Event::CertificateRevoked { .. }
+            | node::Event::Unassigned { .. }
+            | node::Event::Moved { .. }
+            | node::Event::Drained {}
+            | node::Event::Undrained {},
         )
         | Fact::Domain(_)
         | Fact::VCluster(..)

@@ -295,7 +295,9 @@ impl Registry {
                 node.issued_seq = record.seq;
                 node.active_since = record.recorded_at;
             }
-            Event::Assigned { .. } => node.grouped_seq = record.seq,
+            Event::Assigned { .. } | Event::Unassigned { .. } | Event::Moved { .. } => {
+                node.grouped_seq = record.seq;
+            }
             Event::Reactivated { .. } => node.active_since = record.recorded_at,
             Event::HardwareReplaced { hardware, released, .. } => {
                 self.release(id, released, record);
@@ -306,7 +308,9 @@ impl Registry {
             | Event::Deactivated { .. }
             | Event::Resolved {}
             | Event::AttemptsRefused(_)
-            | Event::CertificateRevoked { .. } => {}
+            | Event::CertificateRevoked { .. }
+            | Event::Drained {}
+            | Event::Undrained {} => {}
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
         ended.for_each(|(hash, _)| tell(hash));
@@ -370,7 +374,11 @@ fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
         | Event::Contested { .. }
         | Event::Resolved {}
         | Event::AttemptsRefused(_)
-        | Event::CertificateRevoked { .. } => None,
+        | Event::CertificateRevoked { .. }
+        | Event::Unassigned { .. }
+        | Event::Moved { .. }
+        | Event::Drained {}
+        | Event::Undrained {} => None,
     }
 }
 

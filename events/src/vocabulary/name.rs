@@ -116,7 +116,7 @@ macro_rules! name {
                 self.0.as_str()
             }
 
-            pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidName> {
+            pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidName> {
                 check($what, bytes, $limit)?;
                 Ok(Self(Text::new(bytes)))
             }

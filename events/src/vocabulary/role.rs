@@ -27,7 +27,7 @@ pub enum Verb {
     Administer,
     /// Look at nodes and vClusters.
     Read,
-    /// Change what the nodes of a vCluster are configured by.
+    /// Change what the nodes of a vCluster are configured by, which nodes it has, and which of them drain.
     Configure,
 }
 

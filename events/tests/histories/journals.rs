@@ -62,6 +62,10 @@ impl World {
             | Action::Replace { .. }
             | Action::NoteRefused { .. }
             | Action::Distrust { .. }
+            | Action::Assign { .. }
+            | Action::Move { .. }
+            | Action::Drain { .. }
+            | Action::SetOverlay { .. }
             | Action::CreateOperator { .. }
             | Action::RenewOperator { .. }
             | Action::RevokeOperator { .. }

@@ -46,6 +46,14 @@ pub enum Action {
     Replace { node: u8, macs: u8, chassis: Option<u8> },
     /// Refused attempts are noted.
     NoteRefused { node: u8 },
+    /// An operator puts it into a vCluster, out of it (`None`), or from one into another.
+    Assign { node: u8, vcluster: Option<u8> },
+    /// See above.
+    Move { node: u8, vcluster: u8 },
+    /// An operator drains it, or ends that.
+    Drain { node: u8, draining: bool },
+    /// An operator sets the overlay of a vCluster.
+    SetOverlay { vcluster: u8, overlay: u8 },
     /// What evicted journals had signed for it ends.
     Distrust { node: u8 },
     /// The journal makes a new authority.
@@ -100,6 +108,7 @@ fn action() -> impl Strategy<Value = Action> {
         12 => of_registration(),
         20 => of_node(),
         6 => of_strangers(),
+        6 => of_groups(),
         6 => of_others(),
         8 => of_journals(),
         6 => wait().prop_map(|secs| Action::Wait { secs }),
@@ -156,6 +165,17 @@ fn of_strangers() -> impl Strategy<Value = Action> {
         2 => (0..NODES, macs(), chassis()).prop_map(|(node, macs, chassis)| Action::Replace { node, macs, chassis }),
         1 => (0..NODES).prop_map(|node| Action::NoteRefused { node }),
         2 => (0..NODES).prop_map(|node| Action::Distrust { node }),
+    ]
+}
+
+fn of_groups() -> impl Strategy<Value = Action> {
+    let vcluster = || 0..3_u8;
+    prop_oneof![
+        3 => (0..NODES, prop::option::weighted(0.7, vcluster()))
+            .prop_map(|(node, vcluster)| Action::Assign { node, vcluster }),
+        2 => (0..NODES, vcluster()).prop_map(|(node, vcluster)| Action::Move { node, vcluster }),
+        1 => (0..NODES, any::<bool>()).prop_map(|(node, draining)| Action::Drain { node, draining }),
+        2 => (vcluster(), 0..2_u8).prop_map(|(vcluster, overlay)| Action::SetOverlay { vcluster, overlay }),
     ]
 }
 

@@ -116,18 +116,20 @@ impl World {
                 self.command(&desk, stale, &node_id(*node), command, &[]);
             }
             Action::Revoke { node, cause } => {
-                let command = Command::Revoke { cause: *cause, reason: None, now: desk.now };
+                let command = Command::Revoke { cause: *cause, reason: None, sessions: 0, now: desk.now };
                 self.command(&desk, stale, &node_id(*node), command, &[]);
             }
             Action::Contest { node, former, key } => {
                 self.contest(&desk, stale, &node_id(*node), *former, *key);
             }
             Action::Resolve { node } => self.command(&desk, stale, &node_id(*node), Command::Resolve, &[]),
-            Action::Replace { node, macs, chassis } => {
-                self.replace(&desk, stale, &node_id(*node), hardware(*macs, *chassis));
-            }
             Action::NoteRefused { node } => self.note_refused(&desk, stale, &node_id(*node)),
             Action::Distrust { node } => self.distrust(&desk, stale, *node),
+            Action::Assign { .. }
+            | Action::Move { .. }
+            | Action::Drain { .. }
+            | Action::SetOverlay { .. }
+            | Action::Replace { .. } => self.take_of_operators(&desk, stale, &step.action),
             Action::Announce => self.announce(&desk, stale),
             Action::Retire { which } => self.retire(&desk, stale, *which),
             Action::CreateOperator { operator, key } => {
@@ -183,15 +185,6 @@ impl World {
             let contest = Contest { serial, key: KeyHash::of(&[key]), presented, boot_id: None };
             self.command(desk, stale, id, Command::Contest(contest), &[]);
         }
-    }
-
-    fn replace(&mut self, desk: &Desk, stale: bool, id: &NodeId, hardware: HardwareIdentity) {
-        if hardware.macs.is_empty() {
-            return;
-        }
-        let macs = desk.views.registry.mac_claims(&hardware.macs);
-        let command = Command::ReplaceHardware { hardware, macs, now: desk.now };
-        self.command(desk, stale, id, command, &[]);
     }
 
     fn note_refused(&mut self, desk: &Desk, stale: bool, id: &NodeId) {
@@ -275,7 +268,14 @@ impl World {
         })
     }
 
-    fn command(&mut self, desk: &Desk, stale: bool, id: &NodeId, command: Command, read: &[StreamName]) {
+    pub(super) fn command(
+        &mut self,
+        desk: &Desk,
+        stale: bool,
+        id: &NodeId,
+        command: Command,
+        read: &[StreamName],
+    ) {
         let unknown = node::State::Unknown;
         let state = desk.views.registry.node(id).map_or(&unknown, |node| &node.state);
         let events = match node::decide(id, state, command) {
@@ -471,7 +471,7 @@ fn newest(views: &Views) -> Option<AuthorityId> {
     known.max_by_key(|(_, authority)| authority.state.announced().map(generation)).map(|(id, _)| *id)
 }
 
-fn hardware(bits: u8, chassis: Option<u8>) -> HardwareIdentity {
+pub(super) fn hardware(bits: u8, chassis: Option<u8>) -> HardwareIdentity {
     let mac = |bit| Mac::new([2, 0, 0, 0, 0, bit]).expect("a local unicast address");
     HardwareIdentity {
         macs: (0..MACS).filter(|bit| bits & (1 << bit) != 0).map(mac).collect(),
@@ -480,7 +480,7 @@ fn hardware(bits: u8, chassis: Option<u8>) -> HardwareIdentity {
     }
 }
 
-fn node_id(number: u8) -> NodeId {
+pub(super) fn node_id(number: u8) -> NodeId {
     format!("n{number}").parse().expect("a node id")
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use events::certificate::Certificate;
 use events::node::{Contest, RefusedAttempts, Rejection, RevocationCause};
 use events::vocabulary::{
-    AuthorityId, BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Serial, Timestamp,
+    AuthorityId, BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Role, Serial, Timestamp,
     VClusterId,
 };
 
@@ -81,6 +81,34 @@ pub enum Order {
         cause: RevocationCause,
         /// What the operator said.
         reason: Option<Remark>,
+        /// Sessions that run on the node and hinder it; 0 if it is ordered all the same.
+        sessions: u32,
+    },
+    /// Put the node into a vCluster.
+    Assign {
+        /// Which.
+        vcluster: VClusterId,
+        /// What the operator may do and see.
+        asker: Role,
+    },
+    /// Take the node out of its vCluster.
+    Unassign {
+        /// What the operator may do and see.
+        asker: Role,
+    },
+    /// Move the node from its vCluster into another one.
+    Move {
+        /// Into which.
+        to: VClusterId,
+        /// What the operator may do and see.
+        asker: Role,
+    },
+    /// Have nothing new placed on the node, or work again.
+    Drain {
+        /// Whether it shall drain.
+        draining: bool,
+        /// What the operator may do and see.
+        asker: Role,
     },
     /// The node's stream answered after another machine, whose key is proved, had asked to be it.
     Contest(Contest),
@@ -112,6 +140,10 @@ impl Order {
             | Self::Due { .. }
             | Self::Deactivate
             | Self::Revoke { .. }
+            | Self::Assign { .. }
+            | Self::Unassign { .. }
+            | Self::Move { .. }
+            | Self::Drain { .. }
             | Self::Contest(_)
             | Self::Resolve
             | Self::NoteRefused(_)

@@ -12,7 +12,7 @@ use events::node::{
 };
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
-use events::vocabulary::{DomainId, KeyHash, NodeId, Principal};
+use events::vocabulary::{DomainId, KeyHash, NodeId, Principal, VClusterId};
 
 use crate::authority::{Csr, CsrError};
 
@@ -36,6 +36,10 @@ pub fn key_of(order: &Order) -> Option<KeyHash> {
         | Order::Due { .. }
         | Order::Deactivate
         | Order::Revoke { .. }
+        | Order::Assign { .. }
+        | Order::Unassign { .. }
+        | Order::Move { .. }
+        | Order::Drain { .. }
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
@@ -54,6 +58,10 @@ pub fn unreadable(order: &Order) -> Option<&CsrError> {
         | Order::Due { .. }
         | Order::Deactivate
         | Order::Revoke { .. }
+        | Order::Assign { .. }
+        | Order::Unassign { .. }
+        | Order::Move { .. }
+        | Order::Drain { .. }
         | Order::Contest(_)
         | Order::Resolve
         | Order::ReplaceHardware { .. }
@@ -114,12 +122,17 @@ fn reads(node: &NodeId, order: &Order, terms: &Terms) -> BTreeSet<StreamName> {
         Order::ReplaceHardware { hardware } => {
             hardware.macs.iter().copied().map(StreamName::Mac).chain([subject]).collect()
         }
+        Order::Assign { vcluster: group, .. } | Order::Move { to: group, .. } => {
+            [subject, StreamName::VCluster(group.clone())].into_iter().collect()
+        }
         Order::Renew { .. } => [subject].into_iter().chain(key).chain(signer).collect(),
         Order::Confirm { .. }
         | Order::Goodbye { .. }
         | Order::Due { .. }
         | Order::Deactivate
         | Order::Revoke { .. }
+        | Order::Unassign { .. }
+        | Order::Drain { .. }
         | Order::Contest(_)
         | Order::Resolve
         | Order::NoteRefused(_)
@@ -140,9 +153,7 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
             hardware: hardware.clone(),
             labels: labels.clone(),
             macs: views.registry.mac_claims(&hardware.macs),
-            vcluster: vcluster
-                .as_ref()
-                .map(|id| Group { id: id.clone(), exists: views.vclusters.get(id).is_some() }),
+            vcluster: vcluster.as_ref().map(|id| group(views, id)),
         }),
         Order::Enroll { presented, boot_id, .. } => Command::Enroll(Enroll {
             presented: presented.clone(),
@@ -157,11 +168,18 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
         Order::Confirm { serial } => Command::Confirm { serial: *serial, now: terms.now },
         Order::Goodbye { serial } => Command::Goodbye { serial: *serial },
         Order::Deactivate => Command::Deactivate { cause: DeactivationCause::Operator, now: terms.now },
-        Order::Revoke { cause, reason } => Command::Revoke {
+        Order::Revoke { cause, reason, sessions } => Command::Revoke {
             cause: *cause,
             reason: reason.as_ref().map(|remark| remark.hash()),
+            sessions: *sessions,
             now: terms.now,
         },
+        Order::Assign { vcluster, asker } => {
+            Command::Assign { to: group(views, vcluster), asker: asker.clone() }
+        }
+        Order::Unassign { asker } => Command::Unassign { asker: asker.clone() },
+        Order::Move { to, asker } => Command::Move { to: group(views, to), asker: asker.clone() },
+        Order::Drain { draining, asker } => Command::Drain { draining: *draining, asker: asker.clone() },
         Order::Contest(contest) => Command::Contest(contest.clone()),
         Order::Resolve => Command::Resolve,
         Order::ReplaceHardware { hardware } => Command::ReplaceHardware {
@@ -174,4 +192,8 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
             Command::Distrust { authorities: (**authorities).clone(), now: terms.now }
         }
     })
+}
+
+fn group(views: &Views, id: &VClusterId) -> Group {
+    Group { id: id.clone(), exists: views.vclusters.get(id).is_some() }
 }

@@ -109,6 +109,9 @@ fn noted(error: &AskError) -> Option<RefusalReason> {
             | Rejection::HardwareConflict { .. }
             | Rejection::TooManyMacs { .. }
             | Rejection::NameTooLong
+            | Rejection::Assigned { .. }
+            | Rejection::Unassigned
+            | Rejection::ActiveSessions { .. }
             | Rejection::SerialSuperseded => None,
         },
         AskError::Csr(_) => Some(RefusalReason::CsrInvalid),

@@ -8,14 +8,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use events::vocabulary::{JournalId, LogId, Timestamp};
+use events::vocabulary::{JournalId, LogId, NodeId, Timestamp};
 use parking_lot::Mutex;
 use proto::channel::{Connection, JournalAddress};
 use proto::convert::moment;
 use proto::outcome::Failure;
 use proto::pb::cluster_service_client::ClusterServiceClient;
 use proto::pb::{
-    AskCertificateRequest, CertifyRequest, Connected, ExchangeRequest, ReportRequest, SuspectRequest,
+    AskCertificateRequest, CertifyRequest, Connected, CountSessionsRequest, ExchangeRequest, ReportRequest,
+    SuspectRequest,
 };
 use proto::reason::Reason;
 use tokio::runtime::Handle;
@@ -25,8 +26,9 @@ use tonic::Status;
 use super::{LARGEST_MESSAGE, Standpoint, tls};
 use crate::log::{Exchange, Log, PeerError, Peers};
 use crate::presence::contests::{Heard, Rival, ToMembers, Told};
-use crate::presence::elsewhere::Report;
+use crate::presence::elsewhere::{Report, Seen};
 use crate::presence::reports::ToLeader;
+use crate::presence::sessions::{Counted, ToCounter};
 
 /// TCP and TLS to another journal: both are idle but for this.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -157,7 +159,27 @@ impl ToMembers for Dialer {
     }
 }
 
+impl ToCounter for Dialer {
+    fn count_sessions(&self, leader: u64, node: NodeId) -> Counted {
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.runtime.spawn(async move { shared.count_sessions(leader, node).await });
+        Box::pin(async move { task.await.map_err(|error| error.to_string())? })
+    }
+}
+
 impl Shared {
+    async fn count_sessions(&self, leader: u64, node: NodeId) -> Result<Option<u32>, String> {
+        let connection = self.connection(leader).await.map_err(|error| error.to_string())?;
+        let log_id = self.log_id.as_bytes().to_vec();
+        let request = CountSessionsRequest { log_id, node_id: node.to_string() };
+        let mut client = ClusterServiceClient::new(connection.channel());
+        match tokio::time::timeout(REPORTED, client.count_sessions(request)).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner().count),
+            Ok(Err(status)) => Err(self.failed(leader, &connection, &status)),
+            Err(_) => Err(late(REPORTED)),
+        }
+    }
+
     async fn suspect(&self, member: u64, told: Told) -> Result<Option<Duration>, String> {
         let connection = self.connection(member).await.map_err(|error| error.to_string())?;
         let Told { node, rival: Rival { request, presented, boot_id, from }, passed_on } = told;
@@ -183,9 +205,11 @@ impl Shared {
         let mut client =
             ClusterServiceClient::new(connection.channel()).max_encoding_message_size(LARGEST_MESSAGE);
         let Report { incarnation, number, full, gained, lost } = report;
-        let gained = gained
-            .into_iter()
-            .map(|(node, serial)| Connected { node_id: node.to_string(), serial: serial.to_string() });
+        let gained = gained.into_iter().map(|(node, Seen { serial, sessions })| Connected {
+            node_id: node.to_string(),
+            serial: serial.to_string(),
+            sessions,
+        });
         let request = ReportRequest {
             log_id: self.log_id.as_bytes().to_vec(),
             incarnation,

@@ -8,7 +8,8 @@ use proto::convert::{field, hardware, moment};
 use proto::pb::cluster_service_server::ClusterService;
 use proto::pb::{
     AskCertificateRequest, AskCertificateResponse, CertifyRequest, CertifyResponse, Connected,
-    ExchangeRequest, ExchangeResponse, ReportRequest, ReportResponse, SuspectRequest, SuspectResponse,
+    CountSessionsRequest, CountSessionsResponse, ExchangeRequest, ExchangeResponse, ReportRequest,
+    ReportResponse, SuspectRequest, SuspectResponse,
 };
 use proto::reason::Reason;
 use proto::refusal::Refusal;
@@ -21,7 +22,8 @@ use crate::clock;
 use crate::log::Log;
 use crate::presence::Streams;
 use crate::presence::contests::{Contests, Rival, Told};
-use crate::presence::elsewhere::Report;
+use crate::presence::elsewhere::{Report, Seen};
+use crate::presence::sessions::Sessions;
 use crate::renewal::Outlook;
 
 /// See the module.
@@ -45,6 +47,8 @@ pub struct Hearers {
     pub streams: Streams,
     /// Hears of machines that may be a second one.
     pub contests: Contests,
+    /// Knows how many sessions run on nodes.
+    pub sessions: Sessions,
 }
 
 /// What an evicted journal hears: it ends then.
@@ -73,7 +77,8 @@ impl ClusterEdge {
 fn reported(request: ReportRequest) -> Result<Report, Status> {
     let wrong = || Status::invalid_argument("the report cannot be read");
     let connected = |one: Connected| -> Result<_, Status> {
-        Ok((one.node_id.parse().map_err(|_| wrong())?, one.serial.parse().map_err(|_| wrong())?))
+        let serial = one.serial.parse().map_err(|_| wrong())?;
+        Ok((one.node_id.parse().map_err(|_| wrong())?, Seen { serial, sessions: one.sessions }))
     };
     let ReportRequest { log_id: _, incarnation, number, full, gained, lost } = request;
     let gained = gained.into_iter().map(connected).collect::<Result<_, _>>()?;
@@ -135,5 +140,14 @@ impl ClusterService for ClusterEdge {
         let left = self.hearers()?.contests.hear(suspected(request.into_inner())?);
         let wait_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
         Ok(Response::new(SuspectResponse { wait_ms }))
+    }
+
+    async fn count_sessions(
+        &self,
+        request: Request<CountSessionsRequest>,
+    ) -> Result<Response<CountSessionsResponse>, Status> {
+        self.peer(&request, &request.get_ref().log_id)?;
+        let node = field::node_id(&request.get_ref().node_id)?;
+        Ok(Response::new(CountSessionsResponse { count: self.hearers()?.sessions.known(&node) }))
     }
 }

@@ -85,7 +85,8 @@ impl Access {
 
     fn caller(&self, peer: Option<&Peer>) -> Result<Caller, Refusal> {
         let Some(certificate) = peer.and_then(|peer| peer.certificate) else { return Ok(Caller::Anonymous) };
-        match self.log.views().standing(&certificate, clock::now()) {
+        let standing = self.log.views().standing(&certificate, clock::now());
+        match standing {
             Standing::Valid { identity: Identity::Node { node_id, serial }, .. } => {
                 Ok(Caller::Node(node_id, serial))
             }
@@ -126,7 +127,15 @@ impl Admitted {
         }
     }
 
-    /// Whether the caller may set the overlay of this vCluster, or of the domain's default.
+    /// What the operator who calls may do.
+    pub fn role(&self) -> Result<Role, Refusal> {
+        match &self.caller {
+            Caller::Operator(_, role, _) => Ok(role.clone()),
+            Caller::Anonymous | Caller::Node(..) => Err(refusal(Call::OwnOperator, &self.caller)),
+        }
+    }
+
+    /// Whether the caller may set the overlay of this vCluster, or of the domain's default, and bring nodes into it.
     pub fn configures(&self, vcluster: Option<&events::vocabulary::VClusterId>) -> Result<(), Refusal> {
         match &self.caller {
             Caller::Operator(_, role, _) if role.configures(vcluster) => Ok(()),

@@ -68,7 +68,7 @@ use crate::log::Log;
 use crate::membership::Membership;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
-use crate::presence::{Streams, contests::Contests, updates::Updates};
+use crate::presence::{Streams, contests::Contests, sessions::Sessions, updates::Updates};
 use crate::renewal::Outlook;
 
 pub use acceptor::{Acceptor, AcceptorError, Limits};
@@ -126,6 +126,8 @@ pub struct Edge {
     pub attempts: Attempts,
     /// Who is told of machines that may be a second one.
     pub contests: Contests,
+    /// How many sessions run on nodes.
+    pub sessions: Sessions,
     /// Those who command.
     pub operators: Operators,
     /// The domain.
@@ -237,6 +239,7 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         log: edge.log.clone(),
         nodes: edge.nodes.clone(),
         streams: edge.streams.clone(),
+        sessions: edge.sessions.clone(),
         domain_id: edge.domain_id.clone(),
         unconfirmed_alert: edge.unconfirmed_alert,
     });

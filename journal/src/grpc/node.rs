@@ -16,17 +16,22 @@ use tonic::{Request, Response, Status};
 use crate::actors::{Answer, AskError, Nodes, Order, Request as Ask};
 use crate::clock;
 use crate::log::Log;
-use crate::presence::Streams;
+use crate::presence::{Streams, sessions::Sessions};
 use crate::random;
 
 use super::access::{Access, Admitted, Call};
 use super::current;
 use super::deadline::patience;
-use super::refusal::status;
+use super::refusal::{BUSY, status};
 use super::walk;
 
 /// Rows of one batch: a large machine is sent in parts, so that no call holds much memory or lasts long.
 const MAX_ROWS: usize = 1000;
+
+/// A leader that was elected just now knows of all sessions once the others have reported, or were silent for 5 s.
+const COUNTED: Duration = Duration::from_secs(7);
+/// Who looks at a node does not wait for it as long.
+const GLANCE: Duration = Duration::from_millis(300);
 
 /// See the module.
 pub struct NodeEdge {
@@ -38,6 +43,8 @@ pub struct NodeEdge {
     pub nodes: Nodes,
     /// Which nodes are here.
     pub streams: Streams,
+    /// How many sessions run on them.
+    pub sessions: Sessions,
     /// The domain.
     pub domain_id: DomainId,
     /// Who has not used a certificate for longer needs a look.
@@ -132,6 +139,11 @@ impl NodeService for NodeEdge {
         let node = self.show(&id).filter(|_| visible);
         let seq = self.log.views().seq;
         match node {
+            Some(node) if node.state() == pb::NodeState::Active => {
+                let sessions = self.sessions.count(&id, GLANCE.min(patience)).await;
+                let node = pb::Node { sessions: sessions.filter(|count| *count > 0), ..node };
+                Ok(Response::new(pb::InspectNodeResponse { node: Some(node), seq }))
+            }
             Some(node) => Ok(Response::new(pb::InspectNodeResponse { node: Some(node), seq })),
             None => Err(Refusal::new(Reason::NodeNotFound, format!("no node is called {id}")).into()),
         }
@@ -141,8 +153,8 @@ impl NodeService for NodeEdge {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
-        let order =
-            Order::Revoke { cause: RevocationCause::Revoked, reason: remark("reason", &wire.reason)? };
+        let reason = remark("reason", &wire.reason)?;
+        let order = Order::Revoke { cause: RevocationCause::Revoked, reason, sessions: 0 };
         let seq = self.order(&id, order, admitted).await?;
         Ok(Response::new(pb::RevokeNodeResponse { node: self.show(&id), seq }))
     }
@@ -162,10 +174,12 @@ impl NodeService for NodeEdge {
         request: Request<pb::DecommissionNodeRequest>,
     ) -> Answered<pb::DecommissionNodeResponse> {
         let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
+        let patience = patience(request.metadata());
         let wire = request.into_inner();
         let id = field::node_id(&wire.node_id)?;
-        let order =
-            Order::Revoke { cause: RevocationCause::Decommissioned, reason: remark("reason", &wire.reason)? };
+        let reason = remark("reason", &wire.reason)?;
+        let sessions = if wire.force { 0 } else { self.running(&id, patience).await? };
+        let order = Order::Revoke { cause: RevocationCause::Decommissioned, reason, sessions };
         let seq = self.order(&id, order, admitted).await?;
         Ok(Response::new(pb::DecommissionNodeResponse { node: self.show(&id), seq }))
     }
@@ -182,6 +196,54 @@ impl NodeService for NodeEdge {
         let seq = self.order(&id, order, admitted).await?;
         let warnings = self.warnings(&id, Some(&hardware));
         Ok(Response::new(pb::ReplaceHardwareResponse { node: self.show(&id), seq, warnings }))
+    }
+
+    async fn assign_node(&self, request: Request<pb::AssignNodeRequest>) -> Answered<pb::AssignNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let wire = request.into_inner();
+        let id = field::node_id(&wire.node_id)?;
+        let (vcluster, asker) = (own_group("vcluster_id", &wire.vcluster_id, &admitted)?, admitted.role()?);
+        let seq = self.order(&id, Order::Assign { vcluster, asker }, admitted).await?;
+        Ok(Response::new(pb::AssignNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn unassign_node(
+        &self,
+        request: Request<pb::UnassignNodeRequest>,
+    ) -> Answered<pb::UnassignNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let id = field::node_id(&request.into_inner().node_id)?;
+        let asker = admitted.role()?;
+        let seq = self.order(&id, Order::Unassign { asker }, admitted).await?;
+        // An operator of the vCluster that it left sees it for the last time: every change shows its node.
+        Ok(Response::new(pb::UnassignNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn move_node(&self, request: Request<pb::MoveNodeRequest>) -> Answered<pb::MoveNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let wire = request.into_inner();
+        let id = field::node_id(&wire.node_id)?;
+        let to = own_group("to_vcluster_id", &wire.to_vcluster_id, &admitted)?;
+        let asker = admitted.role()?;
+        let seq = self.order(&id, Order::Move { to, asker }, admitted).await?;
+        Ok(Response::new(pb::MoveNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn drain_node(&self, request: Request<pb::DrainNodeRequest>) -> Answered<pb::DrainNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let id = field::node_id(&request.into_inner().node_id)?;
+        let seq = self.drain(&id, true, admitted).await?;
+        Ok(Response::new(pb::DrainNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn undrain_node(
+        &self,
+        request: Request<pb::UndrainNodeRequest>,
+    ) -> Answered<pb::UndrainNodeResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Configure))?;
+        let id = field::node_id(&request.into_inner().node_id)?;
+        let seq = self.drain(&id, false, admitted).await?;
+        Ok(Response::new(pb::UndrainNodeResponse { node: self.show(&id), seq }))
     }
 
     async fn resolve_node(
@@ -202,6 +264,21 @@ impl NodeEdge {
             Answer::Settled { seq } => Ok(seq),
             Answer::Issued(_) => Err(Status::internal("an operator's order ended with a certificate")),
         }
+    }
+
+    /// How many sessions run on a node. Where that is not known, nobody is told that none do.
+    async fn running(&self, id: &NodeId, patience: Duration) -> Result<u32, Refusal> {
+        let within = (patience * 9 / 10).min(COUNTED);
+        self.sessions.count(id, within).await.ok_or_else(|| {
+            let message =
+                "it is not known yet whether sessions run on the node; ask again, or order it with --force";
+            Refusal::new(Reason::NoLeader, message).retry_after(BUSY)
+        })
+    }
+
+    async fn drain(&self, id: &NodeId, draining: bool, admitted: Admitted) -> Result<u64, Status> {
+        let asker = admitted.role()?;
+        self.order(id, Order::Drain { draining, asker }, admitted).await
     }
 
     async fn register_row(
@@ -255,6 +332,13 @@ fn registration(wire: pb::RegisterNodeRequest) -> Result<(NodeId, Order), Refusa
     let vcluster = wire.vcluster_id.filter(|id| !id.is_empty());
     let vcluster = vcluster.map(|id| field::parsed("vcluster_id", &id)).transpose()?;
     Ok((id, Order::Register { hardware, labels, vcluster }))
+}
+
+/// The vCluster that a node shall come into, which the caller may change.
+fn own_group(name: &str, id: &str, admitted: &Admitted) -> Result<VClusterId, Refusal> {
+    let group = field::parsed(name, id)?;
+    admitted.configures(Some(&group))?;
+    Ok(group)
 }
 
 /// A field that most machines have alone is another node's too.

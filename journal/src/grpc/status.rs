@@ -46,7 +46,7 @@ impl StatusService for StatusEdge {
         current::reach(&self.log, request.into_inner().min_seq, patience).await?;
         let last_seq = self.log.views().seq;
         let counted = self.count(&admitted, clock::now()).await;
-        let seats = self.log.seats();
+        let (seats, short_of_disk) = (self.log.seats(), self.short_of_disk());
         let views = self.log.views();
         let journals = views.members.members().filter(|(_, member)| member.votes());
         let journals = journals.map(|(id, _)| id.to_string()).collect();
@@ -74,7 +74,7 @@ impl StatusService for StatusEdge {
             ));
         }
         warnings.extend(self.outlook.warnings(clock::now()));
-        warnings.extend(self.short_of_disk());
+        warnings.extend(short_of_disk);
         if leader.is_empty() {
             warnings.push("no journal leads at the moment: nothing can be recorded".to_owned());
         }

@@ -111,8 +111,8 @@ impl Subscription {
                 self.parts.stream.leave();
                 self.goodbye = Some(Box::pin(self.say_goodbye()));
             }
-            // The stream is its own heartbeat; sessions are counted when something depends on them.
-            Some(Message::Sessions(_)) | None => {}
+            Some(Message::Sessions(sessions)) => self.parts.stream.say_sessions(sessions.count),
+            None => {}
         }
         Ok(())
     }

@@ -115,7 +115,10 @@ impl ClientCertVerifier for Verifier {
             return Err(Error::Other(OtherError(Arc::new(Stale))));
         }
         let refused = |error| Err(Error::InvalidCertificate(error));
-        match self.log.views().standing(&CertificateHash::of(end_entity), clock::now()) {
+        // The views are let go before anything looks into them again: between two looks of one thread a fold may wait for
+        // the first to end, and the second waits behind the fold.
+        let standing = self.log.views().standing(&CertificateHash::of(end_entity), clock::now());
+        match standing {
             Standing::Valid { .. } => Ok(ClientCertVerified::assertion()),
             Standing::Revoked => refused(CertificateError::Revoked),
             Standing::Expired => refused(CertificateError::Expired),

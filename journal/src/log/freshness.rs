@@ -73,6 +73,11 @@ impl Freshness {
         self.raft.set(raft).ok();
     }
 
+    #[cfg(feature = "planted-bugs")]
+    pub(super) fn leads(&self) -> bool {
+        self.raft.get().is_some_and(|raft| raft.borrow().state == ServerState::Leader)
+    }
+
     /// The present moment.
     pub(super) fn now(&self) -> Moment {
         (self.boottime)()

@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::codec::{StoredValue, decode_body, keys};
+use futures_util::FutureExt as _;
+use futures_util::stream::{self, TryStreamExt as _};
 use openraft::error::{
     Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
 };
@@ -37,6 +39,8 @@ pub(super) const PAYLOAD: usize = 8 << 20;
 const PIECE_BYTES: usize = 4 << 20;
 /// A member applies so many in some tens of milliseconds.
 const PIECE_FACTS: usize = 4_000;
+/// So many are on their way at once: one is taken in while the next is sent and read.
+const PIECES: usize = 2;
 /// A piece is checked, written and folded by then, or the member is given up for now.
 const PIECE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -138,30 +142,29 @@ impl Peer {
         ask(&*self.network.peers, self.member, question, within).await
     }
 
-    /// Sends all facts up to the snapshot's that the member lacks. While it takes one piece in, the next is read.
+    /// Sends all facts up to the snapshot's that the member lacks. While it takes one piece in, the next comes to it. One that
+    /// went further meanwhile, by entries, refuses what it has, and is asked anew where it is.
     async fn send_facts(&self, last: u64) -> Result<(), PeerError> {
-        let mut tip = self.tip(self.ask(&Ask::Tip, PIECE_DEADLINE).await?)?;
-        let mut ahead: Option<Facts> = None;
-        while tip < last {
-            let piece = match ahead.take() {
-                // It may have gone further meanwhile, by entries.
-                Some(piece) if piece.first_seq == tip + 1 => piece,
-                Some(_) | None => self.read(tip + 1, last).await?,
-            };
-            let behind = tip + piece.values.len() as u64;
-            let question = Ask::Facts(piece);
-            let taken = self.ask(&question, PIECE_DEADLINE);
-            let next = if behind < last {
-                let (taken, read) = tokio::join!(taken, self.read(behind + 1, last));
-                ahead = Some(read?);
-                self.tip(taken?)?
-            } else {
-                self.tip(taken.await?)?
-            };
-            if next <= tip {
-                return Err(self.broken(format!("it did not take the facts behind {tip}")));
-            }
-            tip = next;
+        let tip = self.tip(self.ask(&Ask::Tip, PIECE_DEADLINE).await?)?;
+        let pieces = stream::try_unfold(tip, move |sent| self.next_piece(sent, last).boxed());
+        let taken = pieces.map_ok(move |piece| self.give(piece).boxed());
+        taken.try_buffered(PIECES).try_collect::<()>().boxed().await
+    }
+
+    async fn next_piece(&self, sent: u64, last: u64) -> Result<Option<(Facts, u64)>, PeerError> {
+        if sent >= last {
+            return Ok(None);
+        }
+        let piece = self.read(sent + 1, last).await?;
+        let behind = sent + piece.values.len() as u64;
+        Ok(Some((piece, behind)))
+    }
+
+    async fn give(&self, piece: Facts) -> Result<(), PeerError> {
+        let expected = piece.first_seq + piece.values.len() as u64;
+        let tip = self.tip(self.ask(&Ask::Facts(piece), PIECE_DEADLINE).await?)?;
+        if tip + 1 < expected {
+            return Err(self.broken(format!("it did not take the facts before {expected}")));
         }
         Ok(())
     }
@@ -224,6 +227,9 @@ fn piece(store: &Store, first_seq: u64, last: u64) -> Result<Facts, String> {
         bytes += value.len();
         expected += 1;
         piece.values.push(Blob(value.into_vec()));
+    }
+    if piece.values.is_empty() {
+        return Err(format!("there are no facts behind {}", first_seq - 1));
     }
     Ok(piece)
 }

@@ -13,6 +13,15 @@ use events::vocabulary::{JournalId, NodeId, Serial, Timestamp};
 /// Reports come twice a second; ten that are missing are no coincidence.
 pub const SILENT: Duration = Duration::from_secs(5);
 
+/// How a node is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// By this certificate.
+    pub serial: Serial,
+    /// So many sessions run on it, as it says.
+    pub sessions: u32,
+}
+
 /// What a journal reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -22,8 +31,8 @@ pub struct Report {
     pub number: u64,
     /// Whether `gained` is everything, not a change.
     pub full: bool,
-    /// Nodes that are connected now, by these certificates.
-    pub gained: Vec<(NodeId, Serial)>,
+    /// Nodes that are connected now, or otherwise than before.
+    pub gained: Vec<(NodeId, Seen)>,
     /// Nodes that are no more.
     pub lost: Vec<NodeId>,
 }
@@ -39,7 +48,7 @@ struct Reported {
     incarnation: u64,
     number: u64,
     heard_at: Timestamp,
-    nodes: HashMap<NodeId, Serial>,
+    nodes: HashMap<NodeId, Seen>,
 }
 
 /// What a report changed.
@@ -85,7 +94,18 @@ impl Elsewhere {
 
     /// By which certificate a node is connected to another journal.
     pub fn find(&self, node: &NodeId) -> Option<Serial> {
-        self.journals.values().find_map(|known| known.nodes.get(node).copied())
+        self.journals.values().find_map(|known| known.nodes.get(node)).map(|seen| seen.serial)
+    }
+
+    /// How many sessions run on a node, as other journals heard it say.
+    pub fn sessions(&self, node: &NodeId) -> u32 {
+        let seen = self.journals.values().filter_map(|known| known.nodes.get(node));
+        seen.map(|seen| seen.sessions).max().unwrap_or(0)
+    }
+
+    /// Whether a journal has said whom it holds, and is heard of.
+    pub fn has_heard(&self, journal: &JournalId) -> bool {
+        self.journals.contains_key(journal)
     }
 
     /// To which other journal a node is connected.
@@ -116,8 +136,12 @@ mod tests {
         Serial::from_random([5; 16])
     }
 
+    fn seen(sessions: u32) -> Seen {
+        Seen { serial: serial(), sessions }
+    }
+
     fn report(number: u64, full: bool, gained: &[&str], lost: &[&str]) -> Report {
-        let gained = gained.iter().map(|name| (node(name), serial())).collect();
+        let gained = gained.iter().map(|name| (node(name), seen(0))).collect();
         let lost = lost.iter().map(|name| node(name)).collect();
         Report { incarnation: 1, number, full, gained, lost }
     }
@@ -155,5 +179,24 @@ mod tests {
         assert_eq!(elsewhere.silenced(at(6)), [(at(0), vec![node("a")])]);
         assert_eq!(elsewhere.find(&node("a")), None);
         assert_eq!(elsewhere.silenced(at(99)), []);
+    }
+
+    #[test]
+    fn what_a_node_says_of_its_sessions_is_known_as_long_as_its_journal_is_heard_of() {
+        let mut elsewhere = Elsewhere::default();
+        assert!(!elsewhere.has_heard(&j2()));
+        let first = Report { gained: vec![(node("a"), seen(2))], ..report(1, true, &[], &[]) };
+        elsewhere.take(&j2(), first, at(0)).unwrap();
+        assert_eq!((elsewhere.sessions(&node("a")), elsewhere.sessions(&node("b"))), (2, 0));
+        assert!(elsewhere.has_heard(&j2()));
+        let second = Report { gained: vec![(node("a"), seen(1))], ..report(2, false, &[], &[]) };
+        elsewhere.take(&j2(), second, at(1)).unwrap();
+        assert_eq!(elsewhere.sessions(&node("a")), 1);
+        elsewhere.take(&j2(), report(3, false, &[], &["a"]), at(2)).unwrap();
+        assert_eq!(elsewhere.sessions(&node("a")), 0, "its stream ended");
+        let again = Report { gained: vec![(node("a"), seen(7))], ..report(4, false, &[], &[]) };
+        elsewhere.take(&j2(), again, at(3)).unwrap();
+        elsewhere.silenced(at(9));
+        assert_eq!((elsewhere.sessions(&node("a")), elsewhere.has_heard(&j2())), (0, false));
     }
 }

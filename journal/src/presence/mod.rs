@@ -2,7 +2,7 @@
 //!
 //! The edge holds a [`Stream`] for each open subscription; [`timers`] gives up nodes that are away for too long;
 //! [`updates`] tells the streams of nodes whose boot configuration changed; [`contests`] finds nodes that two machines claim
-//! to be. [`elsewhere`] is what other journals report to the leader, [`reports`] what this one does. All of it is in this
+//! to be; [`sessions`] knows how many run on a node. [`elsewhere`] is what other journals report to the leader, [`reports`] what this one does. All of it is in this
 //! process's memory and no fact (R5): after a start, and after an election, everybody active gets a full grace period.
 //!
 //! Not here: what follows from it (`events::node::due`), and the wire.
@@ -16,13 +16,14 @@ pub mod elsewhere;
 mod outbox;
 mod pulse;
 pub mod reports;
+pub mod sessions;
 mod suspicions;
 pub mod timers;
 pub mod updates;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use events::node::Presence;
 use events::vocabulary::{JournalId, NodeId, Serial, Timestamp};
@@ -31,7 +32,7 @@ use tokio::sync::Notify;
 
 use crate::clock;
 
-use elsewhere::{Elsewhere, Report};
+use elsewhere::{Elsewhere, Report, SILENT, Seen};
 
 pub use outbox::{Outbox, Told};
 pub use pulse::Pulse;
@@ -54,6 +55,8 @@ struct Shared {
     elsewhere: Mutex<Elsewhere>,
     /// Nobody who is active is missed before this moment and the grace period, in ms.
     grace_from: AtomicU64,
+    /// This journal leads, and others report to it since `grace_from`.
+    collects: AtomicBool,
 }
 
 /// What is known of a node's streams.
@@ -70,6 +73,8 @@ struct Open {
     serial: Serial,
     outbox: Arc<Outbox>,
     pulse: Pulse,
+    /// So many run on the node, as it said on this stream.
+    sessions: u32,
 }
 
 /// Where a node's stream stands. Only a leader knows of other journals.
@@ -102,6 +107,7 @@ impl Streams {
             open: AtomicU64::new(0),
             elsewhere: Mutex::default(),
             grace_from: AtomicU64::new(started_at.as_millis()),
+            collects: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -110,7 +116,7 @@ impl Streams {
     pub fn open(&self, node: &NodeId, serial: Serial, pulse: Pulse) -> Stream {
         let (number, outbox) =
             (self.shared.next.fetch_add(1, Ordering::Relaxed), Arc::new(Outbox::default()));
-        let open = Open { number, serial, outbox: Arc::clone(&outbox), pulse };
+        let open = Open { number, serial, outbox: Arc::clone(&outbox), pulse, sessions: 0 };
         self.shared.nodes.lock().entry(node.clone()).or_default().open.push(open);
         self.shared.open.fetch_add(1, Ordering::Relaxed);
         self.look_at([node]);
@@ -138,6 +144,34 @@ impl Streams {
     pub fn lead_from(&self, now: Timestamp) {
         self.shared.elsewhere.lock().forget();
         self.shared.grace_from.store(now.as_millis(), Ordering::Relaxed);
+        self.shared.collects.store(true, Ordering::Release);
+    }
+
+    /// This journal leads no more, and hears of nobody's streams but its own.
+    pub fn follow_from_now_on(&self) {
+        self.shared.collects.store(false, Ordering::Release);
+    }
+
+    /// Whether these journals, all others of the quorum, have said whom they hold since this one leads, or were silent for so
+    /// long that they hold nobody. Not known is not nowhere (R14).
+    pub fn knows_of(&self, others: &[JournalId], now: Timestamp) -> bool {
+        if !self.shared.collects.load(Ordering::Acquire) {
+            return false;
+        }
+        let since = Timestamp::from_millis(self.shared.grace_from.load(Ordering::Relaxed));
+        let elsewhere = self.shared.elsewhere.lock();
+        now.since(since) > SILENT || others.iter().all(|journal| elsewhere.has_heard(journal))
+    }
+
+    /// How many sessions run on a node, as it said on its open streams, here or at journals that report to this one. While it
+    /// renews it has two streams, and may have said it on one of them.
+    pub fn sessions(&self, node: &NodeId) -> u32 {
+        self.sessions_here(node).max(self.shared.elsewhere.lock().sessions(node))
+    }
+
+    /// The same, on streams that are here.
+    fn sessions_here(&self, node: &NodeId) -> u32 {
+        self.shared.nodes.lock().get(node).and_then(Node::sessions).unwrap_or(0)
     }
 
     /// Another journal reports. Whether it follows what is known of it.
@@ -168,9 +202,12 @@ impl Streams {
     }
 
     /// Who is connected here, by which certificate.
-    fn here(&self) -> HashMap<NodeId, Serial> {
+    fn here(&self) -> HashMap<NodeId, Seen> {
         let nodes = self.shared.nodes.lock();
-        let open = |(id, known): (&NodeId, &Node)| Some((id.clone(), known.open.last()?.serial));
+        let open = |(id, known): (&NodeId, &Node)| {
+            let seen = Seen { serial: known.open.last()?.serial, sessions: known.sessions()? };
+            Some((id.clone(), seen))
+        };
         nodes.iter().filter_map(open).collect()
     }
 
@@ -262,7 +299,25 @@ impl Streams {
     }
 }
 
+impl Node {
+    /// None: no stream is open.
+    fn sessions(&self) -> Option<u32> {
+        self.open.iter().map(|open| open.sessions).max()
+    }
+}
+
 impl Stream {
+    /// The node says how many sessions run on it. Forgotten when the stream ends.
+    pub fn say_sessions(&self, count: u32) {
+        let mut nodes = self.streams.shared.nodes.lock();
+        let known = nodes.get_mut(&self.node);
+        if let Some(open) =
+            known.and_then(|known| known.open.iter_mut().find(|open| open.number == self.number))
+        {
+            open.sessions = count;
+        }
+    }
+
     /// What the node is to be told on it.
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
@@ -326,6 +381,44 @@ mod tests {
         assert!(matches!(streams.presence(&node(), START), Presence::Absent { .. }));
         drop((stale, fresh));
         assert_eq!(streams.count(), 0);
+    }
+
+    #[test]
+    fn rule_05_sessions_are_those_of_open_streams_and_are_forgotten_with_them() {
+        let streams = Streams::new(START);
+        assert_eq!(streams.sessions(&node()), 0);
+        let old = streams.open(&node(), serial(1), Pulse::default());
+        old.say_sessions(3);
+        let new = streams.open(&node(), serial(2), Pulse::default());
+        assert_eq!(streams.sessions(&node()), 3, "the new stream has said nothing yet");
+        new.say_sessions(1);
+        drop(old);
+        assert_eq!(streams.sessions(&node()), 1);
+        assert_eq!(streams.here()[&node()], Seen { serial: serial(2), sessions: 1 });
+        new.leave();
+        new.say_sessions(5);
+        assert_eq!(streams.sessions(&node()), 0, "who said goodbye says no more");
+        drop(new);
+        assert_eq!(streams.sessions(&node()), 0);
+    }
+
+    #[test]
+    fn rule_14_a_new_leader_knows_once_all_have_reported_or_were_silent_for_long() {
+        let (streams, others) = (Streams::new(START), ["j2".parse().unwrap(), "j3".parse().unwrap()]);
+        let after = |millis| START.plus(std::time::Duration::from_millis(millis));
+        let report = || Report { incarnation: 1, number: 1, full: true, ..Report::default() };
+        assert!(!streams.knows_of(&others, after(60_000)), "it does not lead");
+        streams.lead_from(START);
+        assert!(!streams.knows_of(&others, after(0)));
+        streams.reported(&others[0], report(), after(1));
+        assert!(!streams.knows_of(&others, after(2)));
+        assert!(!streams.knows_of(&others, after(5000)) && streams.knows_of(&others, after(5001)));
+        streams.reported(&others[1], report(), after(3));
+        assert!(streams.knows_of(&others, after(3)));
+        streams.follow_from_now_on();
+        assert!(!streams.knows_of(&others, after(9000)));
+        streams.lead_from(after(9000));
+        assert!(!streams.knows_of(&others, after(9001)), "they report anew");
     }
 
     #[test]

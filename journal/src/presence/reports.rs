@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
-use events::vocabulary::{NodeId, Serial};
+use events::vocabulary::NodeId;
 
 use super::Streams;
-use super::elsewhere::Report;
+use super::elsewhere::{Report, Seen};
 use crate::log::{Log, Seats};
 
 /// A tenth of the time after which a journal is silent ([`super::elsewhere::SILENT`]).
@@ -39,7 +39,7 @@ pub struct Reports<W> {
 struct Told {
     leader: u64,
     number: u64,
-    nodes: HashMap<NodeId, Serial>,
+    nodes: HashMap<NodeId, Seen>,
     whole: bool,
 }
 
@@ -72,10 +72,10 @@ impl<W: ToLeader> Reports<W> {
 }
 
 /// What is new since the report before.
-fn next(told: &Told, here: &HashMap<NodeId, Serial>, incarnation: u64) -> Report {
+fn next(told: &Told, here: &HashMap<NodeId, Seen>, incarnation: u64) -> Report {
     let (number, full) = (told.number + 1, !told.whole);
-    let news = |(node, serial): &(&NodeId, &Serial)| full || told.nodes.get(*node) != Some(*serial);
-    let gained = here.iter().filter(news).map(|(node, serial)| (node.clone(), *serial)).collect();
+    let news = |(node, seen): &(&NodeId, &Seen)| full || told.nodes.get(*node) != Some(*seen);
+    let gained = here.iter().filter(news).map(|(node, seen)| (node.clone(), *seen)).collect();
     let gone = |node: &&NodeId| !full && !here.contains_key(*node);
     let lost = told.nodes.keys().filter(gone).cloned().collect();
     Report { incarnation, number, full, gained, lost }
@@ -85,8 +85,9 @@ fn next(told: &Told, here: &HashMap<NodeId, Serial>, incarnation: u64) -> Report
 mod tests {
     use super::*;
 
-    fn of(names: &[&str]) -> HashMap<NodeId, Serial> {
-        names.iter().map(|name| (name.parse().unwrap(), Serial::from_random([3; 16]))).collect()
+    fn of(names: &[&str]) -> HashMap<NodeId, Seen> {
+        let seen = Seen { serial: events::vocabulary::Serial::from_random([3; 16]), sessions: 0 };
+        names.iter().map(|name| (name.parse().unwrap(), seen)).collect()
     }
 
     #[test]
@@ -101,5 +102,16 @@ mod tests {
             (second.full, second.number, names(&gained), names(&second.lost)),
             (false, 2, vec!["c".to_owned()], vec!["a".to_owned()])
         );
+    }
+
+    #[test]
+    fn a_change_of_the_sessions_is_told_and_what_stays_is_not() {
+        let told = Told { leader: 1, number: 1, nodes: of(&["a", "b"]), whole: true };
+        let mut here = told.nodes.clone();
+        here.get_mut(&"a".parse().unwrap()).unwrap().sessions = 3;
+        let report = next(&told, &here, 7);
+        let gained: Vec<_> =
+            report.gained.iter().map(|(node, seen)| (node.as_str(), seen.sessions)).collect();
+        assert_eq!((gained, report.lost.len()), (vec![("a", 3)], 0));
     }
 }

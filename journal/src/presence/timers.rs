@@ -63,12 +63,18 @@ impl Timers {
         let mut deadlines = Deadlines::default();
         self.look_at_all();
         let mut led = self.log.is_alone();
+        if led {
+            self.streams.lead_from(clock::now());
+        }
         loop {
             let leads = leads(&self.log);
             if leads && !led {
                 // Who is where is not known yet: everybody gets a full grace period (R19).
                 self.streams.lead_from(clock::now());
                 self.look_at_all();
+            }
+            if !leads {
+                self.streams.follow_from_now_on();
             }
             led = leads;
             let longest = if self.log.is_alone() { LONGEST_WAIT } else { LOOK_AT_OTHERS };

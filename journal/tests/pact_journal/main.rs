@@ -46,6 +46,8 @@ mod secrets;
 #[cfg(test)]
 mod server_certificate;
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod stopping;
 #[cfg(test)]
 mod strange_machines;

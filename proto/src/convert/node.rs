@@ -27,8 +27,7 @@ pub fn to_wire(domain: &DomainId, id: &NodeId, node: &views::Node, last_seen: Op
         confirmed: is_confirmed(&node.state),
         epoch: enrollment.map_or(0, |enrollment| enrollment.epoch),
         contested: node.state.is_contested(),
-        // No fact drains a node yet.
-        draining: false,
+        draining: node.state.is_draining(),
         vcluster_id: node.state.vcluster().map(ToString::to_string),
         hardware: enrollment.map(|enrollment| (&enrollment.hardware).into()),
         assurance: assurance(current.and_then(|held| held.assurance)).into(),
@@ -38,6 +37,7 @@ pub fn to_wire(domain: &DomainId, id: &NodeId, node: &views::Node, last_seen: Op
         registered_by: node.registered_by.to_string(),
         labels: labels(&node.state),
         version: node.version,
+        sessions: None,
     }
 }
 
@@ -108,6 +108,7 @@ mod tests {
             labels: "rack=r12".parse::<Labels>().unwrap(),
             vcluster: Some("prod".parse().unwrap()),
             contested: false,
+            draining: true,
         }
     }
 

@@ -16,6 +16,9 @@ pub fn refusal(rejection: &Rejection, now: Timestamp) -> Refusal {
         | Rejection::NotFound
         | Rejection::AlreadyEnrolled { .. }
         | Rejection::VClusterNotFound { .. }
+        | Rejection::Assigned { .. }
+        | Rejection::Unassigned
+        | Rejection::ActiveSessions { .. }
         | Rejection::HardwareConflict { .. }
         | Rejection::TooManyMacs { .. }
         | Rejection::HardwareMismatch
@@ -33,6 +36,9 @@ fn reason(rejection: &Rejection) -> Reason {
         Rejection::NotFound => Reason::NodeNotFound,
         Rejection::AlreadyEnrolled { .. } => Reason::NodeAlreadyEnrolled,
         Rejection::VClusterNotFound { .. } => Reason::VclusterNotFound,
+        Rejection::Assigned { .. } => Reason::NodeAssigned,
+        Rejection::Unassigned => Reason::NodeUnassigned,
+        Rejection::ActiveSessions { .. } => Reason::ActiveSessions,
         Rejection::HardwareConflict { .. } => Reason::HardwareIdentityConflict,
         Rejection::TooManyMacs { .. } => Reason::HardwareInvalid,
         Rejection::HardwareMismatch => Reason::HardwareMismatch,

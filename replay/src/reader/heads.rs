@@ -38,12 +38,9 @@ struct Head {
 impl Head {
     fn parse(key: &[u8], value: &[u8]) -> Option<Self> {
         let (version, seq) = value.split_first_chunk::<8>()?;
-        let name: StreamName = std::str::from_utf8(key).ok()?.parse().ok()?;
-        keys::is_head(key, &name).then_some(Self {
-            name,
-            version: u64::from_be_bytes(*version),
-            seq: u64::from_be_bytes(seq.try_into().ok()?),
-        })
+        let name = keys::stream_of_head(key)?;
+        let seq = u64::from_be_bytes(seq.try_into().ok()?);
+        Some(Self { name, version: u64::from_be_bytes(*version), seq })
     }
 }
 

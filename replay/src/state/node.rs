@@ -36,7 +36,7 @@ fn to_json(domain: Option<&str>, id: &NodeId, node: &Node) -> Value {
         "epoch": enrollment.map_or(0, |enrollment| enrollment.epoch),
         "contested": node.state.is_contested(),
         // No fact drains a node yet.
-        "draining": false,
+        "draining": node.state.is_draining(),
         "vcluster": node.state.vcluster(),
         "hardware": enrollment.map(|enrollment| &enrollment.hardware),
         "assurance": current.and_then(|held| held.assurance).as_ref().map(Assurance::to_string),

@@ -198,11 +198,16 @@ pub fn principal_of(fact: &Fact) -> Principal {
     let journal = || Principal::Journal("j1".parse().unwrap());
     match fact {
         Fact::Domain(_) | Fact::Authority(..) | Fact::Operator(..) | Fact::Member(..) => journal(),
-        Fact::VCluster(..) | Fact::Node(_, node::Event::Assigned { .. }) => admin(),
+        Fact::VCluster(..) => admin(),
         Fact::Node(
             _,
             node::Event::Registered { .. }
             | node::Event::Revoked { .. }
+            | node::Event::Assigned { .. }
+            | node::Event::Unassigned { .. }
+            | node::Event::Moved { .. }
+            | node::Event::Drained {}
+            | node::Event::Undrained {}
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
             | node::Event::CertificateRevoked { .. },

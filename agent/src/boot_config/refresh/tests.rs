@@ -82,18 +82,23 @@ fn a_change_told_before_the_first_answer_is_not_missed() {
     assert!(held.is_due());
 }
 
-#[tokio::test]
-async fn a_failure_that_may_pass_is_waited_for_and_a_final_one_is_given_back() {
+#[test]
+fn a_failure_that_may_pass_is_waited_for_and_a_final_one_is_given_back() {
     let mut refresh = Refresh::default();
-    let busy = Refusal::new(Reason::Overloaded, "busy").retry_after(std::time::Duration::from_secs(100));
-    let began = Instant::now();
-    assert_eq!(refresh.take(Err(busy.into())), Ok(None));
-    assert!(refresh.not_before.unwrap() >= began + std::time::Duration::from_secs(100));
+    let (now, wait) = (Duration::from_secs(7), Duration::from_secs(100));
+    let busy = Failure::from(Refusal::new(Reason::Overloaded, "busy").retry_after(wait));
+    assert!(refresh.begin(now));
+    assert_eq!((refresh.begin(now), refresh.begins_at()), (false, None), "one is under way");
+    assert_eq!(refresh.take(Err(busy.clone()), now, 0), Ok(Taken::NotYet(busy)));
+    assert_eq!(refresh.begins_at(), Some(now + wait));
+    assert!(!refresh.begin(now + wait - Duration::from_millis(1)));
+    assert!(refresh.begin(now + wait));
     let revoked = Failure::from(Refusal::new(Reason::NodeRevoked, "revoked"));
-    assert_eq!(refresh.take(Err(revoked.clone())), Err(revoked));
+    assert_eq!(refresh.take(Err(revoked.clone()), now, 0), Err(revoked));
     // The next success ends the waiting.
-    assert!(refresh.take(Ok(config("ml", 7, 9))).unwrap().is_some());
-    assert_eq!(refresh.not_before, None);
+    let taken = refresh.take(Ok(config("ml", 7, 9)), now, 0);
+    assert_eq!(taken, Ok(Taken::Another(config("ml", 7, 9))));
+    assert_eq!((refresh.not_before, refresh.begins_at()), (None, None));
 }
 
 proptest! {

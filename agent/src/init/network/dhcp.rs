@@ -91,7 +91,7 @@ impl<'a> Client<'a> {
         let mut wait = FIRST_WAIT;
         loop {
             let exchange = self.exchange();
-            let until = Instant::now() + wait / 2 + retry::random_part(wait);
+            let until = Instant::now() + wait / 2 + retry::part(wait, retry::random());
             let offer = self.ask(exchange, &exchange.discover(), Ipv4Addr::BROADCAST, until).await?;
             if let Some(Answer::Offer(offer)) = offer
                 && let Some(Answer::Ack(lease)) = self

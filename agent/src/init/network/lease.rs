@@ -112,11 +112,15 @@ impl Exchange<'_> {
         if message.xid() != self.number || message.chaddr() != self.mac {
             return None;
         }
-        match message.opts().msg_type()? {
-            MessageType::Offer => Some(Answer::Offer(lease(&message)?)),
-            MessageType::Ack => Some(Answer::Ack(lease(&message)?)),
-            MessageType::Nak => Some(Answer::Nak),
-            _ => None,
+        // Servers say other things, to others: the list of them grows.
+        let kind = message.opts().msg_type()?;
+        let is = |one| kind == one;
+        if is(MessageType::Offer) {
+            lease(&message).map(Answer::Offer)
+        } else if is(MessageType::Ack) {
+            lease(&message).map(Answer::Ack)
+        } else {
+            is(MessageType::Nak).then_some(Answer::Nak)
         }
     }
 }

@@ -106,9 +106,13 @@ async fn rule_19_a_stream_is_opened_elsewhere_within_little_more_than_a_second_i
         format!("https://{}", silent.local_addr().unwrap()).parse().unwrap();
     let agent = agent_of(&journal);
     let key = NodeKey::generate().unwrap();
-    let enrolled = enroll::enroll(&agent.journals, &agent.machine, &key, Patience::ENDLESS).await.unwrap();
-    let caller =
-        Caller { machine: &agent.machine, identity: &enrolled.identity, patience: Patience::ENDLESS };
+    let enrolled =
+        enroll::enroll(&agent.journals, &agent.machine().unwrap(), &key, Patience::ENDLESS).await.unwrap();
+    let caller = Caller {
+        machine: &agent.machine().unwrap(),
+        identity: &enrolled.identity,
+        patience: Patience::ENDLESS,
+    };
     let began = Instant::now();
 
     let subscribed = caller.subscribe(&agent.journals, Preference::First(&silent_at), None).await;

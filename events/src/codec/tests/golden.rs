@@ -16,16 +16,16 @@ use crate::node::{Cause, RefusalReason};
 use crate::operator;
 use crate::samples::{
     admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested, default_set,
-    distrusted, domain_created, evicted, issued, join_token, joined, joining, level_raised, node,
+    distrusted, domain_created, evicted, issued, join_token, joined, joining, level_raised, moved, node,
     operator_created, operator_renewed, operator_revoked, overlay_set, put_away, reactivated, refused,
-    replaced, restored, revoked, supersedes, token_consumed, with_serial,
+    replaced, restored, revoked, supersedes, token_consumed, unassigned, with_serial,
 };
 use crate::stream::{StreamName, StreamVersion};
 use crate::vcluster;
 use crate::vocabulary::{AppendId, Assurance, HardwareIdentity, Labels, Principal};
 
 /// Every type of fact, in the order of the enums.
-const TYPES: [&str; 29] = [
+const TYPES: [&str; 33] = [
     "DomainCreated",
     "JoinTokenCreated",
     "RemarkErased",
@@ -55,6 +55,10 @@ const TYPES: [&str; 29] = [
     "LevelRaised",
     "DomainRestored",
     "CertificateRevoked",
+    "NodeUnassigned",
+    "NodeMoved",
+    "NodeDrained",
+    "NodeUndrained",
 ];
 
 /// A new variant breaks the build here: it needs a name in [`TYPES`], an example and a golden file.
@@ -89,6 +93,10 @@ fn type_of(fact: &Fact) -> &'static str {
         Fact::Domain(domain::Event::LevelRaised { .. }) => TYPES[26],
         Fact::Domain(domain::Event::Restored(_)) => TYPES[27],
         Fact::Node(_, Event::CertificateRevoked { .. }) => TYPES[28],
+        Fact::Node(_, Event::Unassigned { .. }) => TYPES[29],
+        Fact::Node(_, Event::Moved { .. }) => TYPES[30],
+        Fact::Node(_, Event::Drained {}) => TYPES[31],
+        Fact::Node(_, Event::Undrained {}) => TYPES[32],
     }
 }
 
@@ -142,6 +150,10 @@ fn examples() -> Vec<Fact> {
         level_raised(2),
         restored("j1000", 1000, 300),
         of(distrusted(&[2, 1])),
+        of(unassigned("prod")),
+        of(moved("prod", "test")),
+        of(Event::Drained {}),
+        of(Event::Undrained {}),
     ]
 }
 

@@ -18,7 +18,7 @@ use crate::operator;
 use crate::stream::StreamVersion;
 use crate::vocabulary::{
     AppendId, Assurance, AuthorityId, BootId, Digest, HardwareField, HardwareIdentity, JoinTokenId, KeyHash,
-    Labels, Mac, NodeId, Principal, RemarkHash, Role, SecretHash, Serial, SystemUuid, Timestamp,
+    Labels, Mac, NodeId, Principal, RemarkHash, Role, SecretHash, Serial, SystemUuid, Timestamp, VClusterId,
 };
 
 fn name() -> impl Strategy<Value = String> {
@@ -132,6 +132,17 @@ fn node_event() -> impl Strategy<Value = Event> {
         refused_attempts().prop_map(Event::AttemptsRefused),
         vec(serial(), 0..3)
             .prop_map(|serials| Event::CertificateRevoked { cause: DistrustCause::JournalEvicted, serials }),
+        grouping(),
+        proptest::sample::select(vec![Event::Drained {}, Event::Undrained {}]),
+    ]
+}
+
+fn grouping() -> impl Strategy<Value = Event> {
+    let name = || "[a-z0-9]{1,40}".prop_map(|text| text.parse::<VClusterId>().unwrap());
+    prop_oneof![
+        name().prop_map(|vcluster| Event::Assigned { vcluster }),
+        name().prop_map(|vcluster| Event::Unassigned { vcluster }),
+        (name(), name()).prop_map(|(from, to)| Event::Moved { from, to }),
     ]
 }
 

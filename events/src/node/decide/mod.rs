@@ -3,14 +3,16 @@
 mod contest;
 mod deactivate;
 mod distrust;
+mod drain;
 mod enroll;
+mod group;
 mod register;
 mod renew;
 mod replace_hardware;
 mod revoke;
 
 use crate::certificate::{Certificate, Profile};
-use crate::vocabulary::{BootId, CertificateHash, Der, HardwareIdentity, NodeId, Serial};
+use crate::vocabulary::{BootId, CertificateHash, Der, HardwareIdentity, NodeId, Role, Serial};
 
 use super::command::{Command, KeyClaim, KeyHolder};
 use super::event::{Cause, Event, RefusedAttempts, Supersession};
@@ -71,7 +73,13 @@ pub fn decide(node: &NodeId, state: &State, command: Command) -> Result<Decision
         Command::Confirm { serial, now } => renew::confirm(state, serial, now),
         Command::Goodbye { serial } => Ok(deactivate::goodbye(state, serial)),
         Command::Deactivate { cause, now } => deactivate::deactivate(state, cause, now),
-        Command::Revoke { cause, reason, now } => revoke::revoke(state, cause, reason, now),
+        Command::Revoke { cause, reason, sessions, now } => {
+            revoke::revoke(state, cause, reason, sessions, now)
+        }
+        Command::Assign { to, asker } => group::assign(state, to, &asker),
+        Command::Unassign { asker } => group::unassign(state, &asker),
+        Command::Move { to, asker } => group::move_to(state, to, &asker),
+        Command::Drain { draining, asker } => drain::drain(state, draining, &asker),
         Command::Contest(contest) => Ok(contest::contest(state, contest)),
         Command::Resolve => contest::resolve(state),
         Command::ReplaceHardware { hardware, macs, now } => {
@@ -79,6 +87,18 @@ pub fn decide(node: &NodeId, state: &State, command: Command) -> Result<Decision
         }
         Command::NoteRefused(attempts) => Ok(note_refused(state, attempts)),
         Command::Distrust { authorities, now } => Ok(distrust::distrust(state, &authorities, now)),
+    }
+}
+
+/// The enrollment of a node that an operator sees and may order about. Whoever does not see it is told what they would be
+/// told of a node that does not exist.
+fn visible<'a>(state: &'a State, asker: &Role) -> Result<&'a Enrollment, Rejection> {
+    let seen = state.enrollment().filter(|enrollment| asker.sees(enrollment.vcluster.as_ref()));
+    let enrollment = seen.ok_or(Rejection::NotFound)?;
+    match state {
+        State::Unknown => Err(Rejection::NotFound),
+        State::Revoked { .. } => Err(Rejection::Revoked),
+        State::Registered { .. } | State::Active { .. } | State::Inactive { .. } => Ok(enrollment),
     }
 }
 

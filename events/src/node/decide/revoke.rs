@@ -11,6 +11,7 @@ pub(super) fn revoke(
     state: &State,
     cause: RevocationCause,
     reason: Option<RemarkHash>,
+    sessions: u32,
     now: Timestamp,
 ) -> Result<Decision, Rejection> {
     let record = |enrollment: &Enrollment, held: Vec<&Held>| {
@@ -25,6 +26,12 @@ pub(super) fn revoke(
     match state {
         State::Unknown => Err(Rejection::NotFound),
         State::Revoked { .. } => Ok(Decision::Nothing),
+        // Only what is planned can wait.
+        State::Registered { .. } | State::Active { .. } | State::Inactive { .. }
+            if sessions > 0 && matches!(cause, RevocationCause::Decommissioned) =>
+        {
+            Err(Rejection::ActiveSessions { count: sessions })
+        }
         State::Registered { enrollment } => Ok(record(enrollment, vec![])),
         State::Active { enrollment, current, overlap } => {
             Ok(record(enrollment, [current].into_iter().chain(overlap).collect()))

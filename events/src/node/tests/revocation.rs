@@ -11,7 +11,8 @@ fn rule_16_a_revocation_names_every_certificate_that_lives() {
 
 #[test]
 fn rule_16_a_decommission_is_a_revocation_in_peace() {
-    let order = Command::Revoke { cause: RevocationCause::Decommissioned, reason: None, now: at(10) };
+    let order =
+        Command::Revoke { cause: RevocationCause::Decommissioned, reason: None, sessions: 0, now: at(10) };
     let fact = Event::Revoked {
         cause: RevocationCause::Decommissioned,
         serials: vec![serial(1)],
@@ -62,4 +63,28 @@ fn a_fact_that_fits_no_state_changes_nothing() {
         }
     }
     assert_eq!(state(&[(0, revoked(&[], &[]))]), State::Unknown);
+}
+
+#[test]
+fn sessions_hinder_a_planned_end_and_no_other() {
+    let order = |cause, sessions| Command::Revoke { cause, reason: None, sessions, now: at(10) };
+    let planned = |sessions| order(RevocationCause::Decommissioned, sessions);
+    let refused = |count| Err(Rejection::ActiveSessions { count });
+    check(&[], planned(2), Err(Rejection::NotFound));
+    for given in [is_registered(), is_unconfirmed(), is_active(), is_inactive(), is_put_away()] {
+        check(&given, planned(1), refused(1));
+        check(&given, planned(u32::MAX), refused(u32::MAX));
+        let (with, without) = (order(RevocationCause::Revoked, 2), order(RevocationCause::Revoked, 0));
+        let decided = |command| decide(&node("n1"), &state(&given), command);
+        assert!(matches!(decided(planned(0)), Ok(Decision::Record(_))), "{given:?}");
+        assert_eq!(decided(with), decided(without), "{given:?}");
+    }
+    check(&is_revoked(), planned(2), NOTHING);
+}
+
+#[test]
+fn one_session_runs_and_two_sessions_run() {
+    for (count, begins) in [(1, "1 session runs on"), (2, "2 sessions run on")] {
+        assert!(Rejection::ActiveSessions { count }.to_string().starts_with(begins));
+    }
 }

@@ -88,6 +88,10 @@ impl RaftLog {
     }
 
     fn write_vote(&self, vote: &Vote<u64>) -> Result<(), StoreError> {
+        #[cfg(feature = "planted-bugs")]
+        if !vote.committed && crate::planted::is(crate::planted::Bug::ForgetVote) {
+            return Ok(());
+        }
         let mut batch = WriteBatch::default();
         self.store.put_state(&mut batch, state::VOTE, &StoredVote::from(vote))?;
         self.store.write_synced(batch)

@@ -90,6 +90,12 @@ impl Machine {
         self.put_applied(&mut batch, place, tip.position)?;
         self.store.write(batch)?;
         self.tip = tip;
+        #[cfg(feature = "planted-bugs")]
+        let records = match crate::planted::is(crate::planted::Bug::DropRevocation) && !self.freshness.leads()
+        {
+            true => crate::planted::unrevoked(&records),
+            false => records,
+        };
         self.folded.fold(&records, tip.position);
         Ok(Reply(outcomes))
     }

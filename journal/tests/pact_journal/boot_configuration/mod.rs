@@ -2,6 +2,7 @@
 
 mod batch;
 mod changes;
+pub mod groups;
 mod overlays;
 
 use proto::pb;

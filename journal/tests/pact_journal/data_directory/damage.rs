@@ -3,8 +3,9 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::process::Command;
 
-use crate::journal_process::{DataDirectory, Journal};
+use crate::journal_process::{DataDirectory, Journal, binary};
 
 use super::{FAILED, USAGE, is_refused};
 
@@ -165,6 +166,31 @@ async fn rule_27_a_log_that_ends_before_what_was_synced_is_refused() {
         OpenOptions::new().write(true).open(wal).unwrap().set_len(0).unwrap();
     }
     is_refused(&dir, FAILED, &["LOG_UNUSABLE", "lost"]);
+}
+
+#[tokio::test]
+async fn rule_27_a_log_whose_end_was_cut_off_is_no_sound_log_to_the_auditor() {
+    let mut journal = Journal::start();
+    let operator = journal.operator().await;
+    crate::request::Machine::registered(&operator).await;
+    journal.kill();
+    let dir = journal.into_dir();
+    assert_eq!(verified(&dir), (Some(0), vec![]));
+    let wals = log_files(&dir, ".log").into_iter().map(|path| (fs::metadata(&path).unwrap().len(), path));
+    let (bytes, wal) = wals.max().unwrap();
+    OpenOptions::new().write(true).open(wal).unwrap().set_len(bytes / 2).unwrap();
+    let (code, violations) = verified(&dir);
+    assert_eq!(code, Some(5));
+    assert!(violations.contains(&"synced".to_owned()), "{violations:?}");
+}
+
+/// The exit code of `pact-replay verify`, and the violations that it lists.
+fn verified(dir: &DataDirectory) -> (Option<i32>, Vec<String>) {
+    let mut command = Command::new(binary("pact-replay"));
+    let output = command.args(["verify", "-o", "json"]).arg(dir.path()).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = report["violations"].as_array().unwrap().iter();
+    (output.status.code(), found.map(|found| found["invariant"].as_str().unwrap().to_owned()).collect())
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod clocks;
 mod contests;
 mod directions;
 mod eviction;
+mod groups;
 mod imposters;
 mod joining;
 mod levels;
@@ -14,6 +15,7 @@ mod presence;
 mod reads;
 mod reserve;
 mod revocation;
+mod sessions;
 mod staleness;
 
 use proto::pb;

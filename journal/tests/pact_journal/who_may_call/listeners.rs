@@ -18,6 +18,11 @@ async fn every_operators_call(operator: &Operator, node: &Machine) -> Reason {
         reason(operator.decommission(&node.node_id).await),
         reason(operator.replace_hardware(&node.node_id, &node.hardware).await),
         reason(operator.resolve(&node.node_id).await),
+        reason(operator.assign(&node.node_id, "prod").await),
+        reason(operator.unassign(&node.node_id).await),
+        reason(operator.move_to(&node.node_id, "prod").await),
+        reason(operator.drain(&node.node_id).await),
+        reason(operator.undrain(&node.node_id).await),
         reason(operator.inspect("nobody").await),
         reason(operator.inspect("Not A Name").await),
     ];

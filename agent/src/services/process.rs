@@ -1,0 +1,132 @@
+//! One process of a service, from its start to its end.
+//!
+//! It gets no key and no descriptor of the agent, no environment but its own, and a process group. What it prints goes
+//! line by line to the agent's log. It ends with the agent, however that ends: the program is started by way of `pact-agent`
+//! itself ([`become_service`]), which asks the kernel for that and then becomes it.
+//!
+//! **Invariant:** a signal goes only to a process that was not waited for, so that it never meets another of that number.
+
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{ExitStatus, Stdio},
+};
+
+use proto::outcome::Failure;
+use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
+    process::Command,
+    sync::mpsc,
+};
+
+use super::{
+    declaration::Service,
+    supervision::{Exit, Input},
+};
+use crate::children::{self, Child};
+
+/// Where programs are looked for that a service starts, if it does not say so.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// A line of the log shows so much of what a service prints.
+const LINE_BYTES: u64 = 2048;
+/// A process is asked to end, and then ended.
+pub(super) const SIGNALS: usize = 2;
+
+/// Runs a process of a service to its end, and tells. Who drops the other end of `signals` ends the process.
+pub(super) async fn attend(service: Service, mut signals: mpsc::Receiver<Signal>, tell: mpsc::Sender<Input>) {
+    let name = service.name.clone();
+    let exit = match spawn(&service) {
+        Ok(mut child) => {
+            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+            if let Some(pid) = child.id() {
+                tell.send(Input::Started { name: name.clone(), pid }).await.ok();
+            }
+            log_lines(&name, child.stdout.take());
+            log_lines(&name, child.stderr.take());
+            let status = ended(&mut child, pid, &mut signals).await;
+            status.map_or_else(|error| Exit::NotStarted(error.to_string()), exit)
+        }
+        Err(error) => Exit::NotStarted(error.to_string()),
+    };
+    tell.send(Input::Exited { name, exit }).await.ok();
+}
+
+fn spawn(service: &Service) -> io::Result<Child> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("become-service").arg(std::process::id().to_string()).arg("--").args(&service.command);
+    command.env_clear().env("PATH", PATH).envs(&service.environment).current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    children::spawn(command.process_group(0).kill_on_drop(true))
+}
+
+/// Waits for its end, and hands signals on to its group. What it started and left behind ends with it.
+async fn ended(
+    child: &mut Child,
+    group: Option<Pid>,
+    signals: &mut mpsc::Receiver<Signal>,
+) -> io::Result<ExitStatus> {
+    let to_all = |signal| group.map(|group| kill_process_group(group, signal).ok());
+    loop {
+        tokio::select! {
+            status = child.wait() => {
+                // A group keeps its number while somebody is in it; if nobody is, nobody is met.
+                to_all(Signal::KILL);
+                return status;
+            }
+            signal = signals.recv() => {
+                to_all(signal.unwrap_or(Signal::KILL));
+                if signal.is_none() {
+                    return child.wait().await;
+                }
+            }
+        }
+    }
+}
+
+fn exit(status: ExitStatus) -> Exit {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+    }
+}
+
+/// A service that prints faster than this reads waits in its own pipe.
+fn log_lines(name: &str, output: Option<impl AsyncRead + Send + Unpin + 'static>) {
+    let Some(output) = output else { return };
+    let service = name.to_owned();
+    tokio::spawn(async move {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        while (&mut output).take(LINE_BYTES).read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line);
+            tracing::info!(service, line = text.trim_end(), "a service prints");
+            line.clear();
+        }
+    });
+}
+
+/// Becomes the program of a service: the last thing that the process does as `pact-agent`.
+///
+/// # Errors
+/// If the agent that started it has ended, or the program cannot be started.
+pub fn become_service(agent: u32, command: &[OsString]) -> Failure {
+    let failed = |what: &str, error: io::Error| Failure::other(format!("{what}: {error}"));
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+        return failed("the kernel does not end this process with its agent", error.into());
+    }
+    // It may have ended before the kernel was asked.
+    let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
+    if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(agent) {
+        return Failure::other("the agent that started this service has ended");
+    }
+    // Ours close by themselves; whoever started the agent may have left it others.
+    close_fds::set_fds_cloexec(3, &[]);
+    let Some((program, arguments)) = command.split_first() else {
+        return Failure::Usage("a service has a program".to_owned());
+    };
+    let error = std::process::Command::new(program).args(arguments).exec();
+    failed(&program.to_string_lossy(), error)
+}
