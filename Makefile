@@ -24,7 +24,7 @@ NODES ?= 10000
 FUZZ_SECONDS ?= 5
 FUZZ_RUNS ?= 10000000
 
-.PHONY: build previous planted chaos chaos-planted demo test bench lint fuzz man prerequisites
+.PHONY: build agent-static previous planted chaos chaos-planted demo test bench lint fuzz man prerequisites
 
 ## The five binaries.
 build: prerequisites
@@ -36,9 +36,17 @@ previous: build
 	cargo build --release --locked --workspace --features journal/previous-level --bin pact-journal-previous
 	@scripts/place-binaries.sh
 
-## The same journal with bugs on purpose, for tests of the tests. Nothing but one crate is compiled.
+## The agent for images that hold nothing else: no library, no resolver of the system. In a target folder of its own, since
+## other flags would compile RocksDB again.
+agent-static: prerequisites
+	RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/static \
+		cargo build --release --locked -p agent --bin pact-agent --target x86_64-unknown-linux-gnu
+	@scripts/place-binaries.sh
+
+## The same journal with bugs, and the same agent with panics on purpose, for tests of the tests. Nothing but two crates is compiled.
 planted: build
-	cargo build --release --locked --workspace --features journal/planted-bugs --bin pact-journal-planted
+	cargo build --release --locked --workspace --features journal/planted-bugs,agent/planted-panics \
+		--bin pact-journal-planted --bin pact-agent-planted
 	@scripts/place-binaries.sh
 
 ## Two minutes of every kind of fault on a quorum under load; SEED=N repeats one. Needs root.
@@ -54,7 +62,7 @@ demo: build
 	$(BINARIES)/pact-loadtest storm --journals 3 --nodes $(NODES)
 
 ## All tests, with the binaries above, then the commands of the README, then a short run of each fuzz target.
-test: build previous planted
+test: build agent-static previous planted
 	@scripts/install-judges.sh $(JUDGES)
 	PACT_BIN_DIR=$(BINARIES) PACT_JUDGES_DIR=$(JUDGES)/bin cargo test --release --locked --workspace --no-fail-fast
 	@scripts/place-binaries.sh
