@@ -91,7 +91,7 @@ impl Namespace {
         }
         unshare.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let agent = RunningAgent::start(&mut unshare);
-        let program = command[0].to_owned();
+        let program = "/opt/agent";
         let outer = agent.pid();
         let pid = until("the first process", || {
             let children = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).ok()?;
