@@ -10,7 +10,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -81,6 +81,12 @@ impl Cache {
     pub fn open(directory: &Path) -> Result<Self, CacheError> {
         let unusable = |source| CacheError::Unusable { path: directory.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
+        // What lies there is run as services: nobody else may put it there, or a link in its place.
+        let found = fs::metadata(directory).map_err(unusable)?;
+        if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
+            let why = "it belongs to somebody else, or others may write to it; chown and chmod 0700 it";
+            return Err(unusable(io::Error::new(io::ErrorKind::PermissionDenied, why)));
+        }
         Ok(Self { directory: directory.to_owned() })
     }
 

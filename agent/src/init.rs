@@ -182,12 +182,15 @@ impl FirstProcess {
         let mut signals = Signals::catch().map_err(no_signals)?;
         let (ready, mut is_ready) = watch::channel(false);
         let keep_network = || network::keep(kernel.ip, self.owns_the_machine, &ready);
+        // That of a container's host would reset the host when the container ends.
+        let keep_watchdog = async {
+            if self.owns_the_machine {
+                match keep_up("watchdog", watchdog::attend).await {}
+            }
+            std::future::pending::<()>().await;
+        };
         let duties = async {
-            tokio::join!(
-                keep_up("reaper", reaper::reap),
-                keep_up("watchdog", watchdog::attend),
-                keep_up("network", keep_network)
-            )
+            tokio::join!(keep_up("reaper", reaper::reap), keep_watchdog, keep_up("network", keep_network))
         };
         tokio::select! {
             (never, ..) = duties => match never {},
@@ -216,7 +219,8 @@ impl FirstProcess {
                     self.be_succeeded();
                     continue;
                 }
-                (Ok(Ok(())), Some(asked)) => return asked,
+                // However the goodbye went.
+                (_, Some(asked @ (Asked::PowerOff | Asked::Reboot))) => return asked,
                 (Ok(Ok(())), None) => continue,
                 (Ok(Err(failure)), _) => {
                     let reason = failure.reason_text();

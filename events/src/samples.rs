@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** [`Log`] records nothing that the log's real `apply` ([`crate::append::settle`]) would not.
 
+mod broken;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -11,7 +13,6 @@ use crate::authority;
 use crate::certificate::Certificate;
 use crate::domain;
 use crate::fact::{Fact, Record};
-use crate::invariants::Auditor;
 use crate::level::Level;
 use crate::member::{self, Endpoints};
 use crate::node::{
@@ -459,26 +460,6 @@ impl Log {
     pub(crate) fn then(mut self, records: impl IntoIterator<Item = Record>) -> Self {
         self.records.extend(records);
         self
-    }
-
-    /// Which invariants the last of the records breaks; those before it break none.
-    pub(crate) fn last_breaks(&self) -> Vec<&'static str> {
-        let (last, before) = self.records.split_last().unwrap();
-        let mut auditor = Auditor::default();
-        for record in before {
-            assert_eq!(auditor.check(record), [], "{record:?}");
-        }
-        auditor.check(last).into_iter().map(|violation| violation.invariant).collect()
-    }
-
-    /// Which invariants a record breaks that would come next.
-    pub(crate) fn broken_by(&self, planted: Record) -> Vec<&'static str> {
-        self.clone().then([planted]).last_breaks()
-    }
-
-    /// Which invariants a fact about a node breaks that would come next.
-    pub(crate) fn broken_by_node(&self, name: &str, event: Event) -> Vec<&'static str> {
-        self.broken_by(self.next_of(name, event))
     }
 
     pub(crate) fn views(&self) -> Views {

@@ -141,7 +141,7 @@ fn assert_everything_happened(tally: &Tally) {
         "HardwareReplaced",
         "AttemptsRefused",
         "CertificateRevoked journal-evicted",
-        "OverlaySet",
+        "VCluster",
         "NodeAssigned",
         "NodeUnassigned",
         "NodeMoved",

@@ -144,7 +144,9 @@ impl<'a> Shell<'a> {
                 Input::Enrolled(enrolled.map(|Enrolled { identity, journal, told }| {
                     self.journals.learn(&told);
                     self.key = None;
-                    self.journal = Some(journal);
+                    self.journal = Some(journal.clone());
+                    // Who comes after this process goes on with it: with another key it would be refused.
+                    self.agent.session.keep(&Enrolled { identity: identity.clone(), journal, told });
                     self.is(identity)
                 }))
             }

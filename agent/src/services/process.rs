@@ -7,7 +7,6 @@
 //! **Invariant:** a signal goes only to a process that was not waited for, so that it never meets another of that number.
 
 use std::{
-    env,
     ffi::OsString,
     io,
     os::unix::process::{CommandExt, ExitStatusExt},
@@ -55,7 +54,8 @@ pub(super) async fn attend(service: Service, mut signals: mpsc::Receiver<Signal>
 }
 
 fn spawn(service: &Service) -> io::Result<Child> {
-    let mut command = Command::new(env::current_exe()?);
+    // This program, also when the next release lies at its path already.
+    let mut command = Command::new("/proc/self/exe");
     command.arg("become-service").arg(std::process::id().to_string()).arg("--").args(&service.command);
     command.env_clear().env("PATH", PATH).envs(&service.environment).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -35,7 +35,6 @@ fn to_json(domain: Option<&str>, id: &NodeId, node: &Node) -> Value {
         "confirmed": is_confirmed(&node.state),
         "epoch": enrollment.map_or(0, |enrollment| enrollment.epoch),
         "contested": node.state.is_contested(),
-        // No fact drains a node yet.
         "draining": node.state.is_draining(),
         "vcluster": node.state.vcluster(),
         "hardware": enrollment.map(|enrollment| &enrollment.hardware),
