@@ -20,6 +20,9 @@ unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TAR
 TOOLS := $(HOME)/.cache/pact/tools
 JUDGES := $(HOME)/.cache/pact/venv
 BINARIES := $(CURDIR)/target/release
+# For this machine's own architecture, by its name: procedural macros are then compiled without the flags.
+STATIC = CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/static RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols" \
+	cargo build --release --locked -p agent --target $$(rustc -vV | sed -n 's/^host: //p')
 NODES ?= 10000
 FUZZ_SECONDS ?= 5
 FUZZ_RUNS ?= 10000000
@@ -36,17 +39,16 @@ previous: build
 	cargo build --release --locked --workspace --features journal/previous-level --bin pact-journal-previous
 	@scripts/place-binaries.sh
 
-## The agent for images that hold nothing else: no library, no resolver of the system. In a target folder of its own, since
-## other flags would compile RocksDB again.
+## The agent for images that hold nothing else: no library, no resolver of the system. And the same with panics on purpose, for
+## tests. In a target folder of its own: other flags would compile RocksDB again, which the agent does not need.
 agent-static: prerequisites
-	RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/static \
-		cargo build --release --locked -p agent --bin pact-agent --target x86_64-unknown-linux-gnu
+	$(STATIC) --bin pact-agent
+	$(STATIC) --features planted-panics --bin pact-agent-planted
 	@scripts/place-binaries.sh
 
-## The same journal with bugs, and the same agent with panics on purpose, for tests of the tests. Nothing but two crates is compiled.
+## The same journal with bugs on purpose, for tests of the tests. Nothing but one crate is compiled.
 planted: build
-	cargo build --release --locked --workspace --features journal/planted-bugs,agent/planted-panics \
-		--bin pact-journal-planted --bin pact-agent-planted
+	cargo build --release --locked --workspace --features journal/planted-bugs --bin pact-journal-planted
 	@scripts/place-binaries.sh
 
 ## Two minutes of every kind of fault on a quorum under load; SEED=N repeats one. Needs root.

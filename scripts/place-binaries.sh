@@ -6,7 +6,6 @@ cd "$(dirname "$0")/.."
 
 built=${CARGO_TARGET_DIR:-target}/release
 mkdir -p target/release
-static=${CARGO_TARGET_DIR:-target}/static/x86_64-unknown-linux-gnu/release/pact-agent
 place() { # place FROM NAME
     local placed=target/release/$2
     [ "$1" -ef "$placed" ] && return
@@ -14,7 +13,10 @@ place() { # place FROM NAME
     ln -f "$1" "$placed" 2>/dev/null || cp --remove-destination "$1" "$placed"
 }
 for binary in pact-journal pact-agent pact pact-replay pact-loadtest; do place "$built/$binary" "$binary"; done
-for binary in pact-journal-previous pact-journal-planted pact-agent-planted; do
+for binary in pact-journal-previous pact-journal-planted; do
     [ ! -e "$built/$binary" ] || place "$built/$binary" "$binary"
 done
-[ ! -e "$static" ] || place "$static" pact-agent-static
+for static in "${CARGO_TARGET_DIR:-target}"/static/*/release; do
+    [ ! -e "$static/pact-agent" ] || place "$static/pact-agent" pact-agent-static
+    [ ! -e "$static/pact-agent-planted" ] || place "$static/pact-agent-planted" pact-agent-planted
+done

@@ -42,10 +42,11 @@ pub struct Image {
 }
 
 impl Image {
-    pub fn of(quorum: &Quorum) -> Self {
-        let (kernel, initrd) = (kernel(), quorum.file("initrd"));
+    /// With the agent of this name.
+    pub fn of(quorum: &Quorum, agent: &str) -> Self {
+        let (kernel, initrd) = (kernel(), quorum.file(&format!("initrd-{agent}")));
         let mut make = Command::new(script("make-image.sh"));
-        make.arg("--agent").arg(binary("pact-agent-static")).arg("--ca").arg(quorum.ca());
+        make.arg("--agent").arg(binary(agent)).arg("--ca").arg(quorum.ca());
         make.arg("--modules").arg(&kernel).arg("--out").arg(&initrd);
         for module in ["virtio_pci", "virtio_net", "softdog soft_margin=60"] {
             make.args(["--module", module]);

@@ -11,6 +11,11 @@ use super::{
     quorum::{HOST, HOST_NAME, Quorum},
 };
 
+const AGENT: &str = "pact-agent-static";
+/// In this one each task panics once.
+const PLANTED: &str = "pact-agent-planted";
+const TASKS: [&str; 4] = ["reaper", "watchdog", "network", "agent"];
+
 const NODE: &str = "compute-042";
 
 /// So short that a machine that was cut off is let in again while a test waits.
@@ -52,7 +57,7 @@ fn has(quorum: &Quorum, words: &[&str]) -> bool {
 async fn a_diskless_machine_enrolls_renews_survives_its_journal_and_a_power_cut_and_is_decommissioned() {
     // given
     let mut quorum = quorum_with_the_node().await;
-    let image = Image::of(&quorum);
+    let image = Image::of(&quorum, AGENT);
     let words = format!(
         "pact.journal={} pact.ca=/etc/pact/domain-ca.pem pact.ip=10.0.2.15/24,{HOST} pact.hostname=node-42",
         quorum.agents(&HOST.to_string())
@@ -90,8 +95,13 @@ async fn a_diskless_machine_enrolls_renews_survives_its_journal_and_a_power_cut_
 
     // it is cut off from power, boots again, and is let in when the journals have missed it for long enough
     guest.cut();
-    let guest = Guest::boot(&quorum, &image, &words, &[]);
+    let (planted, panics) = (Image::of(&quorum, PLANTED), format!("PACT_PLANTED_PANICS={}", TASKS.join(",")));
+    let guest = Guest::boot(&quorum, &planted, &format!("{words} {panics}"), &[]);
     let (_, seen) = guest.says("subscribed at", 0).await;
+    // Though everything in it panicked, too: the kernel hands words of others on in the environment.
+    for task in TASKS {
+        guest.says(&format!("a panic was planted in {task}"), 0).await;
+    }
     let again = |node: &Value| is_up(node) && serial(node) != second;
     quorum.sees(NODE, "the machine is up again", again).await;
 
@@ -110,7 +120,7 @@ async fn rule_25_a_machine_that_wakes_up_in_2020_asks_for_its_address_and_names_
 {
     // given: an image of an hour ago, and a clock of 2020
     let quorum = quorum_with_the_node().await;
-    let image = Image::of(&quorum);
+    let image = Image::of(&quorum, AGENT);
     let port = name_server::start(&quorum.network);
     let date = Command::new("date").args(["-u", "-d", "1 hour ago", "+%Y-%m-%dT%H:%M:%SZ"]).output().unwrap();
     let words = format!(
