@@ -120,19 +120,9 @@ impl Quorum {
         quorum.init();
         quorum.serve(0, settings).await;
         for at in [1, 2] {
-            quorum.join(at);
-            quorum.serve(at, settings).await;
+            quorum.join(at, settings).await;
+            quorum.has_voters(at + 1).await;
         }
-        until("three voters", || {
-            let members = quorum.pact_json(&["journal", "members"]);
-            let joined = members
-                .to_string()
-                .matches(r#""voter":true"#)
-                .count()
-                .max(members.to_string().matches(r#""state":"voter""#).count());
-            (joined == 3).then_some(())
-        })
-        .await;
         quorum
     }
 
@@ -151,35 +141,48 @@ impl Quorum {
         succeeds(&mut init);
     }
 
-    fn join(&self, at: usize) {
+    /// It serves once it has joined.
+    async fn join(&mut self, at: usize, settings: &[(&str, &str)]) {
         let token = self.pact_json(&["journal", "join-token", "create"]);
-        let token =
-            token["join_token"].as_str().or(token["token"].as_str()).expect("a token is told").to_owned();
+        let token = token["token"].as_str().expect("a token is told").to_owned();
         let mut join = self.network.command(binary("pact-journal"));
         let door = format!("{HOST}:{}", self.journals[0].ports[2]);
-        join.args([
-            "join",
-            "--journal-id",
-            &format!("j{}", at + 1),
-            "--join-addr",
-            &door,
-            "--join-token",
-            &token,
-        ]);
+        join.args(["join", "--journal-id", &format!("j{}", at + 1), "--join-addr", &door]);
+        join.args(["--join-token", &token]);
         self.listens(at, &mut join);
-        succeeds(&mut join);
+        self.run(at, join, settings).await;
     }
 
     /// Starts a journal, and waits until it serves.
     pub async fn serve(&mut self, at: usize, settings: &[(&str, &str)]) {
         let mut serve = self.network.command(binary("pact-journal"));
+        serve.args(["serve", "--data-dir"]).arg(&self.journals[at].data_dir);
+        self.run(at, serve, settings).await;
+    }
+
+    async fn run(&mut self, at: usize, mut command: Command, settings: &[(&str, &str)]) {
         let journal = &mut self.journals[at];
         let log = File::options().create(true).append(true).open(journal.data_dir.with_extension("log"));
-        serve.args(["serve", "--data-dir"]).arg(&journal.data_dir).envs(settings.iter().copied());
-        serve.stdout(Stdio::null()).stderr(log.expect("the folder is ours"));
-        journal.process = Some(serve.spawn().expect("pact-journal is a program"));
+        command.envs(settings.iter().copied());
+        command.stdout(Stdio::null()).stderr(log.expect("the folder is ours"));
+        let process = journal.process.insert(command.spawn().expect("pact-journal is a program"));
         let endpoints = journal.data_dir.join("endpoints.json");
-        until("the journal serves", || fs::read(&endpoints).ok()).await;
+        until("the journal serves", || {
+            let ended = process.try_wait().expect("it is our child");
+            assert!(ended.is_none(), "the journal ended: {ended:?}");
+            fs::read(&endpoints).ok()
+        })
+        .await;
+    }
+
+    async fn has_voters(&self, count: usize) {
+        until("they vote", || {
+            // While a leader is elected nobody answers.
+            let output = self.pact(&["-o", "json", "journal", "members"]);
+            let voters = String::from_utf8_lossy(&output.stdout).matches(r#""standing":"voter""#).count();
+            (voters == count).then_some(())
+        })
+        .await;
     }
 
     /// Kills the journal at which agents listen there.
