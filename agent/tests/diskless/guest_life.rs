@@ -1,6 +1,6 @@
 //! A machine without a disk, from its first boot to its last, and one whose clock woke up wrong; as an operator sees them.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use serde_json::Value;
 
@@ -48,13 +48,9 @@ fn verify(quorum: &Quorum) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Whether this release has a command.
-fn has(quorum: &Quorum, words: &[&str]) -> bool {
-    quorum.pact(&[words, &["--help"]].concat()).status.success()
-}
-
 #[tokio::test]
-async fn a_diskless_machine_enrolls_renews_survives_its_journal_and_a_power_cut_and_is_decommissioned() {
+async fn a_diskless_machine_enrolls_is_moved_renews_survives_its_journal_and_a_power_cut_and_is_decommissioned()
+ {
     // given
     let mut quorum = quorum_with_the_node().await;
     let image = Image::of(&quorum, AGENT);
@@ -70,13 +66,17 @@ async fn a_diskless_machine_enrolls_renews_survives_its_journal_and_a_power_cut_
     let first = serial(&node);
     assert!(guest.console().iter().any(|line| line.contains("the watchdog is armed")));
 
-    // it is moved
-    if has(&quorum, &["node", "move"]) && has(&quorum, &["node", "assign"]) {
-        quorum.pact_json(&["node", "assign", NODE, "--vcluster", "ml"]);
-        let (_, seen) = guest.says("configured in ml", seen).await;
-        quorum.pact_json(&["node", "move", NODE, "--to-vcluster", "batch"]);
-        guest.says("configured in batch", seen).await;
+    // it is assigned, and moved
+    for vcluster in ["ml", "batch"] {
+        let overlay = quorum.file(vcluster);
+        fs::write(&overlay, format!("# of {vcluster}\n")).unwrap();
+        let overlay = overlay.display().to_string();
+        quorum.pact_json(&["vcluster", "set", vcluster, "--overlay", &overlay]);
     }
+    quorum.pact_json(&["node", "assign", NODE, "--vcluster", "ml"]);
+    let (_, seen) = guest.says("configured in ml", seen).await;
+    quorum.pact_json(&["node", "move", NODE, "--to-vcluster", "batch"]);
+    guest.says("configured in batch", seen).await;
 
     // it renews
     let renewed = |node: &Value| is_up(node) && serial(node) != first;
