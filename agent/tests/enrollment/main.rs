@@ -4,6 +4,7 @@ mod agent_process;
 mod boot_config;
 mod config_file;
 mod degraded;
+mod diskless;
 mod first_process;
 mod hardened;
 mod journal_under_test;

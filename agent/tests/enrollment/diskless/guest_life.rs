@@ -44,7 +44,8 @@ fn journal_of(line: &str) -> String {
 
 fn verify(quorum: &Quorum) {
     let log = quorum.data_dir(0);
-    let output = Command::new(binary("pact-replay")).arg("verify").arg(log).output().unwrap();
+    let output = Command::new(binary("pact-replay")).arg("verify").arg(log).output();
+    let output = output.expect("pact-replay is a program");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -2,14 +2,10 @@
 //! in QEMU, with three journals.
 //!
 //! These tests run as root. What they need is installed by `scripts/install-prerequisites.sh`, and
-//! `make agent-static planted` builds two agents for them.
+//! `make agent-static` builds two agents for them.
 
-#[path = "../enrollment/agent_process.rs"]
-mod agent_process;
 mod guest;
 mod guest_life;
-#[path = "../enrollment/journal_under_test.rs"]
-mod journal_under_test;
 mod name_server;
 mod namespace;
 mod namespace_life;
@@ -24,6 +20,8 @@ use std::{
 
 use tokio::time::{self, Instant};
 
+use super::{agent_process, journal_under_test};
+
 /// An emulated machine on a slow one takes its time.
 const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -33,11 +31,7 @@ fn binary(name: &str) -> PathBuf {
     let beside =
         || Path::new(env!("CARGO_BIN_EXE_pact-agent")).parent().map(Path::to_owned).unwrap_or_default();
     let path = env::var_os("PACT_BIN_DIR").map_or_else(beside, PathBuf::from).join(name);
-    assert!(
-        path.is_file(),
-        "there is no {}: `make agent-static planted build` puts it there",
-        path.display()
-    );
+    assert!(path.is_file(), "there is no {}: `make build agent-static` puts it there", path.display());
     path
 }
 
