@@ -20,11 +20,14 @@ unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS CARGO_BUILD_TAR
 TOOLS := $(HOME)/.cache/pact/tools
 JUDGES := $(HOME)/.cache/pact/venv
 BINARIES := $(CURDIR)/target/release
+# For this machine's own architecture, by its name: procedural macros are then compiled without the flags.
+STATIC = CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/static RUSTFLAGS="-C target-feature=+crt-static -C strip=symbols" \
+	cargo build --release --locked -p agent --target $$(rustc -vV | sed -n 's/^host: //p')
 NODES ?= 10000
 FUZZ_SECONDS ?= 5
 FUZZ_RUNS ?= 10000000
 
-.PHONY: build previous planted chaos chaos-planted demo test bench lint fuzz man prerequisites
+.PHONY: build agent-static previous planted chaos chaos-planted demo test bench lint fuzz man prerequisites
 
 ## The five binaries.
 build: prerequisites
@@ -34,6 +37,13 @@ build: prerequisites
 ## The same journal, pretending to be the release before: tests run it beside the real one. Nothing but one crate is compiled.
 previous: build
 	cargo build --release --locked --workspace --features journal/previous-level --bin pact-journal-previous
+	@scripts/place-binaries.sh
+
+## The agent for images that hold nothing else: no library, no resolver of the system. And the same with panics on purpose, for
+## tests. In a target folder of its own: other flags would compile RocksDB again, which the agent does not need.
+agent-static: prerequisites
+	$(STATIC) --bin pact-agent
+	$(STATIC) --features planted-panics --bin pact-agent-planted
 	@scripts/place-binaries.sh
 
 ## The same journal with bugs on purpose, for tests of the tests. Nothing but one crate is compiled.
@@ -54,7 +64,7 @@ demo: build
 	$(BINARIES)/pact-loadtest storm --journals 3 --nodes $(NODES)
 
 ## All tests, with the binaries above, then the commands of the README, then a short run of each fuzz target.
-test: build previous planted
+test: build agent-static previous planted
 	@scripts/install-judges.sh $(JUDGES)
 	PACT_BIN_DIR=$(BINARIES) PACT_JUDGES_DIR=$(JUDGES)/bin cargo test --release --locked --workspace --no-fail-fast
 	@scripts/place-binaries.sh

@@ -35,6 +35,9 @@ needs iproute2 command -v ip                              # hosts of pact-loadte
 needs nftables env PATH="$PATH:/usr/sbin:/sbin" nft --version
 needs util-linux command -v setpriv
 needs strace command -v strace
+needs qemu-system-x86 command -v qemu-system-x86_64       # tests of a machine without a disk, and the next two
+needs cpio command -v cpio
+needs kmod env PATH="$PATH:/usr/sbin:/sbin" modprobe --version
 needs python3-venv python3 -c 'import ensurepip, venv'
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -6,10 +6,17 @@ cd "$(dirname "$0")/.."
 
 built=${CARGO_TARGET_DIR:-target}/release
 mkdir -p target/release
-for binary in pact-journal pact-agent pact pact-replay pact-loadtest pact-journal-previous pact-journal-planted; do
-    placed=target/release/$binary
-    case $binary in pact-journal-*) [ -e "$built/$binary" ] || continue ;; esac
-    [ "$built/$binary" -ef "$placed" ] && continue
+place() { # place FROM NAME
+    local placed=target/release/$2
+    [ "$1" -ef "$placed" ] && return
     # A hard link costs nothing, but cannot cross file systems. A copy must not write into a running binary.
-    ln -f "$built/$binary" "$placed" 2>/dev/null || cp --remove-destination "$built/$binary" "$placed"
+    ln -f "$1" "$placed" 2>/dev/null || cp --remove-destination "$1" "$placed"
+}
+for binary in pact-journal pact-agent pact pact-replay pact-loadtest; do place "$built/$binary" "$binary"; done
+for binary in pact-journal-previous pact-journal-planted; do
+    [ ! -e "$built/$binary" ] || place "$built/$binary" "$binary"
+done
+for static in "${CARGO_TARGET_DIR:-target}"/static/*/release; do
+    [ ! -e "$static/pact-agent" ] || place "$static/pact-agent" pact-agent-static
+    [ ! -e "$static/pact-agent-planted" ] || place "$static/pact-agent-planted" pact-agent-planted
 done

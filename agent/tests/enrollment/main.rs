@@ -1,9 +1,11 @@
 //! The real agent against a real journal: what the user is promised of `pact-agent run`.
 
 mod agent_process;
+mod bad_journals;
 mod boot_config;
 mod config_file;
 mod degraded;
+mod diskless;
 mod first_process;
 mod hardened;
 mod journal_under_test;
