@@ -39,10 +39,10 @@ struct Ca {
 
 impl Ca {
     fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
+        let key = KeyPair::generate().expect("there are random numbers");
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap().pem();
+        let certificate = params.self_signed(&key).expect("it is sound").pem();
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
@@ -51,11 +51,11 @@ impl Ca {
         from: OffsetDateTime,
         until: OffsetDateTime,
     ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let key = KeyPair::generate().expect("there are random numbers");
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("it is a name");
         (params.not_before, params.not_after) = (from, until);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        (certificate, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        let certificate = params.signed_by(&key, &self.issuer).expect("it is sound").der().clone();
+        (certificate, PrivateKeyDer::try_from(key.serialize_der()).expect("it is a key"))
     }
 }
 
@@ -118,13 +118,14 @@ async fn serve(fault: Fault, ca: &Ca, other: &Ca) -> Server {
         | Fault::EmptyFrames => ca.server(now - day, now + day),
     };
     let builder = ServerConfig::builder_with_provider(tls::provider());
-    let builder = builder.with_protocol_versions(tls::VERSIONS).unwrap().with_no_client_auth();
-    let mut config = builder.with_single_cert(vec![certificate], key).unwrap();
+    let builder =
+        builder.with_protocol_versions(tls::VERSIONS).expect("they are known").with_no_client_auth();
+    let mut config = builder.with_single_cert(vec![certificate], key).expect("they belong together");
     config.alpn_protocols = vec![tls::ALPN_H2.to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
 
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+    let address = listener.local_addr().expect("it is bound");
     let connections = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&connections);
     tokio::spawn(async move {
@@ -192,7 +193,7 @@ fn resident(pid: u32) -> u64 {
 }
 
 async fn is_borne((fault, reason, message): (Fault, &str, &str)) {
-    let (ca, other, directory) = (Ca::new(), Ca::new(), tempfile::tempdir().unwrap());
+    let (ca, other, directory) = (Ca::new(), Ca::new(), tempfile::tempdir().expect("there is room"));
     let server = serve(fault, &ca, &other).await;
     let agent = start(&directory, &ca, &server);
 

@@ -5,7 +5,7 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use super::{binary, quorum::Quorum, until};
+use super::{PATIENCE, binary, quorum::Quorum, until};
 
 /// What its firmware and its card show.
 pub const MAC: &str = "52:54:00:12:34:42";
@@ -129,14 +129,26 @@ impl Guest {
         self.process.wait().ok();
     }
 
-    /// Ctrl-Alt-Del.
+    /// Ctrl-Alt-Del. QEMU forgets what it has not read when somebody hangs up, so its next prompt is waited for.
     pub fn press_reset_keys(&self) {
         let mut monitor = UnixStream::connect(&self.monitor).expect("QEMU listens");
+        monitor.set_read_timeout(Some(PATIENCE)).expect("it can be set");
+        read_to_prompt(&mut monitor);
         monitor.write_all(b"sendkey ctrl-alt-delete\n").expect("QEMU reads");
+        read_to_prompt(&mut monitor);
     }
 
     /// Waits until it has switched itself off, or would start again.
     pub async fn ends(&mut self) {
         until("the machine ends", || self.process.try_wait().ok().flatten()).await;
+    }
+}
+
+fn read_to_prompt(monitor: &mut UnixStream) {
+    let mut told = Vec::new();
+    while !told.ends_with(b"(qemu) ") {
+        let mut byte = [0];
+        monitor.read_exact(&mut byte).expect("QEMU answers");
+        told.extend(byte);
     }
 }

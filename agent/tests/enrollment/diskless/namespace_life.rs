@@ -6,6 +6,7 @@ use proto::pb::NodeState;
 use rustix::process::Signal;
 
 use super::{
+    super::{boot_config::set, services::overlay},
     binary,
     journal_under_test::JournalUnderTest,
     namespace::{FirstProcess, Namespace, kill},
@@ -131,6 +132,35 @@ async fn rule_18_another_agent_takes_over_with_the_same_key_and_certificate() {
     first.signal(Signal::TERM);
     assert_eq!(first.agent.end().await.status.code(), Some(0));
     journal.sees("compute-042", NodeState::Inactive).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_takes_over_runs_each_service_once() {
+    // given
+    let journal = JournalUnderTest::start().await;
+    set(&journal, "ml", &overlay(&[("waits", "exec sleep 1000", "")])).await;
+    journal.register_in("ml", "compute-042", 1).await;
+    let (namespace, command) = of(&journal, Path::new(AGENT));
+    let mut first = started(&namespace, &command).await;
+    first.agent.tells("service-started").await;
+    let before = until("the service runs", || services(&first).pop()).await;
+
+    // when
+    first.signal(Signal::USR2);
+    first.agent.tells("service-started").await;
+
+    // then
+    until("the new service runs", || services(&first).into_iter().find(|pid| *pid != before)).await;
+    assert_eq!(services(&first).len(), 1, "{:?}", services(&first));
+    first.signal(Signal::TERM);
+    assert_eq!(first.agent.end().await.status.code(), Some(0));
+}
+
+/// The children that the overlay declares.
+fn services(first: &FirstProcess) -> Vec<u32> {
+    let runs =
+        |pid: &u32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\x001000\x00");
+    first.children().into_iter().filter(runs).collect()
 }
 
 #[tokio::test]
