@@ -146,7 +146,7 @@ async fn serve(fault: Fault, ca: &Ca, other: &Ca) -> Server {
                         let Ok(stream) = acceptor.accept(tcp).await else { return };
                         match fault {
                             Fault::Garbage => {
-                                misbehave(stream, b"no HTTP/2 at all, but some text", false).await
+                                misbehave(stream, b"no HTTP/2 at all, but some text", false).await;
                             }
                             Fault::EndlessGarbage => misbehave(stream, &[0xa5; 16 * 1024], true).await,
                             Fault::EmptyFrames => misbehave(stream, &SETTINGS, false).await,

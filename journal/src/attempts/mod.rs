@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use events::node::{RefusalReason, Rejection};
+use events::node::RefusalReason;
 use events::vocabulary::{HardwareField, JournalId, NodeId, Principal};
 use parking_lot::Mutex;
 use tokio::sync::Notify;

@@ -10,7 +10,7 @@ use events::{
     append::{Append, Outcome},
     certificate::{Certificate, Terms},
     fact::Fact,
-    node::{self, Contest, RefusalReason, RefusedAttempts, Rejection},
+    node::{self, Contest, RefusedAttempts, Rejection},
     stream::StreamVersion,
     vocabulary::{AppendId, Assurance, NodeId, Principal},
 };
