@@ -47,7 +47,7 @@ impl Role {
         }
     }
 
-    /// Whether the role may set the overlay of this vCluster (`None`: the domain's default).
+    /// Whether the role may set the overlay of this vCluster (`None`: the domain's default), and bring nodes into it.
     pub fn configures(&self, vcluster: Option<&VClusterId>) -> bool {
         self.may(Verb::Configure) && self.sees(vcluster)
     }

@@ -2,8 +2,9 @@
 //!
 //! The edge holds a [`Stream`] for each open subscription; [`timers`] gives up nodes that are away for too long;
 //! [`updates`] tells the streams of nodes whose boot configuration changed; [`contests`] finds nodes that two machines claim
-//! to be; [`sessions`] knows how many run on a node. [`elsewhere`] is what other journals report to the leader, [`reports`] what this one does. All of it is in this
-//! process's memory and no fact (R5): after a start, and after an election, everybody active gets a full grace period.
+//! to be; [`sessions`] knows how many run on a node. [`elsewhere`] is what other journals report to the leader, [`reports`]
+//! what this one does. All of it is in this process's memory and no fact (R5): after a start, and after an election,
+//! everybody active gets a full grace period.
 //!
 //! Not here: what follows from it (`events::node::due`), and the wire.
 //!

@@ -1,6 +1,7 @@
 //! Five journals: two may be lost, and with three lost nothing is decided and nothing wrong is told (R3, R17).
 
 use std::{
+    net::SocketAddr,
     ops::Range,
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use agent::journals::Journals;
 use loadtest::{
     clients::Clients,
     fleet::{self, Boot, Fleet},
-    log_check,
+    journal_metrics, log_check,
     own_journals::OwnJournals,
     preparation::Operator,
     progress::Counter,
@@ -32,6 +33,8 @@ const STALE_WITHIN: Duration = Duration::from_secs(90);
 /// Five journals, of which some are left.
 struct Five {
     journals: OwnJournals,
+    /// Where each says whether it is ready.
+    http: Vec<SocketAddr>,
     left: Vec<usize>,
 }
 
@@ -76,11 +79,16 @@ impl Five {
         let answer = answer.map_err(|status| operator.connection().failure(&status))?.into_inner();
         Ok(answer.nodes.into_iter().map(|node| node.node_id).collect())
     }
-}
 
-/// A stale journal says so, or lets nobody in who shows a certificate.
-fn is_closed<T>(told: &Result<T, Failure>) -> bool {
-    is(told, Reason::StaleJournal) || matches!(told, Err(Failure::Unreachable(_)))
+    /// A stale journal says so, or lets nobody in who shows a certificate. It lives, and is not ready.
+    async fn is_closed(&self, nth: usize) -> bool {
+        match self.nodes(nth).await {
+            Err(Failure::Unreachable(_)) => {
+                !journal_metrics::readiness(self.http[nth]).await.expect("it lives")
+            }
+            told => is(&told, Reason::StaleJournal),
+        }
+    }
 }
 
 fn names(machines: Range<u32>) -> Vec<String> {
@@ -92,7 +100,9 @@ async fn rule_17_of_five_two_may_be_lost_and_with_three_lost_nothing_is_decided(
     let _turn = one_at_a_time_async().await;
     let clients = Clients::start().unwrap();
     let journals = OwnJournals::start(5).await.unwrap();
-    let mut five = Five { journals, left: (0..5).collect() };
+    let watched = journals.watched().await.unwrap();
+    let http = watched.iter().map(|one| one.http.expect("it has probes")).collect();
+    let mut five = Five { journals, http, left: (0..5).collect() };
     five.registers(0, 0..NODES).await;
 
     // when two are killed, the founder and first leader among them, then it goes on
@@ -110,14 +120,14 @@ async fn rule_17_of_five_two_may_be_lost_and_with_three_lost_nothing_is_decided(
     for nth in five.left.clone() {
         match five.nodes(nth).await {
             Ok(known) => assert_eq!(known, names(0..2 * NODES)),
-            refused => assert!(is_closed(&refused), "{refused:?}"),
+            refused => assert!(five.is_closed(nth).await, "{refused:?}"),
         }
     }
 
     // and after a while nobody serves who may not know of a revocation
     let until = Instant::now() + STALE_WITHIN;
     for nth in five.left.clone() {
-        while !is_closed(&five.nodes(nth).await) {
+        while !five.is_closed(nth).await {
             assert!(Instant::now() < until, "{nth} serves still");
             tokio::time::sleep(LOOK).await;
         }
