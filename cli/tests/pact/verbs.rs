@@ -134,7 +134,7 @@ fn a_revoked_node_stays_as_it_is_whatever_the_verb_and_is_enrolled_anew_in_a_new
         // What is so already is answered as it is (§5: no-op); what cannot be any more is refused.
         match verb.split(' ').next().unwrap() {
             "inspect" | "resolve" | "deactivate" | "decommission" | "revoke" => {
-                assert_eq!(done(&told), gone, "{verb}")
+                assert_eq!(done(&told), gone, "{verb}");
             }
             _ => fails(&told, 1, "NODE_REVOKED"),
         }
