@@ -51,7 +51,7 @@ pub struct JournalProcess {
     child: Reaped,
     data_dir: PathBuf,
     log: PathBuf,
-    /// Flags of `serve` beside the data directory.
+    /// Flags of `serve` beside the data directory, each with its value behind it.
     flags: Vec<String>,
     /// Its listener for agents.
     pub agents: JournalAddress,
@@ -130,7 +130,7 @@ impl JournalProcess {
         let mut command = Command::new(siblings::find("pact-journal")?);
         command.args(["join", "--journal-id", name, "--advertise", "127.0.0.1", "--data-dir"]).arg(data_dir);
         command.args(["--join-addr", &door.to_string(), "--join-token"]).arg(source);
-        command.args(listeners().map_err(cannot)?).args(&self.flags);
+        command.args(listeners().map_err(cannot)?).envs(variables(&self.flags));
         let joined = Self::spawn(command, data_dir, log).await;
         fs::remove_file(&file).map_err(cannot)?;
         Ok(Self { flags: self.flags.clone(), ..joined? })
@@ -268,6 +268,14 @@ impl JournalProcess {
     pub fn status(&mut self) -> Result<Option<ExitStatus>, Failure> {
         self.child.0.try_wait().map_err(lost)
     }
+}
+
+/// The same settings as variables: `join` has flags for the place of a journal only.
+fn variables(flags: &[String]) -> impl Iterator<Item = (String, &String)> {
+    let name = |flag: &String| {
+        format!("PACT_JOURNAL_{}", flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase())
+    };
+    flags.chunks_exact(2).map(move |pair| (name(&pair[0]), &pair[1]))
 }
 
 /// A child that is killed and reaped when it is dropped.
