@@ -12,6 +12,7 @@ use crate::vocabulary::{
 };
 
 use super::by_name::ByName;
+use super::changed::{Change, Listener};
 
 /// All nodes that were ever registered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -258,12 +259,12 @@ impl Registry {
     }
 
     /// Folds a fact about a node; tells the certificates whose usability changed.
-    pub(super) fn fold(
+    pub(super) fn fold<L: Listener>(
         &mut self,
         id: &NodeId,
         event: &Event,
         record: &Record,
-        mut tell: impl FnMut(CertificateHash),
+        listener: &mut L,
     ) {
         let node = self.nodes.get_or_insert_with(id, || Node {
             state: State::Unknown,
@@ -274,7 +275,7 @@ impl Registry {
             active_since: record.recorded_at,
             grouped_seq: record.seq,
         });
-        let before = usable(&node.state);
+        let before = L::LISTENS.then(|| usable(&node.state));
         if matches!(event, Event::Registered { .. } | Event::HardwareReplaced { .. }) {
             unindex(&mut self.serials, &mut self.uuids, id, &node.state);
         }
@@ -282,7 +283,7 @@ impl Registry {
         evolve_in_place(&mut node.state, event, record.recorded_at, record.assurance);
         self.census.enter(&node.state);
         node.version = record.subject_version();
-        let after = usable(&node.state);
+        let after = L::LISTENS.then(|| usable(&node.state));
         match event {
             Event::Registered { hardware, .. } => {
                 node.registered_at = record.recorded_at;
@@ -312,8 +313,10 @@ impl Registry {
             | Event::Drained {}
             | Event::Undrained {} => {}
         }
-        let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
-        ended.for_each(|(hash, _)| tell(hash));
+        if let (Some(before), Some(after)) = (before, after) {
+            let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
+            ended.for_each(|(hash, _)| listener.hear(Change::Certificate(hash)));
+        }
     }
 
     /// The domain was restored (R27): nodes keep their hardware and lose their certificates. Answers those, and whose they

@@ -273,6 +273,11 @@ impl<'de> Deserialize<'de> for BmcSerial {
 pub struct SystemUuid([u8; 16]);
 
 impl SystemUuid {
+    /// A UUID as it is stored.
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, in that order.
     pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -314,7 +319,11 @@ impl Serialize for SystemUuid {
 
 impl<'de> Deserialize<'de> for SystemUuid {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        if from.is_human_readable() { reading::parsed(from) } else { reading::bytes(from).map(Self) }
+        if from.is_human_readable() {
+            reading::parsed(from)
+        } else {
+            reading::bytes(from).map(Self::from_bytes)
+        }
     }
 }
 
