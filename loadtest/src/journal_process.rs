@@ -114,7 +114,7 @@ impl JournalProcess {
         Ok(Self { flags, ..served })
     }
 
-    /// Starts a journal that joins this one's quorum by a token, and waits until it serves.
+    /// Starts a journal with the same flags that joins this one's quorum by a token, and waits until it serves.
     ///
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
@@ -130,10 +130,10 @@ impl JournalProcess {
         let mut command = Command::new(siblings::find("pact-journal")?);
         command.args(["join", "--journal-id", name, "--advertise", "127.0.0.1", "--data-dir"]).arg(data_dir);
         command.args(["--join-addr", &door.to_string(), "--join-token"]).arg(source);
-        command.args(listeners().map_err(cannot)?);
+        command.args(listeners().map_err(cannot)?).args(&self.flags);
         let joined = Self::spawn(command, data_dir, log).await;
         fs::remove_file(&file).map_err(cannot)?;
-        joined
+        Ok(Self { flags: self.flags.clone(), ..joined? })
     }
 
     async fn spawn(mut command: Command, data_dir: &Path, log: &Path) -> Result<Self, Failure> {
@@ -172,6 +172,11 @@ impl JournalProcess {
         let Self { child, data_dir, log, flags, .. } = self;
         drop(child);
         Self::serve(&data_dir, &log, flags).await
+    }
+
+    /// The flags of `serve` that it was started with.
+    pub fn flags(&self) -> &[String] {
+        &self.flags
     }
 
     /// Its process id.
