@@ -10,6 +10,7 @@ mod binary;
 mod chain;
 pub mod export_line;
 pub mod keys;
+mod shortcut;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -9,6 +9,7 @@ use crate::vocabulary::{CertificateHash, Der, LogId, Remark};
 
 mod golden;
 mod round_trip;
+mod shortcut;
 
 /// A body that is as long as possible, or just too long: its DER is what is left.
 fn record_with_der(length: usize) -> Record {

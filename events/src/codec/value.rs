@@ -9,6 +9,7 @@ use crate::vocabulary::{Remark, RemarkHash, StoredRemark};
 
 use super::binary::{DecodeError, EncodeError, decode, encode};
 use super::chain::Chain;
+use super::shortcut;
 
 /// The first byte of a body.
 const FORMAT: u8 = 1;
@@ -52,12 +53,13 @@ impl<'a> StoredValue<'a> {
 
     /// The hashes of the remarks that were not erased; takes no memory for their texts.
     pub fn remark_hashes(&self) -> Result<impl Iterator<Item = RemarkHash> + use<'a>, DecodeError> {
-        let stored = if self.remarks.is_empty() {
+        let only = shortcut::read_remark(self.remarks).filter(|_| self.remarks.len() <= REMARKS_LIMIT);
+        let several = if only.is_some() || self.remarks.is_empty() {
             vec![]
         } else {
             decode::<Vec<StoredRemark<'a>>, REMARKS_LIMIT>(self.remarks)?
         };
-        Ok(stored.into_iter().map(|remark| remark.hash()))
+        Ok(only.into_iter().chain(several).map(|remark| remark.hash()))
     }
 
     /// The same value without a remark: chain and body stay as they are.
@@ -97,7 +99,8 @@ fn decode_boxed(body: &[u8]) -> Result<Box<Record>, DecodeError> {
     if *format != FORMAT {
         return Err(DecodeError::UnknownFormat { format: *format });
     }
-    let record = decode::<Box<Record>, BODY_LIMIT>(rest)?;
+    let shortcut = || (rest.len() <= BODY_LIMIT).then(|| shortcut::read(rest)).flatten();
+    let record = shortcut().map_or_else(|| decode::<Box<Record>, BODY_LIMIT>(rest), Ok)?;
     let first = record.streams.first().is_some_and(|at| record.fact.is_about(&at.name));
     if first && record.streams.len() <= MAX_STREAMS { Ok(record) } else { Err(DecodeError::Misplaced) }
 }

@@ -6,6 +6,7 @@
 mod authorities;
 mod by_name;
 mod certificates;
+mod changed;
 mod ends;
 mod join_tokens;
 mod keys;
@@ -34,6 +35,8 @@ use crate::{domain, node, operator};
 
 pub use authorities::{Authorities, Authority};
 pub use certificates::{Certificates, Holder, Known};
+pub use changed::Changed;
+use changed::{Change, Listener, Nobody};
 pub use join_tokens::{JoinToken, JoinTokens};
 pub use keys::{Keys, RELEASED_AFTER};
 pub use members::{LastRestore, MemberRow, Members};
@@ -73,57 +76,6 @@ pub struct Views {
     pub members: Members,
     /// The tokens by which journals join.
     pub join_tokens: JoinTokens,
-}
-
-/// What a fold changed that open connections and timers depend on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changed {
-    /// The certificates whose [`Standing`] may be another now.
-    pub certificates: Vec<CertificateHash>,
-    /// The nodes that a fact told of.
-    pub nodes: Vec<NodeId>,
-    /// Whether an overlay was set or a node assigned: some nodes may have another boot configuration now.
-    pub configurations: bool,
-    /// Whether a fact told of a journal as a member of the quorum.
-    pub members: bool,
-}
-
-impl Changed {
-    /// Takes in what the next fold changed.
-    pub fn add(&mut self, next: Self) {
-        self.certificates.extend(next.certificates);
-        self.nodes.extend(next.nodes);
-        self.configurations |= next.configurations;
-        self.members |= next.members;
-    }
-
-    fn tell(&self, mut tell: impl FnMut(Change<'_>)) {
-        self.certificates.iter().for_each(|hash| tell(Change::Certificate(*hash)));
-        self.nodes.iter().for_each(|id| tell(Change::Node(id)));
-        if self.configurations {
-            tell(Change::Configurations);
-        }
-        if self.members {
-            tell(Change::Members);
-        }
-    }
-
-    fn note(&mut self, change: Change<'_>) {
-        match change {
-            Change::Certificate(hash) => self.certificates.push(hash),
-            Change::Node(id) => self.nodes.push(id.clone()),
-            Change::Configurations => self.configurations = true,
-            Change::Members => self.members = true,
-        }
-    }
-}
-
-/// One thing of [`Changed`].
-enum Change<'a> {
-    Certificate(CertificateHash),
-    Node(&'a NodeId),
-    Configurations,
-    Members,
 }
 
 /// What a node is configured by at its boot, and from then on (design §3 step 9).
@@ -182,16 +134,16 @@ impl Views {
     /// Folds one fact in. Total.
     pub fn fold(&mut self, record: &Record) -> Changed {
         let mut changed = Changed::default();
-        self.fold_and_tell(record, |change| changed.note(change));
+        self.fold_and_tell(record, &mut changed);
         changed
     }
 
     /// Folds in a fact of a log that is read again, where nobody waits to hear what it changed. Total.
     pub fn refold(&mut self, record: &Record) {
-        self.fold_and_tell(record, |_| {});
+        self.fold_and_tell(record, &mut Nobody);
     }
 
-    fn fold_and_tell(&mut self, record: &Record, mut tell: impl FnMut(Change<'_>)) {
+    fn fold_and_tell(&mut self, record: &Record, listener: &mut impl Listener) {
         self.seq = record.seq;
         self.recorded_at = record.recorded_at;
         match &record.fact {
@@ -199,16 +151,16 @@ impl Views {
                 self.domain = domain::evolve(std::mem::take(&mut self.domain), event);
                 self.domain_version = record.subject_version();
                 if self.vclusters.fold(record) {
-                    tell(Change::Configurations);
+                    listener.hear(Change::Configurations);
                 }
                 self.join_tokens.fold(event, record);
                 match event {
                     domain::Event::Created(created) => {
                         self.members.found(&created.founder);
-                        tell(Change::Members);
+                        listener.hear(Change::Members);
                     }
                     domain::Event::LevelRaised { level } => self.level = self.level.max(*level),
-                    domain::Event::Restored(restored) => self.restore(restored, record).tell(&mut tell),
+                    domain::Event::Restored(restored) => self.restore(restored, record).tell(listener),
                     domain::Event::JoinTokenCreated { .. }
                     | domain::Event::JoinTokenConsumed { .. }
                     | domain::Event::RemarkErased { .. }
@@ -217,27 +169,27 @@ impl Views {
             }
             Fact::Member(id, event) => {
                 self.members.fold(id, event, record);
-                tell(Change::Members);
+                listener.hear(Change::Members);
             }
             Fact::VCluster(..) => {
                 if self.vclusters.fold(record) {
-                    tell(Change::Configurations);
+                    listener.hear(Change::Configurations);
                 }
             }
             Fact::Authority(id, event) => self.authorities.fold(*id, event, record),
             Fact::Operator(id, event) => {
                 self.fold_certificate(record);
-                self.operators.fold(id, event, record, |hash| tell(Change::Certificate(hash)));
+                self.operators.fold(id, event, record, listener);
             }
             Fact::Node(id, event) => {
                 self.fold_certificate(record);
-                self.registry.fold(id, event, record, |hash| tell(Change::Certificate(hash)));
-                tell(Change::Node(id));
+                self.registry.fold(id, event, record, listener);
+                listener.hear(Change::Node(id));
                 if matches!(
                     event,
                     node::Event::Assigned { .. } | node::Event::Unassigned { .. } | node::Event::Moved { .. }
                 ) {
-                    tell(Change::Configurations);
+                    listener.hear(Change::Configurations);
                 }
             }
         }

@@ -6,6 +6,8 @@ use crate::fact::Record;
 use crate::operator::{Event, State, evolve};
 use crate::vocabulary::{CertificateHash, OperatorId, Serial};
 
+use super::changed::{Change, Listener};
+
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Operators(BTreeMap<OperatorId, Operator>);
@@ -52,10 +54,10 @@ impl Operators {
         id: &OperatorId,
         event: &Event,
         record: &Record,
-        tell: impl FnMut(CertificateHash),
+        listener: &mut impl Listener,
     ) {
         let operator = self.0.entry(id.clone()).or_default();
-        held(&operator.state).into_iter().for_each(tell);
+        held(&operator.state).into_iter().for_each(|hash| listener.hear(Change::Certificate(hash)));
         operator.state = evolve(std::mem::take(&mut operator.state), event, record.recorded_at);
         operator.version = record.subject_version();
     }

@@ -1,6 +1,6 @@
 //! The registry: every node, and the index by which a machine's hardware finds its node (R13).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hint::black_box;
 
 use crate::fact::{Fact, Record};
@@ -8,17 +8,18 @@ use crate::node::{Event, MacClaims, State, evolve_in_place, restored};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::vocabulary::{
-    BmcSerial, CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, Timestamp,
+    CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, SERIAL_BYTES, Timestamp,
 };
 
 use super::by_name::ByName;
+use super::changed::{Change, Listener};
 
 /// All nodes that were ever registered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registry {
     nodes: ByName<Node>,
     macs: Table<6, MacHolder>,
-    serials: BTreeMap<BmcSerial, Sharers>,
+    serials: Table<SERIAL_BYTES, Sharers>,
     uuids: Table<16, Sharers>,
     census: Census,
     contests: u64,
@@ -183,7 +184,7 @@ impl Registry {
     pub fn identify(&self, presented: &HardwareIdentity) -> Identified {
         let by_mac =
             presented.macs.iter().filter_map(|mac| self.macs.get(mac.as_bytes())).map(|holder| &holder.node);
-        let by_serial = presented.bmc_serial.iter().filter_map(|serial| self.serials.get(serial));
+        let by_serial = presented.bmc_serial.iter().filter_map(|serial| self.serials.get(&serial.padded()));
         let by_uuid = presented.uuid.iter().filter_map(|uuid| self.uuids.get(uuid.as_bytes()));
         let sharers = by_serial.chain(by_uuid).flat_map(Sharers::iter);
         let mut first = None;
@@ -230,7 +231,8 @@ impl Registry {
             };
             sharers?.iter().find(enrolled).cloned()
         };
-        let serial = another(hardware.bmc_serial.as_ref().and_then(|serial| self.serials.get(serial)));
+        let serial =
+            another(hardware.bmc_serial.as_ref().and_then(|serial| self.serials.get(&serial.padded())));
         let uuid = another(hardware.uuid.as_ref().and_then(|uuid| self.uuids.get(uuid.as_bytes())));
         let serial = serial.map(|node| (HardwareField::BmcSerial, node));
         serial.into_iter().chain(uuid.map(|node| (HardwareField::Uuid, node))).collect()
@@ -258,12 +260,12 @@ impl Registry {
     }
 
     /// Folds a fact about a node; tells the certificates whose usability changed.
-    pub(super) fn fold(
+    pub(super) fn fold<L: Listener>(
         &mut self,
         id: &NodeId,
         event: &Event,
         record: &Record,
-        mut tell: impl FnMut(CertificateHash),
+        listener: &mut L,
     ) {
         let node = self.nodes.get_or_insert_with(id, || Node {
             state: State::Unknown,
@@ -274,7 +276,7 @@ impl Registry {
             active_since: record.recorded_at,
             grouped_seq: record.seq,
         });
-        let before = usable(&node.state);
+        let before = L::LISTENS.then(|| usable(&node.state));
         if matches!(event, Event::Registered { .. } | Event::HardwareReplaced { .. }) {
             unindex(&mut self.serials, &mut self.uuids, id, &node.state);
         }
@@ -282,7 +284,7 @@ impl Registry {
         evolve_in_place(&mut node.state, event, record.recorded_at, record.assurance);
         self.census.enter(&node.state);
         node.version = record.subject_version();
-        let after = usable(&node.state);
+        let after = L::LISTENS.then(|| usable(&node.state));
         match event {
             Event::Registered { hardware, .. } => {
                 node.registered_at = record.recorded_at;
@@ -312,8 +314,10 @@ impl Registry {
             | Event::Drained {}
             | Event::Undrained {} => {}
         }
-        let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
-        ended.for_each(|(hash, _)| tell(hash));
+        if let (Some(before), Some(after)) = (before, after) {
+            let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
+            ended.for_each(|(hash, _)| listener.hear(Change::Certificate(hash)));
+        }
     }
 
     /// The domain was restored (R27): nodes keep their hardware and lose their certificates. Answers those, and whose they
@@ -342,7 +346,7 @@ impl Registry {
             self.macs.insert(*mac.as_bytes(), MacHolder { node: id.clone(), released: false, version });
         }
         if let Some(serial) = &hardware.bmc_serial {
-            self.serials.entry(serial.clone()).or_default().insert(id);
+            self.serials.get_or_insert_with(&serial.padded(), Sharers::default).insert(id);
         }
         if let Some(uuid) = hardware.uuid {
             self.uuids.get_or_insert_with(uuid.as_bytes(), Sharers::default).insert(id);
@@ -384,14 +388,14 @@ fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
 
 /// A new epoch forgets the former hardware, and so does a new machine.
 fn unindex(
-    serials: &mut BTreeMap<BmcSerial, Sharers>,
+    serials: &mut Table<SERIAL_BYTES, Sharers>,
     uuids: &mut Table<16, Sharers>,
     id: &NodeId,
     state: &State,
 ) {
     let Some(enrollment) = state.enrollment() else { return };
     if let Some(serial) = &enrollment.hardware.bmc_serial
-        && let Some(nodes) = serials.get_mut(serial)
+        && let Some(nodes) = serials.get_mut(&serial.padded())
     {
         nodes.remove(id);
     }

@@ -227,7 +227,17 @@ fn is_placeholder_uuid(uuid: &SystemUuid) -> bool {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BmcSerial(String);
 
+/// So many bytes a serial has at most.
+pub(crate) const SERIAL_BYTES: usize = 64;
+
 impl BmcSerial {
+    /// The bytes of the text and zeros behind it: no other serial has the same.
+    pub(crate) fn padded(&self) -> [u8; SERIAL_BYTES] {
+        let mut bytes = [0; SERIAL_BYTES];
+        bytes[..self.0.len()].copy_from_slice(self.0.as_bytes());
+        bytes
+    }
+
     /// The serial as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -239,7 +249,7 @@ impl FromStr for BmcSerial {
 
     fn from_str(text: &str) -> Result<Self, InvalidHardware> {
         let text = text.trim();
-        let valid = (1..=64).contains(&text.len()) && !text.chars().any(char::is_control);
+        let valid = (1..=SERIAL_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
         if valid { Ok(Self(text.to_owned())) } else { Err(InvalidHardware::BmcSerial) }
     }
 }
@@ -273,6 +283,11 @@ impl<'de> Deserialize<'de> for BmcSerial {
 pub struct SystemUuid([u8; 16]);
 
 impl SystemUuid {
+    /// A UUID as it is stored.
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, in that order.
     pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -314,7 +329,11 @@ impl Serialize for SystemUuid {
 
 impl<'de> Deserialize<'de> for SystemUuid {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        if from.is_human_readable() { reading::parsed(from) } else { reading::bytes(from).map(Self) }
+        if from.is_human_readable() {
+            reading::parsed(from)
+        } else {
+            reading::bytes(from).map(Self::from_bytes)
+        }
     }
 }
 

@@ -23,6 +23,11 @@ macro_rules! ulid {
             pub fn new(at: Timestamp, random: u128) -> Self {
                 Self(ulid::Ulid::from_parts(at.as_millis(), random).0)
             }
+
+            /// An id as it is stored.
+            pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(u128::from_be_bytes(bytes))
+            }
         }
 
         impl fmt::Display for $type {
@@ -56,7 +61,7 @@ macro_rules! ulid {
                 if from.is_human_readable() {
                     reading::parsed(from)
                 } else {
-                    reading::bytes(from).map(u128::from_be_bytes).map(Self)
+                    reading::bytes(from).map(Self::from_bytes)
                 }
             }
         }

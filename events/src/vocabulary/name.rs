@@ -188,6 +188,11 @@ name!(
 );
 
 impl NodeId {
+    /// The bytes of the text.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0.bytes[..usize::from(self.0.length)]
+    }
+
     /// The bytes of the text and zeros behind it: no other name has the same.
     pub(crate) const fn as_padded(&self) -> &[u8; NAME_BYTES] {
         &self.0.bytes

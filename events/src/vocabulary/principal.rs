@@ -37,7 +37,7 @@ impl fmt::Display for Principal {
 }
 
 impl Principal {
-    fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidPrincipal> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidPrincipal> {
         let parsed = if bytes == b"anonymous" {
             Ok(Self::Anonymous)
         } else if let Some(id) = bytes.strip_prefix(b"node:") {

@@ -44,13 +44,13 @@ impl Remark {
 }
 
 fn check(text: &str) -> Result<(), InvalidRemark> {
-    // Most texts are ASCII, where bytes are characters.
-    let control = if text.is_ascii() {
-        text.bytes().any(|byte| byte.is_ascii_control())
+    // Most texts are addresses: printable ASCII.
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if text.len() <= Remark::MAX_BYTES && (plain || !text.chars().any(char::is_control)) {
+        Ok(())
     } else {
-        text.chars().any(char::is_control)
-    };
-    if text.len() <= Remark::MAX_BYTES && !control { Ok(()) } else { Err(InvalidRemark) }
+        Err(InvalidRemark)
+    }
 }
 
 fn hash(salt: &[u8; 16], text: &str) -> RemarkHash {
@@ -74,7 +74,13 @@ pub(crate) struct StoredRemark<'a> {
     text: &'a str,
 }
 
-impl StoredRemark<'_> {
+impl<'a> StoredRemark<'a> {
+    /// A remark as it is stored.
+    pub(crate) fn new(salt: [u8; 16], text: &'a str) -> Result<Self, InvalidRemark> {
+        check(text)?;
+        Ok(Self { salt, text })
+    }
+
     /// The same as [`Remark::hash`].
     pub(crate) fn hash(&self) -> RemarkHash {
         hash(&self.salt, self.text)
@@ -97,8 +103,7 @@ impl<'de> Deserialize<'de> for Remark {
 impl<'de: 'a, 'a> Deserialize<'de> for StoredRemark<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let (Salt(salt), text) = <(Salt, &'a str)>::deserialize(from)?;
-        check(text).map_err(de::Error::custom)?;
-        Ok(Self { salt, text })
+        Self::new(salt, text).map_err(de::Error::custom)
     }
 }
 

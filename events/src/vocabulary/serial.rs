@@ -29,7 +29,8 @@ impl Serial {
         &self.0
     }
 
-    fn checked(bytes: [u8; 16]) -> Result<Self, InvalidSerial> {
+    /// The number that these bytes are, if it is one of ours.
+    pub(crate) fn checked(bytes: [u8; 16]) -> Result<Self, InvalidSerial> {
         if (0x40..=0x7f).contains(&bytes[0]) { Ok(Self(bytes)) } else { Err(InvalidSerial) }
     }
 }

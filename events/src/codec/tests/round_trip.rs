@@ -279,7 +279,7 @@ fn principal() -> impl Strategy<Value = Principal> {
     ]
 }
 
-fn record() -> impl Strategy<Value = Record> {
+pub(super) fn record() -> impl Strategy<Value = Record> {
     let assurance = option::of(prop_oneof![Just(Assurance::Claimed), Just(Assurance::Token)]);
     let envelope = (any::<u64>(), any::<u64>(), any::<[u8; 16]>(), time(), time());
     (envelope, principal(), name(), remark_hash(), assurance, fact()).prop_map(
