@@ -200,7 +200,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
 /// Nobody notices by itself that a state machine panicked: openraft waits for its answer, and the lock lets the next one in to
 /// what may be half done. The log must end.
-pub(super) struct Panics(pub(super) Arc<Broken>);
+pub(in crate::log) struct Panics(pub(in crate::log) Arc<Broken>);
 
 impl Drop for Panics {
     fn drop(&mut self) {
