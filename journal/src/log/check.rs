@@ -15,7 +15,7 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread;
 
-use events::codec::{Chain, StoredValue, decode_body_up_to, keys};
+use events::codec::{StoredValue, decode_body_up_to, keys};
 use events::domain;
 use events::fact::{Fact, Record};
 use events::views::Views;
