@@ -81,8 +81,20 @@ const ROWS: [Row; 17] = [
     ),
     row("signatures in verify, a core", "1/s", 10_000.0, 16_000.0, Nowhere("verify reads no signatures yet")),
     row("start: check and fold 1,000,000 facts", "s", 5.0, 1.0, From(|m| m.estimates.seconds("log/start"))),
-    row("start of a journal with them until it serves", "s", 5.0, 1.0, From(|m| m.caught_up.as_ref()?.started())),
-    row("new journal behind them votes, in a storm", "s", 15.0, 5.0, From(|m| m.caught_up.as_ref()?.joined())),
+    row(
+        "start of a journal with them until it serves",
+        "s",
+        5.0,
+        1.0,
+        From(|m| m.caught_up.as_ref()?.started()),
+    ),
+    row(
+        "new journal behind them votes, in a storm",
+        "s",
+        15.0,
+        5.0,
+        From(|m| m.caught_up.as_ref()?.joined()),
+    ),
     row(
         "agent: start to enrolled, idle journal",
         "ms",
@@ -163,7 +175,8 @@ mod tests {
 
     fn page_of(estimates: &[(&str, f64, Option<u64>)], storm: &str) -> String {
         let estimates = Estimates::of(estimates);
-        let measured = Measured { estimates, storm: Storm::read(storm.as_bytes()), agent: None, caught_up: None };
+        let measured =
+            Measured { estimates, storm: Storm::read(storm.as_bytes()), agent: None, caught_up: None };
         page(&measured, "a machine\n")
     }
 

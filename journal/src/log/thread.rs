@@ -186,8 +186,7 @@ async fn start(
         }
     }
     let (room, ends) = (Arc::clone(room), Arc::clone(broken));
-    let inbox =
-        Inbox { raft, appends, folded, freshness, clocks, room, machine, store, clock, broken: ends };
+    let inbox = Inbox { raft, appends, folded, freshness, clocks, room, machine, store, clock, broken: ends };
     // Another member is asked to lead, or a new one waits to be called.
     if others || !leads {
         return Ok(inbox);

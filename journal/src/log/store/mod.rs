@@ -23,7 +23,9 @@ use events::fact::Record;
 use events::stream::StreamName;
 use events::vocabulary::{OverlayHash, Remark};
 use openraft::{AnyError, ErrorSubject, ErrorVerb, StorageIOError};
-use rocksdb::{ColumnFamily, DB, DBRawIterator, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, DB, DBRawIterator, FlushOptions, IteratorMode, ReadOptions, WriteBatch, WriteOptions,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -241,6 +243,34 @@ impl Store {
     /// Writes a batch; the next synced one takes it to disk.
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
         self.db.write(batch).map_err(StoreError::Rocks)
+    }
+
+    /// From now on much is written at once, or no more: the write buffers of facts and what follows from them are larger
+    /// meanwhile. Nothing depends on it but time.
+    pub(super) fn expect_much(&self, much: bool) {
+        let bytes = if much { options::BUFFER_BYTES_OF_MUCH } else { options::BUFFER_BYTES };
+        for column in [keys::FACTS, keys::HEADS, keys::SUBJECTS] {
+            let set =
+                self.db.set_options_cf(self.column(column), &[("write_buffer_size", &bytes.to_string())]);
+            if let Err(error) = set {
+                tracing::warn!(column, %error, "the size of a write buffer could not be set");
+            }
+        }
+        if !much {
+            self.begin_to_flush();
+        }
+    }
+
+    /// Has the write buffers emptied, so that large ones do not stay. Nobody waits for it: what is in them lies in the
+    /// write-ahead log.
+    fn begin_to_flush(&self) {
+        let mut options = FlushOptions::default();
+        options.set_wait(false);
+        for column in [keys::FACTS, keys::HEADS, keys::SUBJECTS] {
+            if let Err(error) = self.db.flush_cf_opt(self.column(column), &options) {
+                tracing::warn!(column, %error, "the log could not be flushed");
+            }
+        }
     }
 
     /// Empties the write buffers, so that the next start reads no write-ahead log.

@@ -1,7 +1,7 @@
 //! How RocksDB is set up: one write-ahead log for all column families, never disabled (R27).
 //!
-//! Used by the store only. The figures are for a storm of 10,000 enrollments in some seconds (about 30 MB of facts and Raft
-//! entries): a buffer is flushed long before three more are full, so that no write waits for it.
+//! Used by the store only. The figures are for a storm of 10,000 enrollments in some seconds (about 30 MB of facts and as
+//! much of Raft entries): a buffer is flushed long before three more are full, so that no write waits for it.
 
 use events::codec::keys;
 use rocksdb::{
@@ -10,10 +10,13 @@ use rocksdb::{
 };
 
 /// Shared by all column families.
-const BLOCK_CACHE_BYTES: usize = 64 << 20;
+const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Of each column family. What fills it is memory that a storm's subscriptions are charged with (design §10), and three
 /// times where three members are on one machine.
-const BUFFER_BYTES: usize = 8 << 20;
+pub(super) const BUFFER_BYTES: usize = 1 << 20;
+/// While a member takes over all that it lacks, of the column families of facts: fewer files, in which more of the heads that
+/// are written again and again are written once.
+pub(super) const BUFFER_BYTES_OF_MUCH: usize = 32 << 20;
 /// Three full buffers may wait for their flush before a write is slowed down.
 const BUFFERS: i32 = 4;
 /// When the oldest part is dropped by flushing what still needs it; bounds the time of a start.

@@ -23,6 +23,9 @@ use super::piece::Piece;
 use super::state;
 use super::state_machine::{Machine, Panics};
 
+/// A piece of so many facts is one of many: a member that was away for a moment gets fewer.
+const MUCH: usize = 1_000;
+
 /// Why facts were not taken over. Nothing of the piece was written.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::log) enum TakeOverError {
@@ -100,6 +103,10 @@ impl Machine {
             }
         }
         self.put_erased(&mut piece)?;
+        if piece.records.len() >= MUCH && !self.takes_much {
+            self.store.expect_much(true);
+            self.takes_much = true;
+        }
         let Position { seq, chain } = tip.position;
         self.store.put_state(&mut piece.batch, state::TAKEN, &StoredTaken::new(seq, chain))?;
         self.store.write_synced(piece.batch)?;
@@ -120,7 +127,8 @@ impl Machine {
             };
             let Some(value) = value else { continue };
             let erased = StoredValue::parse(&value).and_then(|value| value.without(*remark));
-            let erased = erased.map_err(|source| StoreError::Decode { what: "a fact with a remark", source })?;
+            let erased =
+                erased.map_err(|source| StoreError::Decode { what: "a fact with a remark", source })?;
             values.insert(*seq, erased);
         }
         for (seq, value) in values {
@@ -159,6 +167,9 @@ impl Machine {
         self.applied = Some(place);
         self.membership = membership;
         self.freshness.applied(place.index);
+        if std::mem::take(&mut self.takes_much) {
+            self.store.expect_much(false);
+        }
         Ok(())
     }
 }
