@@ -248,10 +248,9 @@ impl Store {
     /// From now on much is written at once, or no more: the write buffers of facts and what follows from them are larger
     /// meanwhile. Nothing depends on it but time.
     pub(super) fn expect_much(&self, much: bool) {
-        let bytes = if much { options::BUFFER_BYTES_OF_MUCH } else { options::BUFFER_BYTES };
         for column in [keys::FACTS, keys::HEADS, keys::SUBJECTS] {
-            let set =
-                self.db.set_options_cf(self.column(column), &[("write_buffer_size", &bytes.to_string())]);
+            let bytes = options::buffer_bytes(column, much).to_string();
+            let set = self.db.set_options_cf(self.column(column), &[("write_buffer_size", &bytes)]);
             if let Err(error) = set {
                 tracing::warn!(column, %error, "the size of a write buffer could not be set");
             }
