@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use benches::table::agent_run::AgentRun;
+use benches::table::caught_up::CaughtUp;
 use benches::table::estimates::Estimates;
 use benches::table::storm::Storm;
 use benches::table::{Measured, machine, page};
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         estimates: Estimates::read(&built.join("criterion")),
         agent: AgentRun::measure(&binaries),
         storm: Storm::run(&binaries, nodes),
+        caught_up: CaughtUp::read(temporary),
     };
     print(&page(&measured, &machine::describe(temporary)));
     print(&format!("commands: make bench; pact-loadtest storm --nodes {nodes} -o json\n"));

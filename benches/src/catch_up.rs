@@ -1,5 +1,5 @@
-//! Catch-up: a journal with a long log, new journals that join it one after the other while a storm runs, and the time from
-//! the start of each one's process until it votes.
+//! Catch-up: a journal with a long log, the time from the start of its process until it serves; new journals that join it one
+//! after the other while a storm runs, and the time from the start of each one's process until it votes.
 //!
 //! The long log is that of a domain which `pact-journal init` made; the facts are appended by the journal's own
 //! [`Log`], and everything after that is done by the real binaries, each as a user calls it.
@@ -45,17 +45,25 @@ pub struct Size {
 pub struct CatchUp {
     /// The facts that were there before.
     pub facts: u64,
-    /// Of each new journal.
-    pub joined: Vec<Joined>,
+    /// The start of the journal that has them, until it serves. Nothing else runs meanwhile; the files may be in memory.
+    pub started: Took,
+    /// Of each new journal, until it votes.
+    pub joined: Vec<Took>,
 }
 
-/// One new journal.
+/// How long a process took from its start to some point.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Joined {
-    /// From the start of its process until it votes.
+pub struct Took {
+    /// On the clock.
     pub seconds: f64,
-    /// What its processor did meanwhile, in seconds.
+    /// What its processors did meanwhile, in seconds.
     pub cpu_seconds: f64,
+}
+
+impl Took {
+    fn since(begin: Instant, process: &Reaped) -> Result<Self, Trouble> {
+        Ok(Self { seconds: begin.elapsed().as_secs_f64(), cpu_seconds: cpu_seconds(process.0.id())? })
+    }
 }
 
 /// Measures, below a directory on a real disk.
@@ -66,15 +74,16 @@ pub fn measure(binaries: &Path, below: &Path, size: Size) -> Result<CatchUp, Tro
     let place = tempfile::tempdir_in(below)?;
     let founder = Founder::init(binaries, place.path())?;
     let facts = fill(&founder.dir, size)?;
+    let begin = Instant::now();
     let serving = founder.serve()?;
+    let started = Took::since(begin, &serving)?;
     let storm = (size.storm > 0).then(|| founder.storm(size.storm)).transpose()?;
     let (mut processes, mut joined) = (vec![], vec![]);
     for nth in 2..=3 {
         let begin = Instant::now();
         let mut process = founder.join(nth)?;
         founder.votes(nth, &mut process)?;
-        let (seconds, cpu_seconds) = (begin.elapsed().as_secs_f64(), cpu_seconds(process.0.id())?);
-        joined.push(Joined { seconds, cpu_seconds });
+        joined.push(Took::since(begin, &process)?);
         processes.push(process);
     }
     if let Some(mut storm) = storm {
@@ -89,7 +98,7 @@ pub fn measure(binaries: &Path, below: &Path, size: Size) -> Result<CatchUp, Tro
         let why = String::from_utf8_lossy(&output.stdout);
         told(output.status.success(), &format!("the log of a new journal is not sound: {}", why.trim_end()))?;
     }
-    Ok(CatchUp { facts, joined })
+    Ok(CatchUp { facts, started, joined })
 }
 
 /// User and system time of a process so far. The kernel counts in hundredths of a second.

@@ -67,10 +67,15 @@ impl Estimate {
     }
 }
 
-fn read(estimates: &Path) -> Option<(String, Estimate)> {
-    let age = estimates.metadata().ok()?.modified().ok()?.elapsed();
+/// Whether a file is of this run; none: there is none.
+pub(super) fn is_fresh(file: &Path) -> Option<bool> {
+    let age = file.metadata().ok()?.modified().ok()?.elapsed();
     // A file from the future is one of this moment, on a clock that was set.
-    if age.is_ok_and(|age| age > FRESH) {
+    Some(age.unwrap_or_default() <= FRESH)
+}
+
+fn read(estimates: &Path) -> Option<(String, Estimate)> {
+    if !is_fresh(estimates)? {
         return None;
     }
     let nanoseconds = json(estimates)?.pointer("/median/point_estimate")?.as_f64()?;

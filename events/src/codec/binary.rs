@@ -108,6 +108,16 @@ pub fn decode<'de, T: Deserialize<'de>, const LIMIT: usize>(bytes: &'de [u8]) ->
     if read == bytes.len() { Ok(value) } else { Err(DecodeError::LeftOver { bytes: bytes.len() - read }) }
 }
 
+/// [`decode`] of a value behind which more may come.
+pub(super) fn decode_beginning<'de, T: Deserialize<'de>, const LIMIT: usize>(
+    bytes: &'de [u8],
+) -> Result<T, DecodeError> {
+    if bytes.len() > LIMIT {
+        return Err(DecodeError::TooLarge { bytes: bytes.len(), limit: LIMIT });
+    }
+    decode_claiming(bytes).map(|(value, _)| value).map_err(unread)
+}
+
 /// bincode's own limit bounds what it *claims* before it takes memory, and it claims a number at the width of its type:
 /// up to 16 bytes for one on disk. With the limit of the bytes themselves it would refuse to read what was rightly
 /// written; so it is 16 times the next step

@@ -17,4 +17,4 @@ mod value;
 
 pub use binary::{DecodeError, EncodeError, decode, encode};
 pub use chain::Chain;
-pub use value::{StoredValue, decode_body, decode_body_up_to, encode_body};
+pub use value::{Outline, StoredValue, decode_body, decode_body_up_to, encode_body, outline};

@@ -46,6 +46,18 @@ fn rule_06_bytes_after_the_value_are_refused() {
 }
 
 #[test]
+fn the_beginning_of_a_body_says_what_the_whole_of_it_does() {
+    for record in Log::whole_life().records {
+        let body = encode_body(&record).unwrap();
+        let Outline { seq, streams, append_id } = outline(&body).unwrap();
+        assert_eq!((seq, streams, append_id), (record.seq, record.streams, record.append_id));
+    }
+    assert!(matches!(outline(&[]), Err(DecodeError::Truncated)));
+    assert!(matches!(outline(&[2, 0]), Err(DecodeError::UnknownFormat { format: 2 })));
+    assert!(outline(&[1, 7]).is_err());
+}
+
+#[test]
 fn rule_26_a_format_of_a_later_release_says_upgrade() {
     let mut body = encode_body(&Log::enrolled().records[5]).unwrap();
     for format in [0, 2, 255] {

@@ -1,4 +1,5 @@
-//! The check at start: reads the whole log without changing a byte, and folds the views on the way.
+//! The check at start: reads the whole log without changing a byte, and folds the views on the way, on three threads
+//! ([`facts`]; the heads of streams and the index of subjects are read beside them).
 //!
 //! [`super::Log::open`] calls it before it opens anything to write, so that a refusal leaves the evidence as it was
 //! (R27). Every row of every column family is read, with RocksDB's checksums; the chain is computed again (R6); the Raft
@@ -6,29 +7,29 @@
 //!
 //! Not here: whether the history makes sense. That is what `pact-replay verify` is for.
 
+mod facts;
+
 use std::collections::BTreeSet;
 use std::io;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
-use events::codec::{Chain, StoredValue, decode_body_up_to, keys};
+use events::codec::{StoredValue, decode_body_up_to, keys};
 use events::domain;
 use events::fact::{Fact, Record};
-use events::level::Level;
 use events::views::Views;
-use events::vocabulary::{CertificateHash, JournalId, OverlayHash, Timestamp};
+use events::vocabulary::{CertificateHash, JournalId, OverlayHash};
 
 use super::Founding;
-use super::errors::{Damage, OpenError, StoreError};
+use super::errors::{Damage, OpenError, StartError, StoreError};
 use super::store::state_machine::Tip;
 use super::store::{Head, Store, state};
 use super::stored::{self, StoredApplied, StoredFounding, StoredMember, StoredPlace, StoredTaken};
 use super::synced::Mark;
 use super::types::{FOUNDER, Place, Position};
 use crate::release::READS;
-
-/// So many facts are read before they are folded: what their folds look up is read for all of them at once, and they
-/// still lie in the processor's cache when their turn comes.
-const BATCH: usize = 32;
+use facts::Facts;
 
 /// What a sound log holds.
 pub(super) struct Checked {
@@ -53,10 +54,12 @@ pub(super) fn check(data_dir: &Path, journal: Option<&JournalId>) -> Result<Chec
     let raft_id = pass.member(journal)?;
     let last = pass.raft_log(synced)?;
     let founding = pass.founding()?;
-    let (views, tip, places) = pass.facts(founding)?;
+    let (facts, indexes) = pass.facts_and_indexes(founding)?;
+    let Facts { views, tip, places } = facts;
     pass.applied(last, tip.position, raft_id)?;
-    pass.heads(&tip, places)?;
-    pass.subjects(tip.position.seq)?;
+    let Indexes { heads, subjects } = indexes?;
+    pass.heads(heads, &tip, places)?;
+    subjects.hold(tip.position.seq)?;
     pass.overlays(&views)?;
     let StoredFounding { log_id, domain_ca_sha256 } = founding;
     let founding = Founding { log_id, domain_ca_sha256 };
@@ -74,7 +77,58 @@ struct Pass<'a, F> {
     unreadable: &'a F,
 }
 
-impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
+/// What follows from the facts and lies beside them, added up.
+struct Indexes {
+    heads: Heads,
+    subjects: Subjects,
+}
+
+/// The heads of streams.
+#[derive(Default)]
+struct Heads {
+    /// Of all versions.
+    sum: u64,
+    /// The last fact that one of them names, and the stream's key.
+    newest: (u64, Vec<u8>),
+}
+
+/// The index of subjects.
+#[derive(Default)]
+struct Subjects {
+    count: u64,
+    /// Of all places.
+    sum: u128,
+}
+
+impl Subjects {
+    /// Each fact lies in its subject's stream once: so the index holds every place once.
+    fn hold(&self, last: u64) -> Result<(), OpenError> {
+        let expected = u128::from(last) * (u128::from(last) + 1) / 2;
+        let held = self.count == last && self.sum == expected;
+        if held { Ok(()) } else { Err(OpenError::Damaged(Damage::Subjects)) }
+    }
+}
+
+impl<F: Fn(StoreError) -> OpenError + Sync> Pass<'_, F> {
+    /// Reads the facts, and beside them what follows from them: together as long as the longest of it takes, given the
+    /// processors. What is wrong with the facts comes first.
+    fn facts_and_indexes(
+        &self,
+        founding: StoredFounding,
+    ) -> Result<(Facts, Result<Indexes, OpenError>), OpenError> {
+        thread::scope(|scope| {
+            let beside = thread::Builder::new().name("pact-indexes".to_owned());
+            let indexes = beside.spawn_scoped(scope, || self.indexes());
+            let indexes = indexes.map_err(|error| OpenError::Start(StartError::Thread(error)))?;
+            let facts = self.facts(founding);
+            let indexes = indexes.join().unwrap_or_else(|panic| resume_unwind(panic));
+            Ok((facts?, indexes))
+        })
+    }
+
+    fn indexes(&self) -> Result<Indexes, OpenError> {
+        Ok(Indexes { heads: self.read_heads()?, subjects: self.read_subjects()? })
+    }
     fn state<T: serde::de::DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, OpenError> {
         self.store.state(key).map_err(self.unreadable)
     }
@@ -132,30 +186,6 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         self.state(state::FOUNDING)?.ok_or(absent("the log's founding"))
     }
 
-    /// Reads all facts. Answers also in how many streams they lie, counted once for each.
-    fn facts(&self, founding: StoredFounding) -> Result<(Views, Tip, u64), OpenError> {
-        let chain = Chain::start(founding.log_id, founding.domain_ca_sha256);
-        let position = Position { seq: 0, chain };
-        let mut tip = Tip { position, recorded_at: Timestamp::default(), level: Level::FIRST };
-        let (mut views, mut places) = (Views::default(), 0);
-        let mut batch = Vec::with_capacity(BATCH);
-        self.each(keys::FACTS, |key, value| {
-            let record = follow(&mut tip, key, value)?;
-            if record.seq == 1 && !founds(&record, &founding) {
-                return Err(OpenError::Damaged(Damage::Founding));
-            }
-            places += record.streams.len() as u64;
-            batch.push(record);
-            if batch.len() == BATCH {
-                fold(&mut views, &batch);
-                batch.clear();
-            }
-            Ok(())
-        })?;
-        fold(&mut views, &batch);
-        Ok((views, tip, places))
-    }
-
     fn applied(&self, extent: Extent, tip: Position, raft_id: u64) -> Result<(), OpenError> {
         let Extent { purged, last } = extent;
         let applied: Option<StoredApplied> = self.state(state::APPLIED)?;
@@ -181,46 +211,48 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
         if tip.seq == 0 && place == last && founder { Err(OpenError::NoDomain) } else { Ok(()) }
     }
 
-    /// Each fact gave each of its streams one version more: so the versions add up to the places.
-    fn heads(&self, tip: &Tip, places: u64) -> Result<(), OpenError> {
-        let wrong = |stream: Option<&[u8]>| {
-            let stream = stream.map(|name| String::from_utf8_lossy(name).into_owned());
-            OpenError::Damaged(Damage::Heads { stream })
-        };
-        let (mut sum, mut newest) = (0_u64, 0);
+    fn read_heads(&self) -> Result<Heads, OpenError> {
+        let mut heads = Heads::default();
         self.each(keys::HEADS, |key, value| {
-            let head = Head::parse(value).ok_or_else(|| wrong(Some(key)))?;
-            if head.version == 0 || head.seq > tip.position.seq {
-                return Err(wrong(Some(key)));
+            let head = Head::parse(value).filter(|head| head.version > 0);
+            let head = head.ok_or_else(|| wrong_head(Some(key)))?;
+            heads.sum = heads.sum.saturating_add(head.version);
+            if head.seq > heads.newest.0 {
+                heads.newest = (head.seq, key.to_vec());
             }
-            sum = sum.saturating_add(head.version);
-            newest = newest.max(head.seq);
             Ok(())
         })?;
+        Ok(heads)
+    }
+
+    /// Each fact gave each of its streams one version more: so the versions add up to the places.
+    fn heads(&self, heads: Heads, tip: &Tip, places: u64) -> Result<(), OpenError> {
+        let Heads { sum, newest: (newest, stream) } = heads;
+        if newest > tip.position.seq {
+            return Err(wrong_head(Some(&stream)));
+        }
         if sum != places || newest != tip.position.seq {
-            return Err(wrong(None));
+            return Err(wrong_head(None));
         }
         let last = self.store.record(tip.position.seq).map_err(self.unreadable)?;
         for at in last.map(|(record, ..)| record.streams).unwrap_or_default() {
             let head = self.store.head(&at.name).map_err(self.unreadable)?;
             if (head.version, head.seq) != (at.version, tip.position.seq) {
-                return Err(wrong(Some(&keys::head(&at.name))));
+                return Err(wrong_head(Some(&keys::head(&at.name))));
             }
         }
         Ok(())
     }
 
-    /// Each fact lies in its subject's stream once: so the index holds every place once.
-    fn subjects(&self, last: u64) -> Result<(), OpenError> {
-        let (mut count, mut sum) = (0_u64, 0_u128);
+    fn read_subjects(&self) -> Result<Subjects, OpenError> {
+        let mut subjects = Subjects::default();
         self.each(keys::SUBJECTS, |_, value| {
             let seq = keys::seq(value).ok_or(OpenError::Damaged(Damage::Subjects))?;
-            count += 1;
-            sum += u128::from(seq);
+            subjects.count += 1;
+            subjects.sum += u128::from(seq);
             Ok(())
         })?;
-        let expected = u128::from(last) * (u128::from(last) + 1) / 2;
-        if count == last && sum == expected { Ok(()) } else { Err(OpenError::Damaged(Damage::Subjects)) }
+        Ok(subjects)
     }
 
     /// Each overlay lies under its own hash, and what nodes are configured by is there.
@@ -247,9 +279,9 @@ impl<F: Fn(StoreError) -> OpenError> Pass<'_, F> {
     }
 }
 
-fn fold(views: &mut Views, batch: &[Box<Record>]) {
-    views.look_ahead(batch.iter().map(Box::as_ref));
-    batch.iter().for_each(|record| views.refold(record));
+fn wrong_head(stream: Option<&[u8]>) -> OpenError {
+    let stream = stream.map(|name| String::from_utf8_lossy(name).into_owned());
+    OpenError::Damaged(Damage::Heads { stream })
 }
 
 /// Takes the fact that follows `tip`, and makes it the tip.
@@ -264,15 +296,25 @@ pub(super) fn follow(tip: &mut Tip, key: &[u8], value: &[u8]) -> Result<Box<Reco
     if chain != value.chain {
         return Err(Damage::Chain { seq: expected });
     }
-    let record = decode_body_up_to(value.body, READS).map_err(unread)?;
-    if record.seq != expected || record.recorded_at < tip.recorded_at {
+    let record = read_fact(expected, &value)?;
+    if record.recorded_at < tip.recorded_at {
         return Err(Damage::Order { seq: expected });
+    }
+    *tip = tip.behind(&record, chain);
+    Ok(record)
+}
+
+/// Reads a fact with this number whose chain was checked.
+pub(super) fn read_fact(seq: u64, value: &StoredValue<'_>) -> Result<Box<Record>, Damage> {
+    let unread = |source| Damage::Fact { seq, source };
+    let record = decode_body_up_to(value.body, READS).map_err(unread)?;
+    if record.seq != seq {
+        return Err(Damage::Order { seq });
     }
     let held = [record.fact.remark(), record.source];
     if value.remark_hashes().map_err(unread)?.any(|hash| !held.contains(&Some(hash))) {
-        return Err(Damage::Remark { seq: expected });
+        return Err(Damage::Remark { seq });
     }
-    *tip = tip.behind(&record, chain);
     Ok(record)
 }
 

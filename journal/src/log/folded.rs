@@ -2,6 +2,7 @@
 //!
 //! The state machine folds, everybody else reads. **Invariant:** what is folded in is in the store.
 
+use std::borrow::Borrow;
 use std::future::Future;
 
 use events::append::Append;
@@ -14,6 +15,10 @@ use tokio::sync::watch;
 
 use super::types::Position;
 use crate::release::READS;
+
+/// What the folds of so many facts look up is read for all of them at once, so that memory answers several questions in the
+/// time of one.
+const AHEAD: usize = 32;
 
 /// Called with what a fold changed. May look into the views, may not listen anew.
 pub(super) type Listener = Box<dyn Fn(&Changed) + Send + Sync>;
@@ -58,12 +63,15 @@ impl Folded {
     }
 
     /// Folds the facts of one entry, then tells the listeners. Readers see all of an entry or nothing of it.
-    pub(super) fn fold(&self, records: &[Record], position: Position) {
+    pub(super) fn fold<R: Borrow<Record>>(&self, records: &[R], position: Position) {
         let mut changed = Changed::default();
         {
             let mut views = self.views.write();
-            for record in records {
-                changed.add(views.fold(record));
+            for batch in records.chunks(AHEAD) {
+                views.look_ahead(batch.iter().map(Borrow::borrow));
+                for record in batch {
+                    changed.add(views.fold(record.borrow()));
+                }
             }
             *self.position.lock() = position;
         }

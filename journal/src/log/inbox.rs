@@ -22,7 +22,9 @@ use super::errors::AppendError;
 use super::folded::Folded;
 use super::freshness::Freshness;
 use super::room::{Room, is_spared};
-use super::store::state_machine::Machine;
+use super::store::Store;
+use super::store::piece::Piece;
+use super::store::state_machine::{Machine, Panics};
 use super::stored;
 use super::types::{Blob, Membership, Place, Position, Raft};
 use super::wire::{
@@ -44,6 +46,7 @@ pub(super) struct Inbox {
     pub clocks: Arc<Clocks>,
     pub room: Arc<Room>,
     pub machine: Arc<Mutex<Machine>>,
+    pub store: Arc<Store>,
     pub clock: Clock,
     pub broken: Arc<Broken>,
 }
@@ -225,9 +228,16 @@ impl Inbox {
 
     /// Takes facts over, beside the thread that answers the others: a piece takes a while, a heartbeat must not.
     async fn take(&self, facts: Facts) -> Result<Told, String> {
-        let machine = Arc::clone(&self.machine);
-        let taken = tokio::task::spawn_blocking(move || machine.lock().take(facts)).await;
-        match taken {
+        let (machine, store) = (Arc::clone(&self.machine), Arc::clone(&self.store));
+        let panics = Panics(Arc::clone(&self.broken));
+        let taken = tokio::task::spawn_blocking(move || {
+            // One piece is read while the one before it is written.
+            let piece = Piece::read(&store, facts);
+            let taken = machine.lock().take(piece);
+            drop(panics);
+            taken
+        });
+        match taken.await {
             Ok(taken) => taken.map(|()| self.tip()).map_err(|error| in_one_line(&error)),
             // The log has heard of it.
             Err(_) => Err("taking facts over failed unexpectedly".to_owned()),

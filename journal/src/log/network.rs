@@ -12,7 +12,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::codec::{StoredValue, decode_body, keys};
+use events::codec::{DecodeError, Outline, StoredValue, decode_body, keys, outline};
+use events::stream::StreamName;
+use events::vocabulary::Overlay;
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, TryStreamExt as _};
 use openraft::error::{
@@ -39,8 +41,8 @@ pub(super) const PAYLOAD: usize = 8 << 20;
 const PIECE_BYTES: usize = 4 << 20;
 /// A member applies so many in some tens of milliseconds.
 const PIECE_FACTS: usize = 4_000;
-/// So many are on their way at once: one is taken in while the next is sent and read.
-const PIECES: usize = 2;
+/// So many are on their way at once: one is written while the next is read there and the one after it is sent.
+const PIECES: usize = 3;
 /// A piece is checked, written and folded by then, or the member is given up for now.
 const PIECE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -199,39 +201,56 @@ impl Peer {
 }
 
 /// Facts from one on, with the overlays that they name. It ends with a whole append: an entry that is applied again must
-/// find all of an append or nothing of it (R7).
+/// find all of an append or nothing of it (R7). Facts go as they lie: whoever gets them checks them.
 fn piece(store: &Store, first_seq: u64, last: u64) -> Result<Facts, String> {
     let mut piece = Facts { first_seq, values: vec![], overlays: vec![] };
     let (mut bytes, mut expected, mut append) = (0, first_seq, None);
-    for row in store.scan(keys::FACTS, &keys::fact(first_seq)) {
-        let (key, value) = row.map_err(|error| error.to_string())?;
+    let mut rows = store.walk_from(keys::FACTS, &keys::fact(first_seq));
+    while let Some((key, value)) = rows.next().map_err(|error| error.to_string())? {
         if expected > last {
             break;
         }
         if *key != keys::fact(expected) {
             return Err(format!("the fact {expected} is not there"));
         }
-        let record = StoredValue::parse(&value)
-            .and_then(|value| decode_body(value.body))
-            .map_err(|error| error.to_string())?;
+        let body = StoredValue::parse(value).map_err(|error| error.to_string())?.body;
+        let outline = outline(body).map_err(|error| error.to_string())?;
         let full = bytes >= PIECE_BYTES || piece.values.len() >= PIECE_FACTS;
-        if full && append != Some(record.append_id) {
+        if full && append != Some(outline.append_id) {
             break;
         }
-        append = Some(record.append_id);
-        if let Some(overlay) = record.overlay() {
+        append = Some(outline.append_id);
+        if let Some(overlay) = overlay_of(&outline, body).map_err(|error| error.to_string())? {
             let overlay = store.overlay(&overlay.sha256).map_err(|error| error.to_string())?.map(Blob);
             bytes += overlay.as_ref().map_or(0, |overlay| overlay.0.len());
             piece.overlays.extend(overlay);
         }
         bytes += value.len();
         expected += 1;
-        piece.values.push(Blob(value.into_vec()));
+        piece.values.push(Blob(value.to_vec()));
     }
     if piece.values.is_empty() {
         return Err(format!("there are no facts behind {}", first_seq - 1));
     }
     Ok(piece)
+}
+
+/// The overlay that a fact names. Most facts tell of nodes, and need not be read for that.
+fn overlay_of(outline: &Outline, body: &[u8]) -> Result<Option<Overlay>, DecodeError> {
+    match outline.streams.first().map(|subject| &subject.name) {
+        None | Some(StreamName::Domain | StreamName::VCluster(_)) => {
+            decode_body(body).map(|record| record.overlay())
+        }
+        Some(
+            StreamName::Node(_)
+            | StreamName::Authority(_)
+            | StreamName::Operator(_)
+            | StreamName::Mac(_)
+            | StreamName::Key(_)
+            | StreamName::Join(_)
+            | StreamName::Journal(_),
+        ) => Ok(None),
+    }
 }
 
 fn written(entries: &[Entry]) -> Result<Vec<Blob>, events::codec::EncodeError> {

@@ -171,7 +171,7 @@ async fn start(
         clocks: Arc::clone(&clocks),
         clock: Arc::clone(&clock),
     };
-    let log = RaftLog::new(store, mark);
+    let log = RaftLog::new(Arc::clone(&store), mark);
     let applied = StateMachine::new(Arc::clone(&machine));
     let raft = Raft::new(raft_id, Arc::new(config), network, log, applied).await;
     let raft = raft.map_err(|error| told(in_one_line(&error)))?;
@@ -186,7 +186,7 @@ async fn start(
         }
     }
     let (room, ends) = (Arc::clone(room), Arc::clone(broken));
-    let inbox = Inbox { raft, appends, folded, freshness, clocks, room, machine, clock, broken: ends };
+    let inbox = Inbox { raft, appends, folded, freshness, clocks, room, machine, store, clock, broken: ends };
     // Another member is asked to lead, or a new one waits to be called.
     if others || !leads {
         return Ok(inbox);

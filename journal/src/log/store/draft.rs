@@ -103,11 +103,6 @@ impl<'a> Draft<'a> {
         Ok(fitting)
     }
 
-    /// The end of the facts, those of the draft included.
-    pub(super) fn tip(&self) -> Tip {
-        self.tip
-    }
-
     /// Takes in a fact that another member recorded, with its stored value; `tip` is the end behind it. Whether the
     /// overlay that it names is there.
     pub(super) fn adopt(&mut self, record: Record, value: Vec<u8>, tip: Tip) -> Result<bool, StoreError> {

@@ -9,6 +9,7 @@
 pub(super) mod continuation;
 mod draft;
 mod options;
+pub(super) mod piece;
 pub(super) mod raft_log;
 mod recent;
 pub(super) mod state_machine;
@@ -22,7 +23,9 @@ use events::fact::Record;
 use events::stream::StreamName;
 use events::vocabulary::{OverlayHash, Remark};
 use openraft::{AnyError, ErrorSubject, ErrorVerb, StorageIOError};
-use rocksdb::{ColumnFamily, DB, DBRawIterator, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, DB, DBRawIterator, FlushOptions, IteratorMode, ReadOptions, WriteBatch, WriteOptions,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,8 +52,9 @@ pub(super) mod state {
     pub(in crate::log) const MEMBERSHIP: &str = "membership";
 }
 
-/// RocksDB reads this many bytes ahead of a walk: few reads, little memory.
-const READAHEAD_BYTES: usize = 2 << 20;
+/// RocksDB reads this many bytes ahead of a walk: few reads, into memory that is used again and stays in the processor's
+/// cache. The allocator takes larger pieces from the system, and each page of them anew.
+const READAHEAD_BYTES: usize = 120 << 10;
 
 /// Key and value.
 pub(super) type Row = (Box<[u8]>, Box<[u8]>);
@@ -209,12 +213,17 @@ impl Store {
 
     /// All of a column family in the order of its keys, each row where it lies: for whoever reads millions of them.
     pub(super) fn walk(&self, column: &str) -> Walk<'_> {
+        self.walk_from(column, &[])
+    }
+
+    /// [`Store::walk`], from a key on.
+    pub(super) fn walk_from(&self, column: &str, from: &[u8]) -> Walk<'_> {
         let mut read = ReadOptions::default();
         read.fill_cache(false);
         read.set_verify_checksums(true);
         read.set_readahead_size(READAHEAD_BYTES);
         let mut rows = self.db.raw_iterator_cf_opt(self.column(column), read);
-        rows.seek_to_first();
+        rows.seek(from);
         Walk { rows, taken: false }
     }
 
@@ -234,6 +243,33 @@ impl Store {
     /// Writes a batch; the next synced one takes it to disk.
     fn write(&self, batch: WriteBatch) -> Result<(), StoreError> {
         self.db.write(batch).map_err(StoreError::Rocks)
+    }
+
+    /// From now on much is written at once, or no more: the write buffers of facts and what follows from them are larger
+    /// meanwhile. Nothing depends on it but time.
+    pub(super) fn expect_much(&self, much: bool) {
+        for column in [keys::FACTS, keys::HEADS, keys::SUBJECTS] {
+            let bytes = options::buffer_bytes(column, much).to_string();
+            let set = self.db.set_options_cf(self.column(column), &[("write_buffer_size", &bytes)]);
+            if let Err(error) = set {
+                tracing::warn!(column, %error, "the size of a write buffer could not be set");
+            }
+        }
+        if !much {
+            self.begin_to_flush();
+        }
+    }
+
+    /// Has the write buffers emptied, so that large ones do not stay. Nobody waits for it: what is in them lies in the
+    /// write-ahead log.
+    fn begin_to_flush(&self) {
+        let mut options = FlushOptions::default();
+        options.set_wait(false);
+        for column in [keys::FACTS, keys::HEADS, keys::SUBJECTS] {
+            if let Err(error) = self.db.flush_cf_opt(self.column(column), &options) {
+                tracing::warn!(column, %error, "the log could not be flushed");
+            }
+        }
     }
 
     /// Empties the write buffers, so that the next start reads no write-ahead log.

@@ -31,6 +31,8 @@ pub(in crate::log) struct Machine {
     pub(super) tip: Tip,
     pub(super) applied: Option<Place>,
     pub(super) membership: Membership,
+    /// Whether many facts are being taken over.
+    pub(super) takes_much: bool,
 }
 
 impl Machine {
@@ -44,7 +46,7 @@ impl Machine {
         let applied = store.state::<StoredApplied>(state::APPLIED)?.map(|applied| applied.place());
         let membership = store.state::<StoredMembership>(state::MEMBERSHIP)?;
         let membership = membership.map(Membership::from).unwrap_or_default();
-        Ok(Self { store, folded, freshness, tip, applied, membership })
+        Ok(Self { store, folded, freshness, tip, applied, membership, takes_much: false })
     }
 
     /// Whether the applied membership has other members than this one.
@@ -200,7 +202,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
 /// Nobody notices by itself that a state machine panicked: openraft waits for its answer, and the lock lets the next one in to
 /// what may be half done. The log must end.
-pub(super) struct Panics(pub(super) Arc<Broken>);
+pub(in crate::log) struct Panics(pub(in crate::log) Arc<Broken>);
 
 impl Drop for Panics {
     fn drop(&mut self) {

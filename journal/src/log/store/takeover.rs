@@ -1,25 +1,30 @@
 //! Takes over the facts that this member lacks, piece by piece, from the leader (design §9: a snapshot is the facts
 //! themselves).
 //!
-//! Each piece is checked against the chain before any of it is used, written in one batch with how far the facts go
-//! ([`StoredTaken`]), and folded: facts in a snapshot are committed, whoever sends them. A break loses nothing; the next
-//! attempt goes on behind the last piece. [`Machine::finish`] then moves the applied index behind them.
+//! Each piece is checked against the chain before any of it is used ([`super::piece`]), written in one batch with how far the
+//! facts go ([`StoredTaken`]), and folded: facts in a snapshot are committed, whoever sends them. A break loses nothing; the
+//! next attempt goes on behind the last piece. [`Machine::finish`] then moves the applied index behind them.
 //!
 //! Entries below that index may still be applied before: their appends are recognised by their ids and recorded once
 //! (R7).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use events::codec::{StoredValue, keys};
+use rocksdb::WriteBatch;
 
 use super::super::broken::in_one_line;
 use super::super::check::follow;
 use super::super::errors::{Damage, StoreError};
 use super::super::stored::{StoredApplied, StoredMembership, StoredPlace, StoredTaken};
 use super::super::types::{Membership, Place, Position};
-use super::super::wire::Facts;
-use super::draft::Draft;
+use super::piece::Piece;
 use super::state;
 use super::state_machine::{Machine, Panics};
-use events::codec::keys;
+
+/// A piece of so many facts is one of many: a member that was away for a moment gets fewer.
+const MUCH: usize = 1_000;
 
 /// Why facts were not taken over. Nothing of the piece was written.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +71,9 @@ impl TakeOverError {
 
 impl Machine {
     /// Takes a piece over. What cannot be read, and a panic on the way, end the log: what is in memory may then be half of it.
-    pub(in crate::log) fn take(&mut self, facts: Facts) -> Result<(), TakeOverError> {
+    pub(in crate::log) fn take(&mut self, piece: Piece) -> Result<(), TakeOverError> {
         let _guard = Panics(Arc::clone(&self.store.broken));
-        let taken = self.take_in(facts);
+        let taken = self.take_in(piece);
         if let Err(error) = &taken
             && error.needs_upgrade()
         {
@@ -77,28 +82,58 @@ impl Machine {
         taken
     }
 
-    fn take_in(&mut self, facts: Facts) -> Result<(), TakeOverError> {
+    fn take_in(&mut self, mut piece: Piece) -> Result<(), TakeOverError> {
         let expected = self.tip.position.seq + 1;
-        if facts.first_seq != expected {
-            return Err(TakeOverError::Gap { expected, found: facts.first_seq });
+        if piece.first_seq != expected {
+            return Err(TakeOverError::Gap { expected, found: piece.first_seq });
         }
-        let mut draft = Draft::new(&self.store, self.tip, &facts.overlays);
-        for value in facts.values {
-            let mut tip = draft.tip();
-            let key = keys::fact(tip.position.seq + 1);
-            let record = follow(&mut tip, &key, &value.0).map_err(TakeOverError::Damaged)?;
-            let seq = record.seq;
-            if !draft.adopt(*record, value.0, tip)? {
-                return Err(TakeOverError::Overlay { seq });
+        let Some(first) = piece.values.first() else { return Ok(()) };
+        let mut tip = self.tip;
+        follow(&mut tip, &keys::fact(expected), &first.0).map_err(TakeOverError::Damaged)?;
+        // It follows what is here: now what the piece says of the others counts.
+        if let Some(damage) = piece.damage {
+            return Err(TakeOverError::Damaged(damage));
+        }
+        for (record, link) in piece.records.iter().zip(&piece.links).skip(1) {
+            tip = tip.behind(record, *link);
+        }
+        for (seq, overlay) in &piece.overlays_elsewhere {
+            if self.store.overlay(overlay)?.is_none() {
+                return Err(TakeOverError::Overlay { seq: *seq });
             }
         }
-        let mut batch = draft.batch();
-        let (records, tip) = draft.finish();
+        self.put_erased(&mut piece)?;
+        if piece.records.len() >= MUCH && !self.takes_much {
+            self.store.expect_much(true);
+            self.takes_much = true;
+        }
         let Position { seq, chain } = tip.position;
-        self.store.put_state(&mut batch, state::TAKEN, &StoredTaken::new(seq, chain))?;
-        self.store.write_synced(batch)?;
+        self.store.put_state(&mut piece.batch, state::TAKEN, &StoredTaken::new(seq, chain))?;
+        self.store.write_synced(piece.batch)?;
         self.tip = tip;
-        self.folded.fold(&records, tip.position);
+        self.folded.fold(&piece.records, tip.position);
+        Ok(())
+    }
+
+    /// Drops the texts of remarks from the tails of facts, of this piece or of earlier ones (R4).
+    fn put_erased(&self, piece: &mut Piece) -> Result<(), StoreError> {
+        let mut values = BTreeMap::<u64, Vec<u8>>::new();
+        for (seq, remark) in &piece.erased {
+            let of_piece = seq.checked_sub(piece.first_seq).and_then(|nth| usize::try_from(nth).ok());
+            let value = match (values.get(seq), of_piece) {
+                (Some(value), _) => Some(value.clone()),
+                (None, Some(nth)) => piece.values.get(nth).map(|value| value.0.clone()),
+                (None, None) => self.store.get(keys::FACTS, keys::fact(*seq))?,
+            };
+            let Some(value) = value else { continue };
+            let erased = StoredValue::parse(&value).and_then(|value| value.without(*remark));
+            let erased =
+                erased.map_err(|source| StoreError::Decode { what: "a fact with a remark", source })?;
+            values.insert(*seq, erased);
+        }
+        for (seq, value) in values {
+            piece.batch.put_cf(self.store.column(keys::FACTS), keys::fact(seq), value);
+        }
         Ok(())
     }
 
@@ -120,7 +155,7 @@ impl Machine {
             return Err(TakeOverError::Other { expected, found });
         }
         let Some(place) = place else { return Ok(()) };
-        let mut batch = rocksdb::WriteBatch::default();
+        let mut batch = WriteBatch::default();
         let Position { seq, chain } = self.tip.position;
         self.store.put_state(&mut batch, state::APPLIED, &StoredApplied::new(place, seq, chain))?;
         self.store.put_state(&mut batch, state::MEMBERSHIP, &StoredMembership::from(&membership))?;
@@ -132,6 +167,9 @@ impl Machine {
         self.applied = Some(place);
         self.membership = membership;
         self.freshness.applied(place.index);
+        if std::mem::take(&mut self.takes_much) {
+            self.store.expect_much(false);
+        }
         Ok(())
     }
 }

@@ -9,3 +9,4 @@ mod proof;
 mod quorum;
 mod raft;
 mod restoring;
+mod takeover;
