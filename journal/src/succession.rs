@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use events::append::{self, Append};
-use events::authority::{Announced, Command, Event, Rejection, State, decide, is_due_for_replacement};
+use events::authority::{Command, Event, Rejection, State, decide, is_due_for_replacement};
 use events::fact::Fact;
 use events::stream::StreamName;
 use events::views::Views;
@@ -163,30 +163,10 @@ impl Succession {
     }
 
     /// Retires this journal's authorities whose last certificate has expired; while it leads also those of evicted journals,
-    /// who cannot do it any more and have nothing recorded any more. Not those whose key is still here, nor those that may
-    /// have signed what is on its way yet.
+    /// who cannot do it any more and have nothing recorded any more.
     async fn retire(&self, pool: &Pool, idle: &mut Idle) -> Result<(), SuccessionError> {
-        let (now, leads, alone) = (clock::now(), self.log.leads(), self.log.is_alone());
-        let over: Vec<(AuthorityId, Command)> = {
-            let views = self.log.views();
-            let settled = |id: &AuthorityId, announced: &Announced, idle: &mut Idle| {
-                if announced.journal_id != self.journal_id {
-                    return leads && views.members.is_evicted(&announced.journal_id);
-                }
-                // Nobody else could have what a former process of it had sent.
-                alone || views.recorded_at.since(*idle.entry(*id).or_insert(now)) > SETTLED
-            };
-            let over = views.authorities.iter().filter_map(|(id, known)| {
-                let State::Announced(announced) = &known.state else { return None };
-                if pool.holds(*id) || !settled(id, announced, idle) {
-                    return None;
-                }
-                let last_not_after = known.last_not_after;
-                let order = Command::Retire { last_not_after, in_use: false, now };
-                matches!(due(&known.state, &order), Due::Open).then_some((*id, order))
-            });
-            over.collect()
-        };
+        // Where there is nobody else, nobody has what a former process had sent.
+        let over = self.over(|id| pool.holds(id), self.log.is_alone(), clock::now(), idle);
         for (id, order) in over {
             if self.record(id, order).await? == Became::Recorded {
                 idle.remove(&id);
@@ -194,6 +174,34 @@ impl Succession {
             }
         }
         Ok(())
+    }
+
+    /// The authorities to be retired, with the orders. Not those whose key is still here, nor those that may have signed what
+    /// is on its way.
+    fn over(
+        &self,
+        holds: impl Fn(AuthorityId) -> bool,
+        alone: bool,
+        now: Timestamp,
+        idle: &mut Idle,
+    ) -> Vec<(AuthorityId, Command)> {
+        let leads = self.log.leads();
+        let views = self.log.views();
+        let mut settled = |id: AuthorityId| {
+            let since = *idle.entry(id).or_insert(now);
+            alone || views.recorded_at.since(since) > SETTLED
+        };
+        let over = views.authorities.iter().filter_map(|(id, known)| {
+            let State::Announced(announced) = &known.state else { return None };
+            let cared_for = if announced.journal_id == self.journal_id {
+                !holds(*id) && settled(*id)
+            } else {
+                leads && views.members.is_evicted(&announced.journal_id)
+            };
+            let order = Command::Retire { last_not_after: known.last_not_after, in_use: false, now };
+            (cared_for && matches!(due(&known.state, &order), Due::Open)).then_some((*id, order))
+        });
+        over.collect()
     }
 
     /// Replaces and retires for as long as the journal runs.
@@ -257,5 +265,94 @@ impl Succession {
             at.version = version;
         }
         Ok((append, due(known.map_or(&unknown, |known| &known.state), order)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use events::domain::{self, Created};
+    use events::vocabulary::{CertificateHash, Der, LogId};
+
+    use super::*;
+    use crate::log::Founding;
+
+    fn der() -> Der {
+        Der::new(b"the domain CA's certificate".to_vec())
+    }
+
+    /// The succession of the only journal of a domain.
+    async fn succession(dir: &std::path::Path) -> Succession {
+        let (journal_id, log_id) = ("j1".parse::<JournalId>().unwrap(), LogId::new([3; 16]));
+        let founding = Founding { log_id, domain_ca_sha256: CertificateHash::of(der().as_bytes()) };
+        let log = Log::create(dir, journal_id.clone(), founding).await.unwrap();
+        let domain_id: DomainId = "hpc".parse().unwrap();
+        let founder = journal_id.clone();
+        let created = Created { domain_id: domain_id.clone(), log_id, domain_ca: der(), founder };
+        let fact = Fact::Domain(domain::Event::Created(created));
+        log.append(own_append(&log, &journal_id, vec![fact], &[], clock::now()).unwrap()).await.unwrap();
+        Succession { log, domain_id, journal_id, lifetime: Duration::from_secs(3600) }
+    }
+
+    fn announcement(succession: &Succession, authority: &EphemeralAuthority) -> Append {
+        succession.append(authority.id(), &Command::Announce(authority.announced())).unwrap().0
+    }
+
+    #[tokio::test]
+    async fn rule_09_of_two_announcements_of_one_generation_the_log_takes_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let succession = succession(dir.path()).await;
+        // What a process announced that died then is on its way.
+        let dead = succession.next().unwrap();
+        let late = announcement(&succession, &dead);
+
+        let own = succession.announce().await.unwrap();
+
+        assert_eq!(own.announced().generation, dead.announced().generation);
+        let refused = succession.log.append(late).await;
+        assert!(matches!(refused, Err(AppendError::Conflict { .. })), "{refused:?}");
+
+        // It arrives just before the next one.
+        let dead = succession.next().unwrap();
+        let early = announcement(&succession, &dead);
+        let contested = succession.next().unwrap();
+        succession.log.append(early).await.unwrap();
+        let order = Command::Announce(contested.announced());
+        assert_eq!(succession.record(contested.id(), order).await.unwrap(), Became::Refused);
+        let own = succession.announce().await.unwrap();
+        assert_eq!(own.announced().generation, dead.announced().generation + 1);
+        succession.log.stop().await;
+    }
+
+    #[tokio::test]
+    async fn rule_07_an_announcement_of_which_nobody_heard_is_not_recorded_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let succession = succession(dir.path()).await;
+        let own = succession.next().unwrap();
+        succession.log.append(announcement(&succession, &own)).await.unwrap();
+
+        let order = Command::Announce(own.announced());
+        assert_eq!(succession.record(own.id(), order).await.unwrap(), Became::Recorded);
+
+        assert_eq!(succession.log.version(&StreamName::Authority(own.id())).unwrap(), 1);
+        succession.log.stop().await;
+    }
+
+    #[tokio::test]
+    async fn rule_09_no_authority_is_retired_while_what_it_signed_may_be_on_its_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let succession = succession(dir.path()).await;
+        let own = succession.announce().await.unwrap();
+        let log_time = succession.log.views().recorded_at;
+        let over = |holds: bool, alone: bool, now: Timestamp, idle: &mut Idle| {
+            succession.over(|_| holds, alone, now, idle).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
+        let idle = &mut Idle::new();
+        assert_eq!(over(true, true, log_time, idle), [], "its key is still here");
+        assert_eq!(over(false, false, log_time.minus(SETTLED), idle), [], "it fell idle {SETTLED:?} ago");
+        assert_eq!(over(false, false, log_time, idle), [], "and that is what counts");
+        let long = &mut Idle::from([(own.id(), log_time.minus(SETTLED + Duration::from_millis(1)))]);
+        assert_eq!(over(false, false, log_time, long), [own.id()]);
+        assert_eq!(over(false, true, log_time, &mut Idle::new()), [own.id()], "it has nobody else to wait for");
+        succession.log.stop().await;
     }
 }
