@@ -352,7 +352,11 @@ mod tests {
         assert_eq!(over(false, false, log_time, idle), [], "and that is what counts");
         let long = &mut Idle::from([(own.id(), log_time.minus(SETTLED + Duration::from_millis(1)))]);
         assert_eq!(over(false, false, log_time, long), [own.id()]);
-        assert_eq!(over(false, true, log_time, &mut Idle::new()), [own.id()], "it has nobody else to wait for");
+        assert_eq!(
+            over(false, true, log_time, &mut Idle::new()),
+            [own.id()],
+            "it has nobody else to wait for"
+        );
         succession.log.stop().await;
     }
 }

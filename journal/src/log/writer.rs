@@ -7,8 +7,8 @@
 //! **Invariant:** an append is answered once, and `Committed` only after its facts are in the store and folded (R3).
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use events::append::{Append, Outcome};
@@ -234,16 +234,21 @@ impl Writer {
 
     /// Writes an entry as the leader.
     async fn lead(&self, gathered: &Gathered) -> Tried {
-        // Read once: what is stamped is what was judged.
-        let stamp = (self.clock)();
-        // A leader that was cut off would wait for ever.
-        if !self.is_alone() && (self.is_cut_off() || !self.may_stamp(stamp)) {
-            return Tried::Again;
-        }
+        let judged = match self.is_alone() {
+            true => None,
+            false => match self.judged_time() {
+                Some(stamp) => Some(stamp),
+                None => return Tried::Again,
+            },
+        };
         self.counters.entries.fetch_add(1, Ordering::Relaxed);
         self.counters.appends.fetch_add(gathered.appends.len() as u64, Ordering::Relaxed);
         let Gathered { appends, overlays, .. } = gathered;
-        let batch = match Batch::new(stamp, Arc::clone(appends), Arc::clone(overlays)) {
+        let batch = match Batch::new(
+            judged.unwrap_or_else(|| (self.clock)()),
+            Arc::clone(appends),
+            Arc::clone(overlays),
+        ) {
             Ok(batch) => batch,
             Err(error) => return self.over(&error),
         };
@@ -292,20 +297,26 @@ impl Writer {
         self.inbox.freshness.age().is_none_or(|age| age > CUT_OFF)
     }
 
-    /// Whether this leader's clock is known to be right, or nobody could say more about it for long (R24).
-    fn may_stamp(&self, stamp: Timestamp) -> bool {
+    /// The time, if this leader may stamp facts with it: if its clock is known to be right, or nobody could say more about it
+    /// for long (R24). Nor does one that was cut off: it would wait for ever.
+    fn judged_time(&self) -> Option<Timestamp> {
+        if self.is_cut_off() {
+            return None;
+        }
         let term = self.inbox.raft.metrics().borrow().current_term;
         let others = self.inbox.freshness.other_voters();
-        let now = self.inbox.freshness.now();
+        // Read once: what is stamped is what was judged.
+        let (stamp, now) = ((self.clock)(), self.inbox.freshness.now());
         let since = match *self.led_since.lock() {
             Some((led, since)) if led == term => since,
             ref mut led => led.insert((term, now)).1,
         };
-        match self.inbox.clocks.worth(&others, stamp, now) {
+        let may = match self.inbox.clocks.worth(&others, stamp, now) {
             Worth::Right => true,
             Worth::Wrong => false,
             Worth::Unknown => now.since(since) >= UNDECIDED,
-        }
+        };
+        may.then_some(stamp)
     }
 
     /// Sends appends to the leader; done when what it recorded is applied here too (R10).

@@ -110,9 +110,16 @@ impl Domain {
     }
 
     /// Registers machines which boot, until so many of them were told; then `then` comes about.
-    async fn storm_until(&self, by: usize, machines: std::ops::Range<u32>, told: usize, then: impl FnOnce()) -> Ledger {
+    async fn storm_until(
+        &self,
+        by: usize,
+        machines: std::ops::Range<u32>,
+        told: usize,
+        then: impl FnOnce(),
+    ) -> Ledger {
         self.operator(by).await.register(machines.clone(), &Counter::default()).await.unwrap();
-        let (mut ledger, place, over) = (Ledger::of(machines), self.place(UNHURRIED), Arc::new(AtomicBool::new(false)));
+        let (mut ledger, place, over) =
+            (Ledger::of(machines), self.place(UNHURRIED), Arc::new(AtomicBool::new(false)));
         let watch = async {
             let deadline = Instant::now() + SERVES_WITHIN;
             while place.told_at.lock().unwrap().len() < told {
@@ -311,7 +318,8 @@ impl HostJournal {
 async fn join(operator: &Operator, door: &str, name: &str, flags: Vec<String>) -> Vec<String> {
     let mut client = MemberServiceClient::new(operator.connection().channel());
     let token = client.create_join_token(CreateJoinTokenRequest { expires_secs: None }).await.unwrap();
-    let words = ["join", "--journal-id", name, "--join-addr", door, "--join-token", &token.into_inner().token];
+    let words =
+        ["join", "--journal-id", name, "--join-addr", door, "--join-token", &token.into_inner().token];
     words.into_iter().map(str::to_owned).chain(flags).collect()
 }
 
@@ -367,7 +375,10 @@ fn rule_27_of_three_journals_the_one_whose_disk_lied_catches_up_or_refuses_and_n
         let mut machine = Machine::boot(&hardware, &disk);
         serves(&mut machine, "serve --data-dir /data/j3").await;
         let back = domain.operator_or_end(2, &mut machine).await.is_some();
-        eprintln!("after a disk that lied to the end the journal {}", if back { "caught up" } else { "refused" });
+        eprintln!(
+            "after a disk that lied to the end the journal {}",
+            if back { "caught up" } else { "refused" }
+        );
         for ledger in &mut ledgers {
             domain.holds(0, ledger).await;
         }

@@ -24,8 +24,8 @@ pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// What its journal listens on: agents, cluster, probes, operators.
 const PORTS: [u16; 4] = [9443, 9444, 9445, 9446];
-/// A log of some thousand facts, and what RocksDB lays out ahead.
-const DISK_BYTES: u64 = 256 << 20;
+/// The reserve of disk (R3), a log of some thousand facts, and what RocksDB lays out ahead.
+const DISK_BYTES: u64 = 768 << 20;
 /// An emulated machine on a slow one takes its time.
 const PATIENCE: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -128,7 +128,8 @@ impl Hardware {
         let copy = self.folder.join("disk-to-look-at");
         fs::copy(self.disk(), &copy).expect("there is room");
         // Exit code 1: something was mended.
-        let checked = Command::new("e2fsck").env("PATH", path()).arg("-fp").arg(&copy).output().expect("e2fsck");
+        let checked =
+            Command::new("e2fsck").env("PATH", path()).arg("-fp").arg(&copy).output().expect("e2fsck");
         assert!(checked.status.code() <= Some(1), "{}", String::from_utf8_lossy(&checked.stdout));
         let dump = format!("rdump /{name} {}", to.display());
         succeeds(Command::new("debugfs").env("PATH", path()).args(["-R", &dump]).arg(&copy));
@@ -211,7 +212,8 @@ impl Machine {
         loop {
             let told = self.told();
             // Its console repeats the commands, in lower case.
-            let said = any.iter().find_map(|word| Some((*word, told.iter().find(|line| line.contains(word))?)));
+            let said =
+                any.iter().find_map(|word| Some((*word, told.iter().find(|line| line.contains(word))?)));
             if let Some((word, line)) = said {
                 return (word, line.clone());
             }
