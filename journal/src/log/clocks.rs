@@ -27,7 +27,7 @@ pub(super) enum Worth {
     Right,
     /// They have another one.
     Wrong,
-    /// Too few were heard, and those do not agree with each other.
+    /// Those that were heard do not agree with each other, and none of them is in the middle.
     Unknown,
 }
 
@@ -114,8 +114,8 @@ impl Clocks {
     }
 
     /// What this clock is worth to stamp facts with, by those of all other voters. Where most of all voters agree, those
-    /// that are not heard do not matter. Where they do not, and one of them is missing, only a median that was told before
-    /// can tell.
+    /// that are not heard do not matter. Where they do not, and one of them is missing or there is none in the middle, only a
+    /// median that was told before can tell.
     pub(super) fn worth(&self, others: &[u64], ours: Timestamp, now: Moment) -> Worth {
         let judge = |distance: Duration| if distance <= MAX_SKEW { Worth::Right } else { Worth::Wrong };
         let distances: Vec<Duration> = {
@@ -127,8 +127,12 @@ impl Clocks {
         if agree > others.len().div_ceil(2) {
             return Worth::Right;
         }
-        if distances.len() == others.len() {
-            return judge(self.skew(true, ours, now));
+        // Between two contradicting clocks lies everything; a third, also of a learner, decides.
+        let narrow = |(earliest, latest): &Span| latest.saturating_sub(*earliest) <= millis(MAX_SKEW);
+        if distances.len() == others.len()
+            && let Some(middle) = self.middle(ours, now).filter(narrow)
+        {
+            return judge(distance(middle));
         }
         let told = self.median.lock().and_then(|median| median.ahead(ours, now));
         told.map_or(Worth::Unknown, |median| judge(distance(median)))
@@ -284,8 +288,12 @@ mod tests {
             (&[45_000], 3, Unknown),
             (&[-45_000, -45_000], 3, Wrong),
             (&[-45_000, 45_000], 3, Right),
-            // Of two there is no third to ask.
-            (&[45_000], 2, Right),
+            // Of two there is no third to ask, unless one learns.
+            (&[9_000], 2, Right),
+            (&[45_000], 2, Unknown),
+            (&[-45_000, -45_000], 2, Wrong),
+            (&[-45_000, 0], 2, Right),
+            (&[0, -45_000, -45_000], 4, Unknown),
             (&[0], 5, Unknown),
             (&[0, 45_000], 5, Unknown),
             (&[0, 0], 5, Right),

@@ -116,6 +116,11 @@ impl Ground {
         self.pass(time);
     }
 
+    /// Its clock is set back.
+    pub(super) fn pass_back(&self, time: Duration) {
+        self.millis.fetch_sub(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
     /// Its boot lies so much longer back; the clock on the wall says what it said.
     pub(super) fn age(&self, time: Duration) {
         self.still.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);

@@ -240,6 +240,28 @@ async fn rule_24_a_leader_started_with_a_wrong_clock_stamps_nothing_before_it_kn
 }
 
 #[tokio::test]
+async fn rule_24_of_two_voters_with_contradicting_clocks_the_leader_stamps_nothing_at_once() {
+    let quorum = Quorum::of(2).await;
+    let leader = quorum.leader().await;
+    let other = quorum.follower_of(leader);
+    quorum.log(other).stands_for_election(false);
+    quorum.stop(leader).await;
+    quorum.grounds[&leader].pass(AHEAD);
+    quorum.start(leader).await;
+    let log = quorum.log(other);
+    let append = by(other, step(1, "n1", 0));
+    let early = tokio::time::timeout(Duration::from_secs(2), log.append(append.clone())).await;
+    assert!(early.is_err(), "{early:?}");
+    // The clock is set right.
+    quorum.stop(leader).await;
+    quorum.grounds[&leader].pass_back(AHEAD);
+    quorum.start(leader).await;
+    let told = committed(&log, append).await;
+    let (record, _) = log.record(told.last_seq).unwrap().unwrap();
+    assert_eq!(record.recorded_at, record.decided_at);
+}
+
+#[tokio::test]
 async fn rule_24_a_leader_whose_clock_the_only_other_one_confirms_waits_for_nobody() {
     let quorum = Quorum::of(3).await;
     let (_, [other, _]) = leads_again(&quorum, Duration::ZERO).await;
