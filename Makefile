@@ -27,7 +27,7 @@ NODES ?= 10000
 FUZZ_SECONDS ?= 5
 FUZZ_RUNS ?= 10000000
 
-.PHONY: build agent-static previous planted chaos chaos-planted demo test bench lint fuzz man prerequisites
+.PHONY: build agent-static previous planted chaos chaos-planted power-cut demo test bench lint fuzz man prerequisites
 
 ## The five binaries.
 build: prerequisites
@@ -58,6 +58,11 @@ chaos: build
 ## Each planted bug must be found within ten seeds. A quarter of an hour. Needs root.
 chaos-planted: planted
 	scripts/chaos-planted.sh $(BINARIES)
+
+## Power cuts, and disks that lie: journals in machines of their own (QEMU), which are switched off in the middle of a storm.
+## A part of `make test`. CUTS=N for more than three. Needs root.
+power-cut: build
+	PACT_BIN_DIR=$(BINARIES) $(if $(CUTS),PACT_FAULT_CUTS=$(CUTS)) cargo test --release --locked -p loadtest --test faults power_cut -- --nocapture --test-threads 1
 
 ## A storm on a quorum of three journals over real TLS: registers the nodes, boots them all at once, compares and verifies their logs.
 demo: build

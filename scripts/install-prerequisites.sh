@@ -12,6 +12,11 @@ libclang_is_there() {
     return 1
 }
 
+busybox_is_static() {
+    local busybox
+    busybox=$(command -v busybox) && ! ldd "$busybox" >/dev/null 2>&1
+}
+
 # What is looked for is the thing itself, not the package: a machine may have it from elsewhere.
 missing=()
 needs() { # needs PACKAGE PROBE...
@@ -38,6 +43,9 @@ needs strace command -v strace
 needs qemu-system-x86 command -v qemu-system-x86_64       # tests of a machine without a disk, and the next two
 needs cpio command -v cpio
 needs kmod env PATH="$PATH:/usr/sbin:/sbin" modprobe --version
+needs busybox-static busybox_is_static                    # tests of power cuts, and the next two
+needs dmsetup env PATH="$PATH:/usr/sbin:/sbin" dmsetup version
+needs e2fsprogs env PATH="$PATH:/usr/sbin:/sbin" mkfs.ext4 -V
 needs python3-venv python3 -c 'import ensurepip, venv'
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 
-use events::vocabulary::{AppendId, AuthorityId, JoinTokenId, Serial, Timestamp};
+use events::vocabulary::{AppendId, JoinTokenId, Serial, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -55,11 +55,6 @@ pub fn append_id() -> Result<AppendId, RandomError> {
     Ok(AppendId::new(bytes()?))
 }
 
-/// An id for a new authority (R9).
-pub fn authority_id(now: Timestamp) -> Result<AuthorityId, RandomError> {
-    Ok(AuthorityId::new(now, u128::from_be_bytes(bytes()?)))
-}
-
 /// An id for a new join token.
 pub fn join_token_id(now: Timestamp) -> Result<JoinTokenId, RandomError> {
     Ok(JoinTokenId::new(now, u128::from_be_bytes(bytes()?)))
@@ -86,7 +81,6 @@ mod tests {
         assert_ne!(bytes::<32>(), bytes::<32>());
         assert_ne!(serial(), serial());
         assert_ne!(append_id(), append_id());
-        assert_ne!(authority_id(Timestamp::default()), authority_id(Timestamp::default()));
         assert_ne!(join_token_id(Timestamp::default()), join_token_id(Timestamp::default()));
     }
 }

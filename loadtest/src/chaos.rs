@@ -11,8 +11,8 @@
 //! | [`history`], [`log_order`] | what clients were told, and the log as the order of all that happened |
 //! | [`oracles`], [`report`] | what must hold, and what was found |
 //!
-//! Not here, on purpose: a power cut, which needs a machine that can be switched off; and latencies, since the faults decide
-//! those.
+//! Not here, on purpose: a power cut, which needs a machine that can be switched off (`loadtest/tests/faults`); and latencies,
+//! since the faults decide those.
 //!
 //! **Invariant:** the seed decides the schedule alone. The load beside it is as fast as the machine, so that a run repeats the
 //! faults and not every interleaving.
@@ -109,7 +109,8 @@ pub async fn run(arguments: &ChaosArguments) -> Result<Report, Failure> {
     let kinds = if arguments.faults.is_empty() { Kind::value_variants() } else { &arguments.faults };
     let schedule = schedule::draw(seed, Duration::from_secs(arguments.seconds), kinds);
     say(&format!("seed {seed}: {} faults in {} s", schedule.len(), arguments.seconds));
-    let hosts = hosts(arguments)?;
+    let settable = schedule.iter().any(|planned| matches!(planned.fault, schedule::Fault::ClockJump { .. }));
+    let hosts = hosts(arguments, settable)?;
     let members = hosts.members.clone();
     let history = Arc::new(History::default());
     let journals = usize::from(arguments.journals);
@@ -187,7 +188,7 @@ impl Drop for Hosts {
     }
 }
 
-fn hosts(arguments: &ChaosArguments) -> Result<Hosts, Failure> {
+fn hosts(arguments: &ChaosArguments, settable: bool) -> Result<Hosts, Failure> {
     let binary = match &arguments.journal_program {
         Some(program) => program.clone(),
         None => siblings::find("pact-journal")?,
@@ -201,7 +202,7 @@ fn hosts(arguments: &ChaosArguments) -> Result<Hosts, Failure> {
     // From the first mount on, all of it is unmounted if the next one fails.
     let mut made = Hosts { members: vec![], network, place };
     for host in 1..=hosts {
-        let member = Member::on(host, made.place.path(), made.network.path(host), &binary)?;
+        let member = Member::on(host, made.place.path(), made.network.path(host), &binary, settable)?;
         made.members.push(Arc::new(member));
     }
     // From here on everything that is started is on the clients' host.

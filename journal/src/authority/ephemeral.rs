@@ -39,7 +39,8 @@ pub struct Identity {
     pub journal_id: JournalId,
     /// Counts the authorities of that journal, from 1.
     pub generation: u32,
-    /// Its name in the log; random, so that no two authorities ever have the same subject.
+    /// Its name in the log; another one for each generation of each journal, so that no two authorities ever have the same
+    /// subject.
     pub id: AuthorityId,
 }
 

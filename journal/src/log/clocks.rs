@@ -20,6 +20,17 @@ use crate::boottime::Moment;
 /// A member further than this from the median neither leads nor is ready (R24).
 pub const MAX_SKEW: Duration = Duration::from_secs(10);
 
+/// What a leader can say of its own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// Most of the voters have the same time.
+    Right,
+    /// They have another one.
+    Wrong,
+    /// Those that were heard do not agree with each other, and none of them is in the middle.
+    Unknown,
+}
+
 /// After so long a clock may have drifted from what it said: two cheap ones part by a second at the most.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
@@ -100,6 +111,31 @@ impl Clocks {
             let heard = self.others.lock();
             others.into_iter().all(|member| heard.get(&member).is_some_and(known))
         }
+    }
+
+    /// What this clock is worth to stamp facts with, by those of all other voters. Where most of all voters agree, those
+    /// that are not heard do not matter. Where they do not, and one of them is missing or there is none in the middle, only a
+    /// median that was told before can tell.
+    pub(super) fn worth(&self, others: &[u64], ours: Timestamp, now: Moment) -> Worth {
+        let judge = |distance: Duration| if distance <= MAX_SKEW { Worth::Right } else { Worth::Wrong };
+        let distances: Vec<Duration> = {
+            let heard = self.others.lock();
+            let ahead = others.iter().filter_map(|member| heard.get(member)?.ahead(ours, now));
+            ahead.map(distance).collect()
+        };
+        let agree = 1 + distances.iter().filter(|distance| **distance <= MAX_SKEW).count();
+        if agree > others.len().div_ceil(2) {
+            return Worth::Right;
+        }
+        // Between two contradicting clocks lies everything; a third, also of a learner, decides.
+        let narrow = |(earliest, latest): &Span| latest.saturating_sub(*earliest) <= millis(MAX_SKEW);
+        if distances.len() == others.len()
+            && let Some(middle) = self.middle(ours, now).filter(narrow)
+        {
+            return judge(distance(middle));
+        }
+        let told = self.median.lock().and_then(|median| median.ahead(ours, now));
+        told.map_or(Worth::Unknown, |median| judge(distance(median)))
     }
 
     /// How far the median is ahead of our clock. Of an even number of clocks all between the two in the middle: with
@@ -232,5 +268,48 @@ mod tests {
         assert!(clocks.compared([2], moment(0)) && !clocks.compared([2, 3], moment(0)));
         clocks.told((at(0), at(0)), moment(0), moment(0));
         assert!(clocks.compared([2, 3], moment(0)));
+    }
+
+    fn worth(clocks: &Clocks, voters: u64) -> Worth {
+        clocks.worth(&(2..=voters).collect::<Vec<_>>(), at(0), moment(0))
+    }
+
+    #[test]
+    fn rule_24_a_leader_knows_its_clock_once_most_voters_agree_with_it_or_all_were_heard() {
+        use Worth::{Right, Unknown, Wrong};
+        for (heard_of, voters, expected) in [
+            (&[][..], 1, Right),
+            (&[], 2, Unknown),
+            (&[], 3, Unknown),
+            // One of three is away, and the other one agrees: two of three.
+            (&[9_000], 3, Right),
+            // It does not: nobody can say who of the two is wrong.
+            (&[-45_000], 3, Unknown),
+            (&[45_000], 3, Unknown),
+            (&[-45_000, -45_000], 3, Wrong),
+            (&[-45_000, 45_000], 3, Right),
+            // Of two there is no third to ask, unless one learns.
+            (&[9_000], 2, Right),
+            (&[45_000], 2, Unknown),
+            (&[-45_000, -45_000], 2, Wrong),
+            (&[-45_000, 0], 2, Right),
+            (&[0, -45_000, -45_000], 4, Unknown),
+            (&[0], 5, Unknown),
+            (&[0, 45_000], 5, Unknown),
+            (&[0, 0], 5, Right),
+            (&[45_000, 45_000, 45_000], 5, Unknown),
+            (&[45_000, 45_000, 45_000, 0], 5, Wrong),
+        ] {
+            assert_eq!(worth(&heard(heard_of), voters), expected, "{heard_of:?} of {voters}");
+        }
+    }
+
+    #[test]
+    fn rule_24_where_too_few_are_heard_the_median_that_was_told_before_counts() {
+        for (median, expected) in [(0, Worth::Right), (-45_000, Worth::Wrong)] {
+            let clocks = heard(&[-45_000]);
+            clocks.told((at(median), at(median)), moment(0), moment(0));
+            assert_eq!(worth(&clocks, 3), expected, "{median}");
+        }
     }
 }

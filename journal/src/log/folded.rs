@@ -9,6 +9,7 @@ use events::append::Append;
 use events::codec::Chain;
 use events::fact::Record;
 use events::level::{self, AboveLevel, Level};
+use events::stream::{StreamName, StreamVersion};
 use events::views::{Changed, Views};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
@@ -52,6 +53,24 @@ impl Folded {
         }
         append.facts.iter().try_for_each(|fact| level::legible(fact, READS))?;
         level::after_all(self.views().level, &append.facts).map(drop)
+    }
+
+    /// The append of this journal, which now also depends on what the journal knows of itself: whoever leads, and whatever
+    /// that one knows yet, nothing is recorded of a journal that was evicted meanwhile (R1, R27). None: it was evicted.
+    pub(super) fn vouched(&self, mut append: Append) -> Option<Append> {
+        let name = StreamName::Journal(append.proposed_by.clone());
+        let version = {
+            let views = self.views();
+            if views.members.is_evicted(&append.proposed_by) {
+                return None;
+            }
+            views.members.get(&append.proposed_by).map_or(0, |row| row.version)
+        };
+        // Behind all others: a conflict in what was decided about is the one to be told.
+        if append.expects.iter().all(|at| at.name != name) {
+            append.expects.push(StreamVersion { name, version });
+        }
+        Some(append)
     }
 
     pub(super) fn position(&self) -> Position {

@@ -78,6 +78,13 @@ impl Freshness {
         self.raft.get().is_some_and(|raft| raft.borrow().state == ServerState::Leader)
     }
 
+    /// The voters besides this member, as far as it knows.
+    pub(super) fn other_voters(&self) -> Vec<u64> {
+        let Some(raft) = self.raft.get() else { return vec![] };
+        let raft = raft.borrow();
+        raft.membership_config.membership().voter_ids().filter(|voter| *voter != raft.id).collect()
+    }
+
     /// The present moment.
     pub(super) fn now(&self) -> Moment {
         (self.boottime)()

@@ -285,6 +285,8 @@ impl Log {
             .folded
             .admits(&append)
             .map_err(|AboveLevel { needs, level }| AppendError::AboveLevel { needs, level })?;
+        // Another journal may have better luck with what is asked.
+        let append = self.shared.folded.vouched(append).ok_or(AppendError::NoLeader)?;
         let bytes = weigh(&append)?;
         if !is_spared(&append) && self.is_short_of_disk() {
             return Err(AppendError::DiskLow);

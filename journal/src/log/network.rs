@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use events::codec::{DecodeError, Outline, StoredValue, decode_body, keys, outline};
 use events::stream::StreamName;
-use events::vocabulary::Overlay;
+use events::vocabulary::{Overlay, Timestamp};
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, TryStreamExt as _};
 use openraft::error::{
@@ -26,13 +26,14 @@ use openraft::raft::{
 };
 use openraft::{EmptyNode, RaftNetwork, RaftNetworkFactory, Snapshot, Vote};
 
-use super::clocks::Clocks;
+use super::clocks::{Clocks, Worth};
 use super::freshness::Freshness;
 use super::store::Store;
 use super::stored;
 use super::types::{Blob, Entry, TypeConfig};
 use super::wire::{self, AppendAsk, Appended, Ask, Facts, InstallAsk, Question, Told, VoteAsk};
 use super::writer::Clock;
+use crate::boottime::Moment;
 
 /// The entries of one message, up to the last that is taken: with the largest kind of entry behind them they stay below
 /// [`wire::LIMIT`].
@@ -94,6 +95,16 @@ pub(super) struct Network {
     pub freshness: Arc<Freshness>,
     pub clocks: Arc<Clocks>,
     pub clock: Clock,
+}
+
+impl Network {
+    /// What lies in the middle of all clocks, for the others. None while it is not known what the own clock is worth: the
+    /// others would take what two contradicting clocks have between them for an agreement.
+    fn median(&self, now: Moment) -> Option<(Timestamp, Timestamp)> {
+        let (ours, others) = ((self.clock)(), self.freshness.other_voters());
+        let known = self.clocks.worth(&others, ours, now) != Worth::Unknown;
+        known.then(|| self.clocks.median(ours, now)).flatten()
+    }
 }
 
 /// One other member.
@@ -264,7 +275,7 @@ impl RaftNetwork<TypeConfig> for Peer {
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<u64>, RpcError> {
         let entries = written(&request.entries).map_err(|error| rpc(&self.broken(error.to_string())))?;
-        let Network { freshness, clocks, clock, .. } = &self.network;
+        let Network { freshness, clocks, .. } = &self.network;
         let term = request.vote.leader_id.term;
         let sent = freshness.now();
         let question = Ask::Append(AppendAsk {
@@ -276,7 +287,7 @@ impl RaftNetwork<TypeConfig> for Peer {
             // between, the member would take the proof for younger than it is.
             after: freshness.last_said(self.member),
             proven_ms_ago: freshness.proven_ms_ago(),
-            median: clocks.median(clock(), sent),
+            median: self.network.median(sent),
         });
         let told = self.ask(&question, option.hard_ttl()).await.map_err(|error| rpc(&error))?;
         let Told::Appended(appended, vitals) = told else { return Err(rpc(&odd(self.member))) };

@@ -146,6 +146,12 @@ impl Log {
         self.shared.clocks.skew(self.leads(), clock, now)
     }
 
+    /// Whether it is near enough. By what is known of the other clocks, without another message, so that it is seen at once
+    /// when this machine's is set.
+    pub fn has_right_clock(&self) -> bool {
+        self.skew() <= MAX_SKEW
+    }
+
     /// Looks whether that is too far; then this member neither leads nor serves, until it is looked again.
     pub fn judge_clock(&self) -> bool {
         let skewed = self.skew() > MAX_SKEW;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::{InitializeError, RaftError};
@@ -120,7 +120,7 @@ fn run<E>(
                     broken: writing,
                     counters,
                     peers,
-                    led_since: OnceLock::new(),
+                    led_since: Mutex::new(None),
                 };
                 let running =
                     Running { store: opened, folded: Arc::clone(&folded), raft: raft.metrics(), inbox };

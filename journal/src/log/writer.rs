@@ -7,8 +7,8 @@
 //! **Invariant:** an append is answered once, and `Committed` only after its facts are in the store and folded (R3).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use events::append::{Append, Outcome};
@@ -16,11 +16,12 @@ use events::codec::{EncodeError, encode};
 use events::vocabulary::{Remark, Timestamp};
 use openraft::ServerState;
 use openraft::error::{ClientWriteError, RaftError};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::broken::{Broken, in_one_line};
-use super::clocks::MAX_SKEW;
+use super::clocks::Worth;
 use super::errors::AppendError;
 use super::inbox::Inbox;
 use super::network::{Peers, ask};
@@ -28,6 +29,7 @@ use super::quorum::is_alone;
 use super::types::{Batch, Blob};
 use super::wire::{AskRecord, Recorded, Told};
 use super::{Committed, MAX_APPEND_BYTES};
+use crate::boottime::Moment;
 
 /// Appends of one entry: at most some ms of applying, so that no answer waits long for its neighbours.
 const MAX_APPENDS: usize = 1024;
@@ -55,9 +57,10 @@ const APPLIED: Duration = Duration::from_secs(4);
 /// A leader that no quorum acknowledged for so long is likely cut off, and another one elected.
 const CUT_OFF: Duration = Duration::from_secs(2);
 
-/// A leader that has just started, and was told of no median, waits so long at most for the clocks of all voters before it
-/// stamps anything (R24): what a wrong clock stamps holds up everybody's until they have caught up with it.
-const COMPARED: Duration = Duration::from_secs(2);
+/// A leader of whose clock nobody can say whether it is right waits so long for more voters before it stamps anything
+/// (R24): what a wrong clock stamps holds up everybody's until they have caught up with it. It is longer than a restart of
+/// the missing ones, and not for ever: the one that contradicts it may be the one that is wrong.
+pub(super) const UNDECIDED: Duration = Duration::from_secs(30);
 
 /// Where the time of an entry comes from: the system's clock, in tests another.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -91,8 +94,8 @@ pub(super) struct Writer {
     pub broken: Arc<Broken>,
     pub counters: Arc<Counters>,
     pub peers: Arc<dyn Peers>,
-    /// When this process first led others.
-    pub led_since: OnceLock<Instant>,
+    /// Since when this process leads others, and in which term.
+    pub led_since: Mutex<Option<(u64, Moment)>>,
 }
 
 /// Appends that go together, until they are recorded.
@@ -229,14 +232,21 @@ impl Writer {
 
     /// Writes an entry as the leader.
     async fn lead(&self, gathered: &Gathered) -> Tried {
-        // A leader that was cut off would wait for ever.
-        if !self.is_alone() && (self.is_cut_off() || !self.may_stamp()) {
-            return Tried::Again;
-        }
+        let judged = match self.is_alone() {
+            true => None,
+            false => match self.judged_time() {
+                Some(stamp) => Some(stamp),
+                None => return Tried::Again,
+            },
+        };
         self.counters.entries.fetch_add(1, Ordering::Relaxed);
         self.counters.appends.fetch_add(gathered.appends.len() as u64, Ordering::Relaxed);
         let Gathered { appends, overlays, .. } = gathered;
-        let batch = match Batch::new((self.clock)(), Arc::clone(appends), Arc::clone(overlays)) {
+        let batch = match Batch::new(
+            judged.unwrap_or_else(|| (self.clock)()),
+            Arc::clone(appends),
+            Arc::clone(overlays),
+        ) {
             Ok(batch) => batch,
             Err(error) => return self.over(&error),
         };
@@ -285,17 +295,26 @@ impl Writer {
         self.inbox.freshness.age().is_none_or(|age| age > CUT_OFF)
     }
 
-    /// Whether this leader's clock is known to be right, or nobody can say more about it (R24).
-    fn may_stamp(&self) -> bool {
-        let led_since = *self.led_since.get_or_init(Instant::now);
-        let others: Vec<u64> = {
-            let raft = self.inbox.raft.metrics();
-            let raft = raft.borrow();
-            raft.membership_config.membership().voter_ids().filter(|voter| *voter != raft.id).collect()
+    /// The time, if this leader may stamp facts with it: if its clock is known to be right, or nobody could say more about it
+    /// for long (R24). Nor does one that was cut off: it would wait for ever.
+    fn judged_time(&self) -> Option<Timestamp> {
+        if self.is_cut_off() {
+            return None;
+        }
+        let term = self.inbox.raft.metrics().borrow().current_term;
+        let others = self.inbox.freshness.other_voters();
+        // Read once: what is stamped is what was judged.
+        let (stamp, now) = ((self.clock)(), self.inbox.freshness.now());
+        let since = match *self.led_since.lock() {
+            Some((led, since)) if led == term => since,
+            ref mut led => led.insert((term, now)).1,
         };
-        let (now, clocks) = (self.inbox.freshness.now(), &self.inbox.clocks);
-        let compared = clocks.compared(others, now) || led_since.elapsed() >= COMPARED;
-        compared && clocks.skew(true, (self.clock)(), now) <= MAX_SKEW
+        let may = match self.inbox.clocks.worth(&others, stamp, now) {
+            Worth::Right => true,
+            Worth::Wrong => false,
+            Worth::Unknown => now.since(since) >= UNDECIDED,
+        };
+        may.then_some(stamp)
     }
 
     /// Sends appends to the leader; done when what it recorded is applied here too (R10).

@@ -52,9 +52,10 @@ pub struct Timers {
     pub grace: Duration,
 }
 
-/// Whether this journal leads, and is known to.
+/// Whether this journal leads, is known to, and has the time: by a clock that was set forward everybody would have been
+/// silent for long (R19, R24).
 pub(super) fn leads(log: &Log) -> bool {
-    log.leads() && log.age().is_some_and(|age| age < PROVEN)
+    log.leads() && log.age().is_some_and(|age| age < PROVEN) && log.has_right_clock()
 }
 
 impl Timers {
@@ -95,7 +96,9 @@ impl Timers {
             }
             loop {
                 let due = deadlines.take(clock::now(), ORDERS);
-                if due.is_empty() {
+                // Looked at behind the clock: it may have been set just now.
+                if due.is_empty() || !self::leads(&self.log) {
+                    due.into_iter().for_each(|node| deadlines.set(&node, Some(clock::now())));
                     break;
                 }
                 self.order(&due).await;

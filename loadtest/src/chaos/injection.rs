@@ -110,7 +110,8 @@ fn met(quorum: &Quorum, fault: Fault) -> Vec<usize> {
         | Fault::ReadOnly { whom }
         | Fault::IoError { whom }
         | Fault::SlowDisk { whom, .. }
-        | Fault::Clock { whom, .. } => vec![quorum.find(whom)],
+        | Fault::Clock { whom, .. }
+        | Fault::ClockJump { whom, .. } => vec![quorum.find(whom)],
         Fault::Partition { way: Way::Apart, .. } | Fault::Loss { .. } | Fault::RestartAll {} => {
             quorum.seated()
         }
@@ -154,6 +155,7 @@ impl Hold<'_> {
             }
             Fault::Transfer { .. } => self.transfer(member).await,
             Fault::Membership { .. } => self.replace(nth).await,
+            Fault::ClockJump { ahead_secs, .. } => self.jump(member, ahead_secs).await,
         }
     }
 
@@ -255,6 +257,13 @@ impl Hold<'_> {
         let done = done.await;
         aftermath(member).await;
         done
+    }
+
+    /// Its process runs on, and must.
+    async fn jump(&self, member: &Member, ahead_secs: i32) -> Result<(), Failure> {
+        member.set_clock(ahead_secs)?;
+        time::sleep(self.lasts).await;
+        member.set_clock(0)
     }
 
     async fn transfer(&self, to: &Member) -> Result<(), Failure> {

@@ -5,6 +5,7 @@
 //! **Invariant:** its process ends with this one, however that ends (`setpriv --pdeathsig`).
 
 use std::{
+    ffi::OsString,
     fs::{self, OpenOptions},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -55,6 +56,8 @@ pub struct Member {
     log: PathBuf,
     namespace: PathBuf,
     binary: PathBuf,
+    /// How far its clock is set by, where libfaketime reads it while the process runs.
+    clock: Option<PathBuf>,
     life: Mutex<Life>,
 }
 
@@ -80,11 +83,17 @@ pub struct Life {
 }
 
 impl Member {
-    /// A journal on a host; nothing is started.
+    /// A journal on a host; nothing is started. `settable`: its clock can be set while it runs.
     ///
     /// # Errors
     /// If it gets no disk.
-    pub fn on(host: Host, place: &Path, namespace: PathBuf, binary: &Path) -> Result<Self, Failure> {
+    pub fn on(
+        host: Host,
+        place: &Path,
+        namespace: PathBuf,
+        binary: &Path,
+        settable: bool,
+    ) -> Result<Self, Failure> {
         let at = network::address(host);
         let address = |port: u16| {
             format!("https://{at}:{port}").parse().map_err(|error| Failure::other(format!("{at}: {error}")))
@@ -92,7 +101,8 @@ impl Member {
         let name = format!("j{host}");
         let disk = place.join(format!("disk{host}"));
         mount(&disk)?;
-        Ok(Self {
+        let clock = settable.then(|| place.join(format!("{name}.clock")));
+        let member = Self {
             agents: address(AGENTS)?,
             operators: address(OPERATORS)?,
             http: SocketAddr::from((at, HTTP)),
@@ -100,10 +110,27 @@ impl Member {
             log: place.join(format!("{name}.log")),
             namespace,
             binary: binary.to_owned(),
+            clock,
             life: Mutex::default(),
             host,
             name,
-        })
+        };
+        if settable {
+            member.set_clock(0)?;
+        }
+        Ok(member)
+    }
+
+    /// Sets its clock while it runs: it says so much more than the host's.
+    ///
+    /// # Errors
+    /// If it was made without.
+    pub fn set_clock(&self, ahead_secs: i32) -> Result<(), Failure> {
+        let clock = self.clock.as_ref().ok_or_else(|| Failure::other("its clock cannot be set"))?;
+        // Whole: it may be read at any moment.
+        let next = clock.with_extension("next");
+        let set = fs::write(&next, format!("{ahead_secs:+}s\n")).and_then(|()| fs::rename(&next, clock));
+        set.map_err(|error| Failure::other(format!("{}: {error}", clock.display())))
     }
 
     /// Its log, for `pact-replay`.
@@ -161,18 +188,22 @@ impl Member {
                 life.door.as_ref().ok_or_else(|| Failure::other(format!("{} has no token", self.name)))?;
             let file = self.disk().with_extension("token");
             fs::write(&file, token).map_err(unstarted)?;
-            let mut source = std::ffi::OsString::from("@");
+            let mut source = OsString::from("@");
             source.push(&file);
             command.args(["join", "--journal-id", &self.name, "--join-addr", &door.to_string()]);
             command.arg("--join-token").arg(source);
             self.dressed(&mut command);
         }
-        if life.ahead_secs != 0 {
+        // One that is started with a wrong clock has that one for its whole life.
+        let wrong = (life.ahead_secs != 0).then(|| ("FAKETIME", format!("{:+}s", life.ahead_secs).into()));
+        let settable = || Some(("FAKETIME_TIMESTAMP_FILE", self.clock.as_ref()?.into()));
+        if let Some((name, value)) = wrong.or_else(settable) {
             let library = FAKETIME.iter().find(|library| Path::new(library).is_file());
             let library =
                 library.ok_or_else(|| Failure::other("libfaketime is missing: apt-get install faketime"))?;
-            command.env("LD_PRELOAD", library).env("FAKETIME", format!("{:+}s", life.ahead_secs));
-            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            let value: OsString = value;
+            command.env("LD_PRELOAD", library).env(name, value).env("FAKETIME_CACHE_DURATION", "1");
+            command.envs([("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("NO_FAKE_STAT", "1")]);
         }
         let output = OpenOptions::new().create(true).append(true).open(&self.log).map_err(unstarted)?;
         command.stdin(Stdio::null()).stdout(output.try_clone().map_err(unstarted)?).stderr(output);

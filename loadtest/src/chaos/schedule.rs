@@ -39,6 +39,8 @@ pub enum Kind {
     Transfer,
     /// A journal is evicted, and another joins.
     Membership,
+    /// A journal's clock is set while it runs, and set right again.
+    ClockJump,
 }
 
 /// Whom a fault meets.
@@ -140,6 +142,13 @@ pub enum Fault {
         /// Who goes.
         whom: Whom,
     },
+    /// See [`Kind::ClockJump`].
+    ClockJump {
+        /// Whom.
+        whom: Whom,
+        /// By how much.
+        ahead_secs: i32,
+    },
 }
 
 /// A fault and its time.
@@ -218,6 +227,11 @@ fn of(kind: Kind, rng: &mut Rng) -> (Fault, u64) {
         Kind::Membership => {
             (Fault::Membership { whom: Whom::Follower(rng.usize(0..4)) }, rng.u64(2000..5000))
         }
+        Kind::ClockJump => {
+            // Less than 10 s is right (R24), and as long as the grace period of these runs.
+            let ahead_secs = *pick(rng, &[-45, -15, 15, 45, 3600]);
+            (Fault::ClockJump { whom, ahead_secs }, rng.u64(1500..7000))
+        }
     }
 }
 
@@ -249,6 +263,7 @@ impl fmt::Display for Fault {
             Self::RestartAll {} => write!(f, "kill all"),
             Self::Transfer { to } => write!(f, "move the lead to {to}"),
             Self::Membership { whom } => write!(f, "evict {whom}, another joins"),
+            Self::ClockJump { whom, ahead_secs } => write!(f, "the clock of {whom} is set by {ahead_secs} s"),
         }
     }
 }

@@ -64,6 +64,11 @@ impl Place {
     pub fn of(journals: &[&JournalProcess], patience: Duration) -> Self {
         let trust = journals[0].trust().expect("init or join made it");
         let agents = journals.iter().map(|journal| journal.agents.clone()).collect();
+        Self::at(trust, agents, patience)
+    }
+
+    /// The same of journals that listen there.
+    pub fn at(trust: Trust, agents: Vec<JournalAddress>, patience: Duration) -> Self {
         Self { journals: Journals::new(trust, agents).unwrap(), patience, told_at: Arc::default() }
     }
 }

@@ -59,7 +59,7 @@ fn authority(generation: u32) -> EphemeralAuthority {
         domain: "example.org".parse().unwrap(),
         journal_id: "j1".parse().unwrap(),
         generation,
-        id: random::authority_id(NOW).unwrap(),
+        id: AuthorityId::new(NOW, u128::from_be_bytes(random::bytes().unwrap())),
     };
     let lifetime = events::authority::DEFAULT_LIFETIME;
     EphemeralAuthority::create(identity, random::serial().unwrap(), NOW, lifetime).unwrap()

@@ -10,12 +10,13 @@ use events::append::Append;
 use events::certificate::Certificate;
 use events::domain::{self, Created};
 use events::fact::Fact;
+use events::member;
 use events::node::{self, DeactivationCause};
 use events::operator;
 use events::stream::{StreamName, StreamVersion};
 use events::vocabulary::{
     AppendId, AuthorityId, CertificateHash, Der, Digest, JournalId, KeyHash, LogId, Principal, Remark, Role,
-    Serial, Timestamp,
+    SecretHash, Serial, Timestamp,
 };
 use parking_lot::{Condvar, Mutex};
 
@@ -113,6 +114,16 @@ impl Ground {
     pub(super) fn stand_still(&self, time: Duration) {
         self.still.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
         self.pass(time);
+    }
+
+    /// Its clock is set back.
+    pub(super) fn pass_back(&self, time: Duration) {
+        self.millis.fetch_sub(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    /// Its boot lies so much longer back; the clock on the wall says what it said.
+    pub(super) fn age(&self, time: Duration) {
+        self.still.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
     pub(super) fn pass(&self, time: Duration) {
@@ -288,4 +299,37 @@ pub(super) fn operator_revoked(id: u64) -> Append {
 pub(super) fn remark_erased(id: u64, seq: u64, domain_version: u64) -> Append {
     let event = domain::Event::RemarkErased { seq, remark: remark().hash() };
     append(id, &[(StreamName::Domain, domain_version)], vec![Fact::Domain(event)])
+}
+
+fn endpoints() -> member::Endpoints {
+    let at = || "127.0.0.1:9444".to_owned();
+    member::Endpoints { cluster: at(), agent: at(), operator: at() }
+}
+
+fn of_journal(id: u64, journal: &JournalId, version: u64, event: member::Event) -> Append {
+    let stream = StreamName::Journal(journal.clone());
+    append(id, &[(stream, version)], vec![Fact::Member(journal.clone(), event)])
+}
+
+/// A journal is let in.
+pub(super) fn journal_joining(id: u64, journal: &JournalId, raft_id: u64) -> Append {
+    let event = member::Event::Joining {
+        raft_id,
+        endpoints: endpoints(),
+        certificate: certificate().sha256,
+        key: KeyHash::of(b"a journal's key"),
+        token: SecretHash::of(b"secret"),
+    };
+    of_journal(id, journal, 0, event)
+}
+
+/// It says where it listens, before anything else was said of it.
+pub(super) fn journal_announced(id: u64, journal: &JournalId) -> Append {
+    let event = member::Event::Announced { endpoints: endpoints(), certificate: certificate().sha256 };
+    of_journal(id, journal, 0, event)
+}
+
+/// It is evicted, after it was let in.
+pub(super) fn journal_evicted(id: u64, journal: &JournalId) -> Append {
+    of_journal(id, journal, 1, member::Event::Evicted { reason: None })
 }

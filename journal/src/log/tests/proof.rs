@@ -7,6 +7,7 @@ use super::fixture::step;
 use super::quorum::{Quorum, SOON, by, committed, eventually, name};
 use crate::log::read_index::EVERY;
 use crate::log::wire::{self, Ask, Told};
+use crate::log::writer::UNDECIDED;
 use crate::log::{AppendError, Fitness, QuorumError};
 
 /// How long somebody stands still: longer than anybody is fresh.
@@ -108,7 +109,7 @@ async fn rule_24_a_leader_with_a_wrong_clock_stamps_nothing_and_hands_the_lead_o
     let leader = quorum.leader().await;
     quorum.grounds[&leader].pass(Duration::from_secs(60));
     let log = quorum.log(leader);
-    assert!(log.judge_clock(), "it knows without another message");
+    assert!(!log.has_right_clock() && log.judge_clock(), "it knows without another message");
     let recording = {
         let log = log.clone();
         tokio::spawn(async move { log.append(by(leader, step(1, "n1", 0))).await })
@@ -186,4 +187,99 @@ async fn the_message_that_carries_proof_says_what_it_was_sent_after() {
         panic!("not from a leader")
     };
     assert!(ask.after.is_some() && ask.proven_ms_ago.is_some() && ask.median.is_some());
+}
+
+/// How wrong a clock is: less than what appends bear (R24), so that what it stamps would be recorded.
+const AHEAD: Duration = Duration::from_secs(45);
+
+/// A leader that was started again and leads again, and the two others, of whom only the first runs.
+async fn leads_again(quorum: &Quorum, ahead: Duration) -> (u64, [u64; 2]) {
+    let leader = quorum.leader().await;
+    let others: Vec<u64> = (1..=3).filter(|member| *member != leader).collect();
+    let others = [others[0], others[1]];
+    others.iter().for_each(|other| quorum.log(*other).stands_for_election(false));
+    quorum.stop(leader).await;
+    quorum.stop(others[1]).await;
+    quorum.grounds[&leader].pass(ahead);
+    quorum.start(leader).await;
+    eventually("it leads again", || quorum.log(leader).leads()).await;
+    eventually("it hears of the other", || quorum.log(leader).heard_members().contains(&others[0])).await;
+    (leader, others)
+}
+
+#[tokio::test]
+async fn rule_24_a_leader_started_with_a_wrong_clock_stamps_nothing_before_it_knows() {
+    let quorum = Quorum::of(3).await;
+    let (leader, [other, away]) = leads_again(&quorum, AHEAD).await;
+    let log = quorum.log(other);
+    let mut recording = tokio::spawn(async move { log.append(by(other, step(1, "n1", 0))).await });
+    // Longer than it once waited for the one that is away.
+    let early = tokio::time::timeout(Duration::from_secs(3), &mut recording).await;
+    assert!(early.is_err(), "of two clocks nobody can say which is wrong: {early:?}");
+
+    // when the third is heard, it knows
+    quorum.start(away).await;
+    eventually("it finds out", || quorum.log(leader).judge_clock()).await;
+    // what the timekeeper does
+    quorum.log(leader).stands_for_election(false);
+    eventually("somebody is fit", || quorum.log(leader).successor().is_some()).await;
+    for other in [other, away] {
+        quorum.log(other).stands_for_election(true);
+    }
+    quorum.log(leader).transfer(quorum.log(leader).successor().unwrap()).await.unwrap();
+
+    let told = recording.await.unwrap();
+    let told = match told {
+        Ok(told) => told,
+        // It took longer than an append waits.
+        Err(AppendError::NoLeader) => committed(&quorum.log(other), by(other, step(1, "n1", 0))).await,
+        Err(error) => panic!("{error}"),
+    };
+    let (record, _) = quorum.log(other).record(told.last_seq).unwrap().unwrap();
+    assert_eq!(record.recorded_at, record.decided_at, "not by the wrong clock");
+}
+
+#[tokio::test]
+async fn rule_24_of_two_voters_with_contradicting_clocks_the_leader_stamps_nothing_at_once() {
+    let quorum = Quorum::of(2).await;
+    let leader = quorum.leader().await;
+    let other = quorum.follower_of(leader);
+    quorum.log(other).stands_for_election(false);
+    quorum.stop(leader).await;
+    quorum.grounds[&leader].pass(AHEAD);
+    quorum.start(leader).await;
+    let log = quorum.log(other);
+    let append = by(other, step(1, "n1", 0));
+    let early = tokio::time::timeout(Duration::from_secs(2), log.append(append.clone())).await;
+    assert!(early.is_err(), "{early:?}");
+    // The clock is set right.
+    quorum.stop(leader).await;
+    quorum.grounds[&leader].pass_back(AHEAD);
+    quorum.start(leader).await;
+    let told = committed(&log, append).await;
+    let (record, _) = log.record(told.last_seq).unwrap().unwrap();
+    assert_eq!(record.recorded_at, record.decided_at);
+}
+
+#[tokio::test]
+async fn rule_24_a_leader_whose_clock_the_only_other_one_confirms_waits_for_nobody() {
+    let quorum = Quorum::of(3).await;
+    let (_, [other, _]) = leads_again(&quorum, Duration::ZERO).await;
+    // It would take half a minute of a clock that stands still here.
+    committed(&quorum.log(other), by(other, step(1, "n1", 0))).await;
+}
+
+#[tokio::test]
+async fn rule_24_two_contradicting_clocks_do_not_hold_up_a_quorum_for_ever() {
+    let quorum = Quorum::of(3).await;
+    let (leader, [other, _]) = leads_again(&quorum, AHEAD).await;
+    let log = quorum.log(leader);
+    let append = by(leader, step(1, "n1", 0));
+    let refused = tokio::time::timeout(Duration::from_secs(1), log.append(append.clone())).await;
+    assert!(refused.is_err(), "not at once: {refused:?}");
+    // All machines are as much older; that they are, their clocks show.
+    for member in [leader, other] {
+        quorum.grounds[&member].age(UNDECIDED);
+    }
+    committed(&log, append).await;
 }

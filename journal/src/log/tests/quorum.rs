@@ -4,16 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use events::append::Append;
+use events::append::{Append, Outcome};
 use events::codec::{StoredValue, keys};
+use events::stream::StreamName;
 use events::vocabulary::JournalId;
 use parking_lot::Mutex;
 
-use super::fixture::{Ground, created, founding, node, operator_created, remark_erased, step};
+use super::fixture::{
+    Ground, created, founding, journal_announced, journal_evicted, journal_joining, node, operator_created,
+    remark_erased, step,
+};
 use crate::log::quorum::is_alone;
 use crate::log::store::Store;
 use crate::log::types::RaftMetrics;
-use crate::log::wire::{self, Ask};
+use crate::log::wire::{self, Ask, Recorded, Told};
 use crate::log::{AppendError, Committed, Exchange, Log, PeerError, Peers, Settings, Timing};
 
 pub(super) const SOON: Duration = Duration::from_secs(20);
@@ -434,4 +438,49 @@ async fn the_founder_starts_again_while_another_leads() {
     assert!(!quorum.log(1).is_alone(), "it does not take itself for the only one");
     committed(&quorum.log(1), by(1, step(2, "n1", 1))).await;
     quorum.agree().await;
+}
+
+#[tokio::test]
+async fn rule_27_what_an_evicted_member_had_sent_before_is_not_recorded_whoever_leads() {
+    let quorum = Quorum::of(3).await;
+    let leader = quorum.leader().await;
+    let evicted = quorum.follower_of(leader);
+    committed(&quorum.log(leader), by(leader, journal_joining(1, &name(evicted), evicted))).await;
+    quorum.agree().await;
+    // What it sends is on its way for a while.
+    quorum.lose(evicted, leader);
+    let log = quorum.log(evicted);
+    let sending = tokio::spawn(async move { log.append(by(evicted, step(2, "n1", 0))).await });
+    eventually("it is on its way", || !quorum.last_lost(evicted, leader).is_empty()).await;
+    let late = quorum.last_lost(evicted, leader);
+    assert!(matches!(wire::read(&late), Ok(Ask::Record(..))));
+    committed(&quorum.log(leader), by(leader, journal_evicted(3, &name(evicted)))).await;
+
+    // It has its seat in Raft yet, so that nothing but the facts shows that it is evicted.
+    let answer = quorum.log(leader).answer(&name(evicted), &late).await.unwrap();
+
+    let Told::Recorded(recorded, _) = wire::read(&answer).unwrap() else { panic!("it is an answer") };
+    let [Recorded::Outcome(Outcome::Conflict { stream, found: 2, .. })] = &*recorded else {
+        panic!("{recorded:?}")
+    };
+    assert_eq!(*stream, StreamName::Journal(name(evicted)));
+    // Nor what it decides when it knows.
+    quorum.heal();
+    quorum.agree().await;
+    let refused = quorum.log(evicted).append(by(evicted, step(4, "n1", 0))).await;
+    assert_eq!(refused, Err(AppendError::NoLeader));
+    let sent = sending.await.unwrap();
+    assert!(matches!(sent, Err(AppendError::Conflict { .. } | AppendError::NoLeader)), "{sent:?}");
+    assert_eq!(quorum.log(leader).version(&node("n1")).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn rule_07_an_append_sent_again_is_the_same_although_its_journals_stream_moved_meanwhile() {
+    let quorum = Quorum::of(2).await;
+    let leader = quorum.leader().await;
+    let log = quorum.log(leader);
+    let append = by(leader, step(1, "n1", 0));
+    let first = committed(&log, append.clone()).await;
+    committed(&log, by(leader, journal_announced(2, &name(leader)))).await;
+    assert_eq!(committed(&log, append).await, first);
 }
