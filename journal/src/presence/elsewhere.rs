@@ -41,6 +41,8 @@ pub struct Report {
 #[derive(Debug, Default)]
 pub struct Elsewhere {
     journals: HashMap<JournalId, Reported>,
+    /// When each journal reported last, silent since or not.
+    heard_at: HashMap<JournalId, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,8 @@ impl Elsewhere {
     pub fn take(&mut self, from: &JournalId, report: Report, now: Timestamp) -> Option<Moved> {
         let Report { incarnation, number, full, gained, lost } = report;
         let came = gained.iter().map(|(node, _)| node.clone()).collect();
+        // Also when it does not follow: the journal is there.
+        self.heard_at.insert(from.clone(), now);
         if full {
             let nodes: HashMap<_, _> = gained.into_iter().collect();
             let before = self.journals.remove(from).map(|known| known.nodes).unwrap_or_default();
@@ -108,6 +112,11 @@ impl Elsewhere {
         self.journals.contains_key(journal)
     }
 
+    /// When a journal reported last, silent since or not. None: not since its reports are collected.
+    pub fn heard_at(&self, journal: &JournalId) -> Option<Timestamp> {
+        self.heard_at.get(journal).copied()
+    }
+
     /// To which other journal a node is connected.
     pub fn holder(&self, node: &NodeId) -> Option<&JournalId> {
         let holds = |(_, known): &(&JournalId, &Reported)| known.nodes.contains_key(node);
@@ -117,6 +126,7 @@ impl Elsewhere {
     /// Nothing is known: another leader collected it.
     pub fn forget(&mut self) {
         self.journals.clear();
+        self.heard_at.clear();
     }
 }
 
