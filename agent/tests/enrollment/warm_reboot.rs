@@ -85,7 +85,7 @@ async fn rule_14_a_machine_that_was_frozen_while_another_took_its_place_has_the_
     journal.register("compute-001", 1).await;
     let (mut first, serial) = active(&journal, "boot-a").await;
     first.signal(Signal::STOP);
-    let (claimed, other) = active(&journal, "boot-b").await;
+    let (mut claimed, other) = active(&journal, "boot-b").await;
     let taken = journal.sees_that("compute-001", |node| node.confirmed).await;
     assert_eq!((taken.contested, taken.certificate.expect("it has one").serial), (false, other));
 
@@ -94,9 +94,11 @@ async fn rule_14_a_machine_that_was_frozen_while_another_took_its_place_has_the_
     let node = journal.sees_that("compute-001", |node| node.contested).await;
     assert_eq!((node.state(), node.certificate.expect("it stands").serial), (NodeState::Active, serial));
     first.tells("subscribed").await;
-    let ended = claimed.end().await;
-    let told = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.code() == Some(4) && told.contains("CERTIFICATE_REVOKED"), "{told}");
+    // It asks again with another key, and is not let in.
+    claimed.warns("ALREADY_ACTIVE").await;
+    claimed.signal(Signal::KILL);
+    let told = String::from_utf8(claimed.end().await.stdout).unwrap();
+    assert!(!told.contains("\"enrolled\""), "{told}");
 }
 
 #[tokio::test]

@@ -178,13 +178,18 @@ impl EnrollmentEdge {
         let Some(soundings) = &self.warm_reboot else { return answer };
         // First, so that the answer to the ping shows two machines.
         self.contests.suspect(node, || asked.rival()).await;
-        let (wait, at) = match soundings.ask(node).await {
+        let wait = match soundings.ask(node).await {
             Sounding::Silent => {
                 let mut ask = ask.clone();
                 if let Order::Enroll { former, .. } = &mut ask.order {
                     *former = Former::Silent { serial };
                 }
-                return self.nodes.ask(node, ask).await;
+                let answer = self.nodes.ask(node, ask).await;
+                if perhaps_rebooted(&answer).is_none() {
+                    return answer;
+                }
+                // The node has another certificate by now: what was found was found of another machine.
+                NOT_KNOWN
             }
             Sounding::Answers => {
                 return answer.map_err(|error| match error {
@@ -194,11 +199,12 @@ impl EnrollmentEdge {
                     other => other,
                 });
             }
-            Sounding::Open(wait) => (wait, clock::now()),
-            Sounding::Unknown => (NOT_KNOWN, clock::now()),
+            Sounding::Open(wait) => wait,
+            Sounding::Unknown => NOT_KNOWN,
         };
-        let until = at.plus(wait);
-        Err(AskError::Rejected { rejection: Rejection::PerhapsRebooted { serial, until }, at })
+        let at = clock::now();
+        let rejection = Rejection::PerhapsRebooted { serial, until: at.plus(wait) };
+        Err(AskError::Rejected { rejection, at })
     }
 
     /// What is noted of a machine that was refused (R5), and whether it may be a second one (R14): then it is told to come

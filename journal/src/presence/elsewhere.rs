@@ -123,6 +123,12 @@ impl Elsewhere {
         self.journals.iter().find(holds).map(|(journal, _)| journal)
     }
 
+    /// All of them: one may not have noticed yet that the node went on to another.
+    pub fn holders(&self, node: &NodeId) -> Vec<JournalId> {
+        let holds = |(_, known): &(&JournalId, &Reported)| known.nodes.contains_key(node);
+        self.journals.iter().filter(holds).map(|(journal, _)| journal.clone()).collect()
+    }
+
     /// Nothing is known: another leader collected it.
     pub fn forget(&mut self) {
         self.journals.clear();
@@ -174,6 +180,7 @@ mod tests {
         assert_eq!(elsewhere.find(&node("a")), None);
         assert_eq!(elsewhere.find(&node("c")), Some(serial()));
         assert_eq!((elsewhere.holder(&node("c")), elsewhere.holder(&node("a"))), (Some(&j2()), None));
+        assert_eq!((elsewhere.holders(&node("c")), elsewhere.holders(&node("a"))), (vec![j2()], vec![]));
         assert_eq!(elsewhere.take(&j2(), report(4, false, &["d"], &[]), at(1)), None, "the third is missing");
         let restarted = Report { incarnation: 2, ..report(3, false, &["d"], &[]) };
         assert_eq!(elsewhere.take(&j2(), restarted, at(1)), None, "another process");

@@ -180,6 +180,11 @@ impl Streams {
         if last > grace_from { (last, true) } else { (grace_from, false) }
     }
 
+    /// The other journals that hold a stream of a node, as far as is known here.
+    fn holders(&self, node: &NodeId) -> Vec<JournalId> {
+        self.shared.elsewhere.lock().holders(node)
+    }
+
     /// The connections of a node's open streams, the newest last.
     fn pulses(&self, node: &NodeId) -> Vec<Pulse> {
         let nodes = self.shared.nodes.lock();

@@ -20,13 +20,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use events::vocabulary::{JournalId, NodeId, Timestamp};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 
 use crate::clock;
 use crate::log::Log;
 
 use super::timers::leads;
-use super::{Pulse, Streams, Whereabouts, have_all_reported};
+use super::{Pulse, Streams, have_all_reported};
 
 /// How often a stream is looked at while its machine is asked.
 const LOOK: Duration = Duration::from_millis(500);
@@ -58,6 +59,19 @@ pub enum Sounding {
     Open(Duration),
     /// Whoever could know it does not answer, or does not know yet.
     Unknown,
+}
+
+impl Sounding {
+    /// Of a machine with two streams: one that answers is enough, and all must be silent.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Answers, _) | (_, Self::Answers) => Self::Answers,
+            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
+            (Self::Open(one), Self::Open(other)) => Self::Open(one.max(other)),
+            (Self::Open(wait), Self::Silent) | (Self::Silent, Self::Open(wait)) => Self::Open(wait),
+            (Self::Silent, Self::Silent) => Self::Silent,
+        }
+    }
 }
 
 /// See the module. Cheap to clone.
@@ -128,11 +142,8 @@ impl Soundings {
 
     /// Whether the machine of a node is still there.
     pub async fn ask(&self, node: &NodeId) -> Sounding {
-        if let Some(found) = self.here(node).await {
-            return found;
-        }
         if self.log.is_alone() || leads(&self.log) {
-            return self.elsewhere(node).await;
+            return self.everywhere(node).await;
         }
         let seats = self.log.seats();
         match seats.leader.filter(|leader| *leader != seats.own) {
@@ -143,13 +154,30 @@ impl Soundings {
 
     /// Another journal asks.
     pub async fn hear(&self, node: &NodeId, passed_on: bool) -> Sounding {
-        match self.here(node).await {
-            Some(found) => found,
-            // Its report that the stream ended is on its way to the leader.
-            None if passed_on => Sounding::Open(A_MOMENT),
-            None if leads(&self.log) => self.elsewhere(node).await,
-            None => Sounding::Unknown,
+        if passed_on {
+            // If it stands here no more, the report of that is on its way to the leader.
+            return self.here(node).await.unwrap_or(Sounding::Open(A_MOMENT));
         }
+        if leads(&self.log) { self.everywhere(node).await } else { Sounding::Unknown }
+    }
+
+    /// By a leader: on all streams that stand anywhere. A machine that lost its network for a moment may have a new one at
+    /// another journal while the old one stands.
+    async fn everywhere(&self, node: &NodeId) -> Sounding {
+        let holders: Vec<u64> = {
+            let views = self.log.views();
+            let raft_id = |journal| views.members.get(&journal).and_then(|row| row.state.raft_id());
+            self.streams.holders(node).into_iter().filter_map(raft_id).collect()
+        };
+        let elsewhere = holders.iter().map(|holder| self.of_member(*holder, node, true));
+        let (here, elsewhere) = tokio::join!(self.here(node), join_all(elsewhere));
+        let found = here.into_iter().chain(elsewhere).reduce(Sounding::and);
+        let found = found.unwrap_or_else(|| self.nowhere(node));
+        let all = || have_all_reported(&self.log, &self.streams, &self.journal_id, self.cut_off);
+        if found == Sounding::Silent && !self.log.is_alone() && !all() {
+            return Sounding::Unknown;
+        }
+        found
     }
 
     /// None: no stream stands here.
@@ -209,30 +237,7 @@ impl Soundings {
         }
     }
 
-    /// By a leader, of a stream that is not here.
-    async fn elsewhere(&self, node: &NodeId) -> Sounding {
-        match self.streams.whereabouts(node) {
-            Whereabouts::Here(..) => Sounding::Open(A_MOMENT),
-            Whereabouts::At(journal) => {
-                let holder = {
-                    let views = self.log.views();
-                    views.members.get(&journal).and_then(|row| row.state.raft_id())
-                };
-                match holder {
-                    Some(holder) => self.of_member(holder, node, true).await,
-                    None => Sounding::Unknown,
-                }
-            }
-            Whereabouts::Nowhere => self.nowhere(node),
-        }
-    }
-
     fn nowhere(&self, node: &NodeId) -> Sounding {
-        if !self.log.is_alone()
-            && !have_all_reported(&self.log, &self.streams, &self.journal_id, self.cut_off)
-        {
-            return Sounding::Unknown;
-        }
         let active_since = self.log.views().registry.node(node).map(|known| known.active_since);
         let Some(active_since) = active_since else { return Sounding::Unknown };
         let (since, seen) = self.streams.away_since(node, active_since);
@@ -273,6 +278,23 @@ mod tests {
         assert_eq!(question.found(now), Sounding::Silent);
         two.beat();
         assert_eq!(question.found(now), Sounding::Answers, "it came late, and before anything was decided");
+    }
+
+    #[test]
+    fn rule_14_of_two_streams_one_that_answers_is_enough_and_both_must_be_silent() {
+        use Sounding::{Answers, Silent, Unknown};
+        let open = |secs| Sounding::Open(Duration::from_secs(secs));
+        for (one, other, both) in [
+            (Answers, Silent, Answers),
+            (Unknown, Answers, Answers),
+            (Silent, Unknown, Unknown),
+            (open(1), Unknown, Unknown),
+            (open(1), Silent, open(1)),
+            (open(1), open(2), open(2)),
+            (Silent, Silent, Silent),
+        ] {
+            assert_eq!((one.and(other), other.and(one)), (both, both));
+        }
     }
 
     #[test]
