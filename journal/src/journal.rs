@@ -361,9 +361,9 @@ fn questions(
     cluster: &Cluster,
     cut_off: Duration,
 ) -> (Sessions, Soundings) {
-    let (way, own) = (Arc::new(cluster.dialer()), &identity.journal_id);
-    let sessions = Sessions::new(log.clone(), streams.clone(), own.clone(), cut_off, Arc::clone(&way) as _);
-    (sessions, Soundings::new(log.clone(), streams.clone(), own.clone(), cut_off, way))
+    let (own, way) = (&identity.journal_id, || Arc::new(cluster.dialer()));
+    let sessions = Sessions::new(log.clone(), streams.clone(), own.clone(), cut_off, way());
+    (sessions, Soundings::new(log.clone(), streams.clone(), own.clone(), cut_off, way()))
 }
 
 /// What this journal reports to the leader.
