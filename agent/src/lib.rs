@@ -45,6 +45,7 @@ pub mod kernel_command_line;
 pub mod key;
 pub mod life;
 pub mod machine;
+mod marks;
 pub mod names;
 pub mod probe;
 pub mod renew;

@@ -32,7 +32,7 @@ use crate::{
     journals::{Journals, Preference},
     key::{KeyError, NodeKey},
     machine::Machine,
-    probe,
+    marks, probe,
     report::{Enrollment, Report},
     retry::{Patience, Tries},
     round::Round,
@@ -71,6 +71,8 @@ pub(crate) struct Keeps {
     cache: Option<Cache>,
     /// Where it says how it is.
     socket: Option<PathBuf>,
+    /// Where the scheduler marks the sessions that run on the node.
+    sessions: Option<PathBuf>,
     /// Whether it runs the services that the boot configuration declares.
     services: bool,
 }
@@ -126,7 +128,9 @@ impl Agent {
         let socket = Some(status::socket(arguments.state_dir.as_deref()));
         // The first process of a machine is there for them.
         let services = arguments.services.unwrap_or_else(|| process::id() == 1);
-        Ok(Self { journals, session: Session::default(), presents, keeps: Keeps { cache, socket, services } })
+        let sessions = socket.as_deref().and_then(marks::folder);
+        let keeps = Keeps { cache, socket, sessions, services };
+        Ok(Self { journals, session: Session::default(), presents, keeps })
     }
 
     /// [`boot`](Self::boot) for callers that only want the node up: the boot configuration was checked, and is dropped.

@@ -15,7 +15,7 @@ use proto::{
     outcome::Failure,
     pb::{
         AgentMessage, JournalMessage,
-        agent_message::{Goodbye, Hello, Message},
+        agent_message::{Goodbye, Hello, Message, Sessions},
         boot_config_service_client::BootConfigServiceClient,
         journal_message,
     },
@@ -33,14 +33,16 @@ use crate::{
     retry::Patience,
 };
 
-/// An agent has said hello and may say goodbye: nothing ever waits for room.
-const OUTGOING: usize = 2;
+/// An agent has said hello, how many sessions there are, and may say goodbye: that never waits for room.
+const OUTGOING: usize = 3;
 
 /// An open subscription over a connection of its own.
 #[derive(Debug)]
 pub struct Subscription {
     connection: Connection,
     stream: Stream,
+    /// Sessions that the journal knows of; those of an earlier stream it has forgotten (R19).
+    sessions: u32,
 }
 
 /// What both sides say, without the connection beneath.
@@ -104,7 +106,7 @@ impl Subscription {
                     Stream::open(&connection, machine, 0, patience),
                     boot_config::fetch(&connection, None, patience)
                 );
-                Ok((Self { stream: stream?, connection }, config))
+                Ok((Self { stream: stream?, connection, sessions: 0 }, config))
             }
         }
     }
@@ -120,7 +122,7 @@ impl Subscription {
         patience: Patience,
     ) -> Result<Self, Failure> {
         let stream = Stream::open(&connection, machine, from_seq, patience).await?;
-        Ok(Self { connection, stream })
+        Ok(Self { connection, stream, sessions: 0 })
     }
 
     /// The connection beneath, for further calls of this node.
@@ -141,6 +143,18 @@ impl Subscription {
                 Ok(None) => return Err(self.ended()),
                 Err(status) => return Err(journals::failure(&self.connection, &status)),
             }
+        }
+    }
+
+    /// Says how many sessions run on the node, unless the journal knows it. Dropped if there is no room: to be said again.
+    pub fn say_sessions(&mut self, count: u32) {
+        // One place is left for the goodbye.
+        let has_room = self.stream.outgoing.capacity() > 1;
+        if self.sessions != count
+            && has_room
+            && self.stream.outgoing.try_send(said(Message::Sessions(Sessions { count }))).is_ok()
+        {
+            self.sessions = count;
         }
     }
 

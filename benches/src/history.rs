@@ -13,7 +13,7 @@ use std::time::Duration;
 use events::append::{Append, Last, settle};
 use events::certificate::Terms;
 use events::fact::{Fact, Record};
-use events::node::{Command, Decision, Enroll, Event, Register, Renew, decide};
+use events::node::{Command, Decision, Enroll, Event, Former, Register, Renew, decide};
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
 use events::vocabulary::{
@@ -208,7 +208,14 @@ impl History {
                 let key = Some(views.key_claim(KeyHash::new(self.draw())));
                 let (presented, terms) = (hardware.clone(), self.terms());
                 let boot_id = format!("{:032x}", self.drawn).parse().ok();
-                Command::Enroll(Enroll { presented, macs: macs(), key, boot_id, terms })
+                Command::Enroll(Enroll {
+                    presented,
+                    macs: macs(),
+                    key,
+                    boot_id,
+                    former: Former::Untouchable,
+                    terms,
+                })
             }
             Step::Renew => {
                 let key = Some(views.key_claim(KeyHash::new(self.draw())));
@@ -220,7 +227,7 @@ impl History {
         let events = match decide(&node, &state, command) {
             Ok(Decision::Record(events)) => events,
             Ok(Decision::Issue(issue)) => issue.complete(self.certificate()),
-            decided @ (Ok(Decision::Nothing | Decision::Repeat(_)) | Err(_)) => {
+            decided @ (Ok(Decision::Nothing | Decision::Repeat(_) | Decision::Return { .. }) | Err(_)) => {
                 panic!("{step:?} of {node} was expected to be recorded: {decided:?}")
             }
         };

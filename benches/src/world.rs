@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use events::certificate::Terms;
 use events::fact::{Fact, Record};
-use events::node::{Command, Decision, Enroll, Event, Issue, KeyClaim, Register, State, decide};
+use events::node::{Command, Decision, Enroll, Event, Former, Issue, KeyClaim, Register, State, decide};
 use events::stream::StreamVersion;
 use events::views::Views;
 use events::vocabulary::{
@@ -93,6 +93,7 @@ impl World {
             macs: self.views.registry.mac_claims(&self.hardware.macs),
             key: Some(KeyClaim { key, holder: None }),
             boot_id: None,
+            former: Former::Untouchable,
             terms: Terms {
                 now: NOW,
                 serial: Serial::from_random([7; 16]),
@@ -108,7 +109,10 @@ impl World {
     pub fn issue(&self, key: KeyHash) -> Box<Issue> {
         match decide(&self.node, &self.state(), self.enroll(key)) {
             Ok(Decision::Issue(issue)) => issue,
-            decided @ (Ok(Decision::Nothing | Decision::Record(_) | Decision::Repeat(_)) | Err(_)) => {
+            decided @ (Ok(
+                Decision::Nothing | Decision::Record(_) | Decision::Repeat(_) | Decision::Return { .. },
+            )
+            | Err(_)) => {
                 panic!("a certificate is due: {decided:?}")
             }
         }

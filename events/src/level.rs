@@ -25,7 +25,7 @@ impl Level {
     /// Of a log in which no fact says otherwise.
     pub const FIRST: Self = Self(1);
     /// Adds `LevelRaised`, `DomainDefaultSet`, `DomainRestored`, `CertificateRevoked`, `NodeUnassigned`, `NodeMoved`,
-    /// `NodeDrained` and `NodeUndrained`.
+    /// `NodeDrained` and `NodeUndrained`, and of `CertificateIssued` the cause `warm-reboot`.
     pub const SECOND: Self = Self(2);
     /// All that this release reads.
     pub const NEWEST: Self = Self::SECOND;
@@ -71,7 +71,8 @@ impl Fact {
             Self::Domain(domain::Event::DefaultSet { .. } | domain::Event::Restored(_))
             | Self::Node(
                 _,
-                node::Event::CertificateRevoked { .. }
+                node::Event::CertificateIssued { cause: node::Cause::WarmReboot, .. }
+                | node::Event::CertificateRevoked { .. }
                 | node::Event::Unassigned { .. }
                 | node::Event::Moved { .. }
                 | node::Event::Drained {}

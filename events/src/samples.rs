@@ -164,6 +164,30 @@ pub(crate) fn distrusted(serials: &[u8]) -> Event {
     }
 }
 
+/// The key of a certificate that a warm reboot had replaced was proved, which ended these.
+pub(crate) fn disproved(serials: &[u8]) -> Event {
+    Event::CertificateRevoked {
+        cause: DistrustCause::FormerKeyProved,
+        serials: serials.iter().copied().map(serial).collect(),
+    }
+}
+
+/// Another boot of the machine, the one of this name, got the certificate over these.
+pub(crate) fn rebooted(number: u8, secs: u64, boot: &str, over: &[u8], macs: &[u8]) -> Event {
+    let over: Vec<Supersession> = over.iter().map(|number| supersedes(*number, 0)).collect();
+    in_boot(boot, issued(Cause::WarmReboot, 1, certificate(number, secs), &over, Some(hardware(macs))))
+}
+
+/// The same issuance, asked for in the boot of this name.
+pub(crate) fn in_boot(boot: &str, issuance: Event) -> Event {
+    let Event::CertificateIssued { cause, epoch, certificate, der, supersedes, presented, .. } = issuance
+    else {
+        panic!("it is no issuance: {issuance:?}");
+    };
+    let boot_id = Some(boot.parse().unwrap());
+    Event::CertificateIssued { cause, epoch, certificate, der, supersedes, presented, boot_id }
+}
+
 /// The machine with the certificate of one number answers while another asks with the key of the other number.
 pub(crate) fn contested(standing: u8, rival: u8, macs: &[u8]) -> Event {
     Event::Contested {

@@ -23,19 +23,20 @@ use crate::announcement::Announcement;
 use crate::attempts::Attempts;
 use crate::clock;
 use crate::cluster::{Cluster, Dialer, Hearers, Standpoint};
-use crate::config::Config;
+use crate::config::{Config, WarmReboot};
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
 use crate::eviction::Eviction;
-use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
+use crate::grpc::{self, Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
 use crate::hardening;
 use crate::http::{self, Condition, ProbeListener};
 use crate::log::{Inspected, Log, OpenError, Settings};
 use crate::muster::muster;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
-use crate::presence::reports::Reports;
-use crate::presence::sessions::Sessions;
-use crate::presence::{Streams, contests::Contests, timers::Timers, updates::Updates};
+use crate::presence::{
+    Streams, contests::Contests, reports::Reports, sessions::Sessions, soundings::Soundings, timers::Timers,
+    updates::Updates,
+};
 use crate::random::{self, RandomError};
 use crate::renewal::{Current, Keeper, Outlook};
 use crate::server_credential::{self, DomainCaFiles, Purpose, ServerCredentialError};
@@ -44,9 +45,6 @@ use crate::succession::{Succession, SuccessionError};
 
 /// A clock so far ahead of the last fact is wrong, or the domain was asleep: certificates of nodes have ended.
 const LONG_SILENCE: Duration = Duration::from_secs(4 * 24 * 3600);
-
-/// Files that are not connections of agents or operators: the database keeps at most 256 open.
-const OWN_FILES: usize = 400 + http::CONNECTIONS;
 
 /// See the module.
 pub struct Journal {
@@ -241,8 +239,9 @@ impl Journal {
         let (connections, streams) = (Arc::new(Connections::default()), Streams::new(clock::now()));
         let grace = Duration::from_secs(config.grace_period_secs);
         let contests = Contests::new(log.clone(), streams.clone(), grace, Arc::new(cluster.dialer()));
-        let sessions = sessions(log, &streams, identity, &cluster);
-        let hearers = Hearers { streams: streams.clone(), contests: contests.clone(), sessions };
+        let cut_off = grpc::cut_off(Duration::from_secs(config.stale_after_secs));
+        let (sessions, soundings) = questions(log, &streams, identity, &cluster, cut_off);
+        let hearers = Hearers { streams: streams.clone(), contests: contests.clone(), sessions, soundings };
         cluster.hear(hearers.clone());
         let endpoints = endpoints(&agents, &operators, others, http)?;
         let own = config.endpoint(endpoints.agent.unwrap_or(config.agent_listen));
@@ -256,6 +255,7 @@ impl Journal {
             admission: Admission::new(config.unknown_per_minute),
             attempts: Attempts::default(),
             contests,
+            warm_reboot: (config.warm_reboot == WarmReboot::Claimed).then_some(hearers.soundings),
             sessions: hearers.sessions,
             operators: Operators {
                 log: log.clone(),
@@ -271,9 +271,11 @@ impl Journal {
             unconfirmed_alert: Duration::from_secs(config.unconfirmed_alert_secs),
         };
         cluster.recover(edge.operators.clone());
-        let (for_agents, for_operators) = limits(hardening::raise_open_files());
-        let acceptor =
-            |limits| Acceptor::new(Arc::clone(&proof.current), log.clone(), Arc::clone(&connections), limits);
+        let (for_agents, for_operators) = Limits::shared(hardening::raise_open_files());
+        let acceptor = |limits| {
+            let (credential, connections) = (Arc::clone(&proof.current), Arc::clone(&connections));
+            Acceptor::new(credential, (log.clone(), edge.nodes.clone()), connections, limits)
+        };
         let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
@@ -351,9 +353,17 @@ fn executor(log: &Log, system: &ActorSystem, config: &Config, identity: &Identit
     }
 }
 
-fn sessions(log: &Log, streams: &Streams, identity: &Identity, cluster: &Cluster) -> Sessions {
-    let way = Arc::new(cluster.dialer());
-    Sessions::new(log.clone(), streams.clone(), identity.journal_id.clone(), way)
+/// Who asks the other journals about the streams that these hold.
+fn questions(
+    log: &Log,
+    streams: &Streams,
+    identity: &Identity,
+    cluster: &Cluster,
+    cut_off: Duration,
+) -> (Sessions, Soundings) {
+    let (own, way) = (&identity.journal_id, || Arc::new(cluster.dialer()));
+    let sessions = Sessions::new(log.clone(), streams.clone(), own.clone(), cut_off, way());
+    (sessions, Soundings::new(log.clone(), streams.clone(), own.clone(), cut_off, way()))
 }
 
 /// What this journal reports to the leader.
@@ -463,16 +473,6 @@ fn check_clock(now: Timestamp, last_fact: Timestamp) -> Result<(), StartError> {
         tracing::warn!(%now, %last_fact, "the clock is far ahead of the last fact: is it right?");
     }
     Ok(())
-}
-
-/// Shares the open files: the log, threads and listeners first, then operators, who must get in when agents are too
-/// many.
-fn limits(open_files: u64) -> (Limits, Limits) {
-    let files = usize::try_from(open_files).unwrap_or(usize::MAX).min(1 << 20);
-    let operators = (files / 16).clamp(8, 256);
-    let agents = files.saturating_sub(OWN_FILES + operators).max(8);
-    let agents = Limits { open: agents, anonymous: (agents / 2).min(2048) };
-    (agents, Limits { open: operators, anonymous: operators / 4 })
 }
 
 /// Directory and log must be halves of one journal.

@@ -10,8 +10,8 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// What is logged when `RUST_LOG` is not set.
-const DEFAULT_FILTER: &str = "info,openraft=warn";
+/// What is logged when `RUST_LOG` is not set. h2 warns of each answer to a ping that it did not send itself, as a journal's are.
+const DEFAULT_FILTER: &str = "info,openraft=warn,h2::proto::ping_pong=error";
 
 /// The form of a line of the log, `--log-format`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -71,7 +71,7 @@ mod tests {
             let shown = filter(asked).unwrap().to_string();
             let mut directives: Vec<&str> = shown.split(',').collect();
             directives.sort_unstable();
-            assert_eq!(directives, ["info", "openraft=warn"]);
+            assert_eq!(directives, ["h2::proto::ping_pong=error", "info", "openraft=warn"]);
         }
     }
 

@@ -170,21 +170,29 @@ impl Fate {
         Self { serial, holder, issued_seq, not_before, not_after, opens, sha256 }
     }
 
-    /// After a fact. What opens nothing stays so.
+    /// After a fact. What opens nothing stays so, unless a warm reboot replaced it and its machine came back.
     fn go_on(&mut self, views: &Views, record: &Record) {
-        let Opens::Until(until) = self.opens else { return };
         let now = record.recorded_at;
-        self.opens = match views.standing(&self.sha256, now) {
+        let standing = views.standing(&self.sha256, now);
+        let until = match (&self.opens, &standing) {
+            (Opens::Until(until), _) | (Opens::NotSince { .. }, Standing::Valid { until, .. }) => *until,
+            (Opens::Never | Opens::NotSince { .. }, _) => return,
+        };
+        self.opens = match standing {
             Standing::Valid { until, .. } => Opens::Until(until),
-            Standing::Unknown | Standing::Expired | Standing::Revoked if until <= now => {
+            Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. }
+                if until <= now =>
+            {
                 let because = if until == self.not_after { "expired" } else { "overlap over" };
                 Opens::NotSince { since: until, by: None, because: because.to_owned() }
             }
-            Standing::Unknown | Standing::Expired | Standing::Revoked => Opens::NotSince {
-                since: now,
-                by: Some(record.seq),
-                because: fact_json::type_name(&record.fact),
-            },
+            Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. } => {
+                Opens::NotSince {
+                    since: now,
+                    by: Some(record.seq),
+                    because: fact_json::type_name(&record.fact),
+                }
+            }
         };
     }
 

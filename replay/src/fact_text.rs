@@ -58,6 +58,7 @@ fn of_node(event: &node::Event, said: &str) -> String {
                 node::Cause::Enrolled => "enrolled",
                 node::Cause::ReEnrolled => "re-enrolled",
                 node::Cause::Renewed => "renewed",
+                node::Cause::WarmReboot => "warm reboot",
             };
             format!("{cause}, {}", of_certificate(certificate))
         }

@@ -111,6 +111,9 @@ fn of_node(node: &str, event: &node::Event) -> String {
                 node::Cause::Enrolled => "enrolled for the first time in its epoch",
                 node::Cause::ReEnrolled => "enrolled again after it had been inactive",
                 node::Cause::Renewed => "renewed its former certificate",
+                node::Cause::WarmReboot => {
+                    "was rebooted while it was active, and its former boot answered nobody"
+                }
             };
             format!("Certificate {} was issued to {node}, because it {why}", of_certificate(certificate))
         }
@@ -164,6 +167,10 @@ fn of_node(node: &str, event: &node::Event) -> String {
             format!("A machine with one of the addresses {macs} is {node} from here on: {ended}{free}")
         }
         node::Event::AttemptsRefused(attempts) => of_refused(node, attempts),
+        node::Event::CertificateRevoked { cause: node::DistrustCause::FormerKeyProved, serials } => format!(
+            "A former machine of {node} proved its key, so what a warm reboot had brought is over: {}",
+            ended(serials)
+        ),
         node::Event::CertificateRevoked { cause: node::DistrustCause::JournalEvicted, serials } => format!(
             "An evicted journal had signed for {node}: {}; without a certificate it enrolls again",
             ended(serials)

@@ -30,6 +30,7 @@ use crate::{
     key::NodeKey,
     life::{Cached, Effect, Given, Heard, Input, Key, Life, Prefer, Told, is_refused},
     machine::Machine,
+    marks::Marks,
     renew,
     report::{Change, Enrollment, Report},
     retry::{self, Patience},
@@ -64,6 +65,9 @@ pub(super) struct Shell<'a> {
     draining: Option<Subscription>,
     errands: Errands,
     companions: Companions,
+    marks: Marks,
+    /// Sessions that run on the node.
+    sessions: u32,
     end: Option<Result<(), Failure>>,
 }
 
@@ -86,6 +90,8 @@ impl<'a> Shell<'a> {
             draining: None,
             errands: Errands::default(),
             companions: Companions::of(&agent.keeps),
+            marks: Marks::in_folder(agent.keeps.sessions.clone()),
+            sessions: 0,
             end: None,
         }
     }
@@ -129,8 +135,13 @@ impl<'a> Shell<'a> {
     /// What happens next.
     async fn next(&mut self) -> Input {
         let wake = self.life.wakes_at().map(|at| self.began + at);
-        let Self { errands, open, draining, companions, report, .. } = self;
+        let Self { errands, open, draining, companions, report, marks, .. } = self;
         tokio::select! {
+            sessions = marks.look() => {
+                self.sessions = sessions;
+                self.say_sessions();
+                Input::Time
+            }
             news = companions.news() => {
                 report.change(&Change::of_service(news));
                 Input::Time
@@ -283,7 +294,15 @@ impl<'a> Shell<'a> {
         if let Some(opened) = self.opened.take() {
             self.journal = Some(opened.connection().address().clone());
             self.draining = self.open.replace(opened);
+            self.say_sessions();
             (self.errands.fetching, self.errands.renewing) = (None, None);
+        }
+    }
+
+    /// Says how many run on the node, where that was not said yet. What finds no room is said after the next look.
+    fn say_sessions(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.say_sessions(self.sessions);
         }
     }
 

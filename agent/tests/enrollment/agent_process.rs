@@ -82,6 +82,21 @@ impl RunningAgent {
         time::timeout(PATIENCE, awaited).await.expect("the agent tells it in time")
     }
 
+    /// Waits until its log has said this. What it logs until then is gone.
+    pub async fn warns(&mut self, words: &str) {
+        let stderr = self.process.stderr.as_mut().expect("it is piped");
+        let mut lines = BufReader::new(stderr).lines();
+        let awaited = async {
+            while let Some(line) = lines.next_line().await.expect("it is text") {
+                if line.contains(words) {
+                    return;
+                }
+            }
+            panic!("the agent ended and never warned: {words}");
+        };
+        time::timeout(PATIENCE, awaited).await.expect("the agent warns in time")
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.id().expect("it runs")
     }

@@ -14,8 +14,8 @@ use proto::channel::Channel;
 use proto::{
     channel::Connection,
     pb::{
-        HardwareIdentity, InspectNodeRequest, Node, NodeState, RegisterNodeRequest, RevokeNodeRequest,
-        node_service_client::NodeServiceClient,
+        DecommissionNodeRequest, HardwareIdentity, InspectNodeRequest, Node, NodeState, RegisterNodeRequest,
+        RevokeNodeRequest, node_service_client::NodeServiceClient,
     },
     pem_file::{Credential, Trust},
 };
@@ -155,6 +155,14 @@ impl JournalUnderTest {
     pub async fn revoke(&self, node_id: &str) {
         let request = RevokeNodeRequest { node_id: node_id.to_owned(), reason: "a test".to_owned() };
         self.nodes().await.revoke_node(request).await.expect("the node is registered");
+    }
+
+    /// Decommissions a node without force; else with which reason that was refused.
+    pub async fn decommission(&self, node_id: &str) -> Result<(), String> {
+        let operator = self.operator().await;
+        let request = DecommissionNodeRequest { node_id: node_id.to_owned(), ..Default::default() };
+        let answer = NodeServiceClient::new(operator.channel()).decommission_node(request).await;
+        answer.map(drop).map_err(|status| operator.failure(&status).reason_text().to_owned())
     }
 
     /// Waits until a node is in a state.

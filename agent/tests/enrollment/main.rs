@@ -14,6 +14,7 @@ mod renewal;
 mod services;
 mod status;
 mod two_machines;
+mod warm_reboot;
 
 use std::{fs, process::Command};
 

@@ -4,9 +4,10 @@
 
 use crate::fact::{Fact, Record};
 use crate::node::{
-    Cause, DeactivationCause, DistrustCause, Event, Held, RefusalReason, RefusedAttempts, State,
+    BETWEEN_WARM_REBOOTS, Cause, DeactivationCause, DistrustCause, Event, Held, MAX_REPLACED, RefusalReason,
+    RefusedAttempts, State,
 };
-use crate::vocabulary::{HardwareIdentity, KeyHash, MAX_MACS, Serial, Timestamp, VClusterId};
+use crate::vocabulary::{BootId, HardwareIdentity, KeyHash, MAX_MACS, Serial, Timestamp, VClusterId};
 
 use super::{Before, ensure};
 
@@ -18,15 +19,22 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
     let state = past.node();
     match event {
         Event::Registered { epoch, hardware, .. } => registered(state, *epoch, hardware),
-        Event::CertificateIssued { cause, epoch, presented, .. } => {
-            issued(state, *cause, *epoch, presented.as_ref())
+        Event::CertificateIssued { cause, epoch, presented, boot_id, .. } => {
+            issued(state, *cause, *epoch, presented.as_ref())?;
+            match cause {
+                Cause::WarmReboot => {
+                    rebooted(state, boot_id.as_ref(), record.decided_at.max(record.recorded_at))
+                }
+                Cause::Enrolled | Cause::ReEnrolled | Cause::Renewed => Ok(()),
+            }
         }
         Event::EnrollmentConfirmed { serial } => confirmed(state, *serial),
         Event::Deactivated { cause, supersedes } => {
             deactivated(state, *cause, *supersedes, record.decided_at.max(record.recorded_at))
         }
         Event::Reactivated { serial } => {
-            reactivated(state, *serial, record.decided_at.min(record.recorded_at))
+            let same_append = past.last_append().is_some_and(|last| last.append_id == record.append_id);
+            reactivated(state, *serial, record.decided_at.min(record.recorded_at), same_append)
         }
         Event::Revoked { .. } => {
             ensure(!matches!(state, State::Unknown), || "it was never registered".to_owned())
@@ -78,18 +86,49 @@ fn distrusted(past: &Before<'_>, cause: DistrustCause, ended: &[Serial]) -> Resu
     if matches!(state, State::Revoked { .. }) {
         return Ok(());
     }
-    let held = || state.current().into_iter().chain(state.overlap());
     ensure(!ended.is_empty(), || "it ends no certificate".to_owned())?;
+    match cause {
+        DistrustCause::JournalEvicted => {}
+        DistrustCause::FormerKeyProved => return disproved(state, ended),
+    }
+    let replaced = state.all_replaced(Timestamp::default()).map(|replaced| &replaced.held);
+    let replaced: Vec<&Held> = replaced.collect();
+    let held = || state.current().into_iter().chain(state.overlap()).chain(replaced.iter().copied());
     let foreign = ended.iter().find(|serial| held().all(|own| own.certificate.serial != **serial));
     foreign.map_or(Ok(()), |serial| Err(format!("the certificate {serial} is none of the node's")))?;
     let journal = |own: &Held| {
         let authority = past.views.authorities.get(&own.certificate.authority)?.state.announced()?;
         Some(authority.journal_id.clone())
     };
-    let DistrustCause::JournalEvicted = cause;
     let blamed = held().filter(|own| ended.contains(&own.certificate.serial)).filter_map(journal);
     let evicted = blamed.into_iter().any(|journal| past.views.members.is_evicted(&journal));
     ensure(evicted, || "no evicted journal signed any of the certificates".to_owned())
+}
+
+/// It ends what a warm reboot brought, whole; something that this replaced comes back by the next fact.
+fn disproved(state: &State, ended: &[Serial]) -> Result<(), String> {
+    let replaced = state.all_replaced(Timestamp::default()).count();
+    ensure(replaced > 0, || "no warm reboot replaced anything that may come back".to_owned())?;
+    let claimed: Vec<Serial> =
+        state.current().into_iter().chain(state.overlap()).map(|held| held.certificate.serial).collect();
+    ensure(claimed == ended, || "it does not end what the node has, and nothing else".to_owned())
+}
+
+/// Another boot of its machine, of a node that is not contested, and not too soon after the last one.
+fn rebooted(state: &State, boot_id: Option<&BootId>, now: Timestamp) -> Result<(), String> {
+    if matches!(state, State::Revoked { .. }) {
+        return Ok(());
+    }
+    let Some(enrollment) = state.enrollment() else { return Ok(()) };
+    let other = enrollment.boot_id.is_some() && boot_id.is_some() && enrollment.boot_id.as_ref() != boot_id;
+    ensure(other, || "it is not known to be another boot".to_owned())?;
+    ensure(!enrollment.contested, || "two machines claim to be the node".to_owned())?;
+    let last = enrollment.warm_reboot.as_ref().map(|last| last.at);
+    ensure(last.is_none_or(|last| last.plus(BETWEEN_WARM_REBOOTS) <= now), || {
+        "the last warm reboot was less than 5 minutes before".to_owned()
+    })?;
+    let kept = state.all_replaced(now).count() + 1 + state.overlap().iter().count();
+    ensure(kept <= MAX_REPLACED, || format!("it would replace {kept} certificates that may come back"))
 }
 
 fn contested(
@@ -154,6 +193,7 @@ fn issued(
         (State::Registered { .. }, Cause::Enrolled)
         | (State::Inactive { .. }, Cause::ReEnrolled)
         | (State::Active { .. } | State::Inactive { current: Some(_), .. }, Cause::Renewed)
+        | (State::Active { .. }, Cause::WarmReboot)
         | (State::Revoked { .. }, _) => true,
         (State::Unknown | State::Registered { .. } | State::Active { .. } | State::Inactive { .. }, _) => {
             false
@@ -165,7 +205,7 @@ fn issued(
         format!("the certificate is of epoch {epoch}, the enrollment of {}", enrollment.epoch)
     })?;
     let matched = match cause {
-        Cause::Enrolled | Cause::ReEnrolled => {
+        Cause::Enrolled | Cause::ReEnrolled | Cause::WarmReboot => {
             presented.is_some_and(|presented| enrollment.hardware.is_matched_by(presented))
         }
         Cause::Renewed => presented.is_none(),
@@ -190,8 +230,11 @@ fn deactivated(
     ended: Option<Serial>,
     now: Timestamp,
 ) -> Result<(), String> {
+    let operator = matches!(cause, DeactivationCause::Operator);
     let current = match state {
         State::Active { current, .. } => current,
+        // One that is gone and could come back by itself.
+        State::Inactive { current: Some(current), .. } if operator => current,
         State::Revoked { .. } => return Ok(()),
         State::Unknown | State::Registered { .. } | State::Inactive { .. } => {
             return Err("it is not active".to_owned());
@@ -206,10 +249,16 @@ fn deactivated(
     ensure(!expiry || current.is_expired(now), || "its certificate has not expired".to_owned())
 }
 
-fn reactivated(state: &State, serial: Serial, now: Timestamp) -> Result<(), String> {
+/// It comes back with its own certificate; or with one that a warm reboot replaced, in the append that ended the claimed one.
+fn reactivated(state: &State, serial: Serial, now: Timestamp, same_append: bool) -> Result<(), String> {
     let lives = |held: &Held| held.certificate.serial == serial && !held.is_expired(now);
     let fits = match state {
-        State::Inactive { current, .. } => current.as_ref().is_some_and(lives),
+        State::Inactive { enrollment, current: None } => {
+            let kept =
+                enrollment.warm_reboot.as_ref().map(|last| last.replaced.as_slice()).unwrap_or_default();
+            same_append && kept.iter().any(|replaced| lives(&replaced.held))
+        }
+        State::Inactive { current: Some(current), .. } => lives(current),
         State::Unknown | State::Registered { .. } | State::Active { .. } => false,
         State::Revoked { .. } => true,
     };
@@ -220,10 +269,10 @@ fn reactivated(state: &State, serial: Serial, now: Timestamp) -> Result<(), Stri
 mod tests {
     use super::*;
     use crate::samples::{
-        DAY, Log, assigned, certificate, confirmed, contested, deactivated, distrusted, enrolled, evicted,
-        goodbye, hardware, issued, joined, level_raised, moved, overlay_set, put_away, re_enrolled,
-        reactivated, refused, registered, renewed, replaced, revoked, serial, supersedes, unassigned,
-        with_serial,
+        DAY, Log, assigned, certificate, confirmed, contested, deactivated, disproved, distrusted, enrolled,
+        evicted, goodbye, hardware, in_boot, issued, joined, level_raised, moved, overlay_set, put_away,
+        re_enrolled, reactivated, rebooted, refused, registered, renewed, replaced, revoked, serial,
+        supersedes, unassigned, with_serial,
     };
 
     const UNKNOWN: &str = "n9";
@@ -462,5 +511,52 @@ mod tests {
         {
             assert!(broken(name, serials).contains(&NAME), "{name} {serials:?}");
         }
+    }
+
+    /// n1, enrolled in the boot `a`, and rebooted at second 1000 into `b` with the certificate 7.
+    fn rebooted_log() -> Log {
+        let mut log = Log::new();
+        log.append(vec![level_raised(2)]);
+        log.of("n1", registered(1, &[1, 2])).of("n1", in_boot("a", enrolled(1, 0, &[1])));
+        log.wait(1000);
+        log.of("n1", rebooted(7, 1000, "b", &[1], &[1]));
+        log
+    }
+
+    #[test]
+    fn rule_14_a_warm_reboot_that_may_not_be_is_found() {
+        let log = rebooted_log();
+        let soon = rebooted(8, 1000, "c", &[7], &[1]);
+        assert_eq!(log.broken_by_node("n1", soon.clone()), [NAME], "the last one was a moment ago");
+        let mut later = rebooted_log();
+        later.wait(300);
+        let again = |boot| rebooted(8, 1300, boot, &[7], &[1]);
+        assert_eq!(later.broken_by_node("n1", again("c")), [""; 0]);
+        assert_eq!(later.broken_by_node("n1", again("b")), [NAME], "the same boot");
+        later.of("n1", crate::samples::contested(7, 9, &[1]));
+        assert_eq!(later.broken_by_node("n1", again("c")), [NAME], "it is contested");
+        let mut away = rebooted_log();
+        away.wait(300).of("n1", goodbye());
+        assert_eq!(away.broken_by_node("n1", again("c")), [NAME], "it is not active");
+    }
+
+    #[test]
+    fn rule_14_a_replaced_certificate_comes_back_only_with_the_end_of_the_claimed_one() {
+        let log = rebooted_log();
+        assert_eq!(log.broken_by_node("n1", reactivated(1)), [NAME], "the claimed one stands");
+        assert_eq!(log.broken_by_node("n1", disproved(&[7])), [""; 0]);
+        for other in [&[1][..], &[], &[7, 1]] {
+            assert!(log.broken_by_node("n1", disproved(other)).contains(&NAME), "{other:?}");
+        }
+        let mut apart = rebooted_log();
+        apart.of("n1", disproved(&[7]));
+        assert_eq!(apart.broken_by_node("n1", reactivated(1)), [NAME], "in another append");
+        let mut never = Log::enrolled();
+        never.append(vec![level_raised(2)]);
+        assert_eq!(never.broken_by_node("n1", disproved(&[1])), [NAME], "it has had no warm reboot");
+        let mut together = rebooted_log();
+        let of = |event| Fact::Node("n1".parse().unwrap(), event);
+        together.append(vec![of(disproved(&[7])), of(reactivated(1)), of(contested(1, 7, &[1]))]);
+        assert_eq!(together.broken_by_node("n1", Event::Resolved {}), [""; 0]);
     }
 }

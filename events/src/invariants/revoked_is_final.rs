@@ -5,7 +5,7 @@
 use crate::fact::{Fact, Record};
 use crate::node::{Event, State};
 use crate::operator;
-use crate::vocabulary::{NodeId, Serial};
+use crate::vocabulary::{NodeId, Serial, Timestamp};
 
 use super::{Before, ensure};
 
@@ -65,7 +65,10 @@ fn all_named(record: &Record, state: &State, named: &[Serial]) -> Result<(), Str
         let lives = state.usable_until(serial).is_some_and(|until| until > now);
         ensure(!lives || named.contains(&serial), || format!("the certificate {serial} would live on"))?;
     }
-    let foreign = named.iter().find(|serial| held().all(|own| own != **serial));
+    // What a warm reboot replaced opens nothing, and may be named lest it come back.
+    let replaced =
+        || state.all_replaced(Timestamp::default()).map(|replaced| replaced.held.certificate.serial);
+    let foreign = named.iter().find(|serial| held().chain(replaced()).all(|own| own != **serial));
     foreign.map_or(Ok(()), |serial| Err(format!("the certificate {serial} is none of the node's")))
 }
 

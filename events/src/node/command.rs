@@ -77,6 +77,13 @@ pub enum Command {
     },
     /// The node's stream answered after a machine with the same hardware and another key had asked to be it.
     Contest(Contest),
+    /// A machine proved that it holds the key of this certificate, which may be one that a warm reboot replaced (R14 c).
+    ProveFormer {
+        /// The certificate.
+        serial: Serial,
+        /// At this time.
+        now: Timestamp,
+    },
     /// An operator knows which machine is the node.
     Resolve,
     /// An operator put another machine in the node's place.
@@ -147,8 +154,24 @@ pub struct Enroll {
     pub key: Option<KeyClaim>,
     /// Which boot of the machine asks.
     pub boot_id: Option<BootId>,
+    /// What is known of the machine that the node was until now.
+    pub former: Former,
     /// The world's part of a certificate.
     pub terms: Terms,
+}
+
+/// What is known of the machine that an active node was until now, when another boot asks to be it (R14 c).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Former {
+    /// Nobody is let in while a node is active: the setting is off.
+    Untouchable,
+    /// Nobody has asked yet whether it answers.
+    NotAsked,
+    /// It answers nobody: no journal has a stream of it, or whoever has one got no answer to its ping for 5 s.
+    Silent {
+        /// The node's current certificate when that was found.
+        serial: Serial,
+    },
 }
 
 /// See [`Command::Renew`].

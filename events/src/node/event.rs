@@ -186,6 +186,8 @@ pub enum Cause {
     ReEnrolled,
     /// Over the node's former certificate.
     Renewed,
+    /// In another boot of its machine, while the node was still believed present and the former boot answered nobody (R14 c).
+    WarmReboot,
 }
 
 /// An older certificate that an issuance replaces.
@@ -217,6 +219,8 @@ pub enum DeactivationCause {
 pub enum DistrustCause {
     /// The journal whose authority signed one of them was evicted, and all that it had signed was to end (design §7).
     JournalEvicted,
+    /// A warm reboot had brought them, and then the key that it replaced was proved: there are two machines (R14 c).
+    FormerKeyProved,
 }
 
 /// Why an enrollment ended.

@@ -3,10 +3,10 @@
 
 use std::mem;
 
-use crate::vocabulary::{Assurance, HardwareIdentity, Serial, Timestamp};
+use crate::vocabulary::{Assurance, BootId, HardwareIdentity, Serial, Timestamp};
 
-use super::event::{DeactivationCause, Event, Supersession};
-use super::state::{Enrollment, Held, State};
+use super::event::{Cause, DeactivationCause, DistrustCause, Event, Supersession};
+use super::state::{Enrollment, Held, MAX_REPLACED, Replaced, State, WarmReboot};
 
 /// Applies a recorded fact. `recorded_at` and `assurance` are the envelope's.
 pub fn evolve(
@@ -35,10 +35,21 @@ pub(crate) fn evolve_in_place(
                 vcluster: None,
                 contested: false,
                 draining: false,
+                boot_id: None,
+                warm_reboot: None,
             };
             *state = State::Registered { enrollment };
         }
-        Event::CertificateIssued { certificate, supersedes, .. } => {
+        Event::CertificateIssued { cause, certificate, supersedes, presented, boot_id, .. } => {
+            match cause {
+                Cause::Enrolled | Cause::ReEnrolled => {
+                    asked_by(state, boot_id.as_ref());
+                }
+                Cause::Renewed => {}
+                Cause::WarmReboot => {
+                    rebooted(state, recorded_at, presented.as_ref(), boot_id.as_ref());
+                }
+            }
             let new = Held { certificate: certificate.clone(), assurance, confirmed_at: None };
             issued(state, new, supersedes);
         }
@@ -53,6 +64,7 @@ pub(crate) fn evolve_in_place(
         Event::Deactivated { cause, .. } => deactivated(state, *cause),
         Event::Reactivated { serial } => {
             *state = match mem::take(state) {
+                State::Inactive { enrollment, current: None } => returned(enrollment, *serial),
                 State::Inactive { enrollment, current: Some(current) }
                     if current.certificate.serial == *serial =>
                 {
@@ -73,7 +85,12 @@ pub(crate) fn evolve_in_place(
                 | State::Revoked { enrollment } => {
                     // Neither of the machines is the node any more, and nothing runs on it.
                     State::Revoked {
-                        enrollment: Enrollment { contested: false, draining: false, ..enrollment },
+                        enrollment: Enrollment {
+                            contested: false,
+                            draining: false,
+                            warm_reboot: None,
+                            ..enrollment
+                        },
                     }
                 }
                 State::Unknown => State::Unknown,
@@ -92,10 +109,21 @@ pub(crate) fn evolve_in_place(
         Event::Drained {} => drained(state, true),
         Event::Undrained {} => drained(state, false),
         Event::Contested { .. } => contested(state, true),
-        Event::Resolved {} => contested(state, false),
+        Event::Resolved {} => {
+            contested(state, false);
+            // The operator knows that the present machine is the node.
+            if let Some(enrollment) = state.enrollment_mut() {
+                enrollment.forget_replaced();
+            }
+        }
         Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
         Event::AttemptsRefused(_) => {}
-        Event::CertificateRevoked { serials, .. } => distrusted(state, serials),
+        Event::CertificateRevoked { cause: DistrustCause::JournalEvicted, serials } => {
+            distrusted(state, serials);
+        }
+        Event::CertificateRevoked { cause: DistrustCause::FormerKeyProved, serials } => {
+            disproved(state, serials);
+        }
     }
 }
 
@@ -103,38 +131,100 @@ pub(crate) fn evolve_in_place(
 fn deactivated(state: &mut State, cause: DeactivationCause) {
     let ended = matches!(cause, DeactivationCause::Operator);
     *state = match mem::take(state) {
-        State::Active { enrollment, current, .. } => {
-            State::Inactive { enrollment, current: (!ended).then_some(current) }
-        }
-        State::Inactive { enrollment, current } => {
-            State::Inactive { enrollment, current: current.filter(|_| !ended) }
-        }
+        State::Active { enrollment, current, .. } => without(enrollment, (!ended).then_some(current)),
+        State::Inactive { enrollment, current } => without(enrollment, current.filter(|_| !ended)),
         same @ (State::Unknown | State::Registered { .. } | State::Revoked { .. }) => same,
     }
+}
+
+/// Who has no certificate any more does not get one back that it had before.
+fn without(mut enrollment: Enrollment, current: Option<Held>) -> State {
+    if current.is_none() {
+        enrollment.forget_replaced();
+    }
+    State::Inactive { enrollment, current }
 }
 
 /// Without its current certificate a node is gone, and whatever it had beside it opens nothing more.
 fn distrusted(state: &mut State, ended: &[Serial]) {
     let stands = |held: &Held| !ended.contains(&held.certificate.serial);
+    if let Some(warm_reboot) = state.enrollment_mut().and_then(|enrollment| enrollment.warm_reboot.as_mut()) {
+        warm_reboot.replaced.retain(|replaced| stands(&replaced.held));
+    }
     *state = match mem::take(state) {
         State::Active { enrollment, current, overlap } if stands(&current) => {
             State::Active { enrollment, current, overlap: overlap.filter(stands) }
         }
-        State::Active { enrollment, .. } => State::Inactive { enrollment, current: None },
-        State::Inactive { enrollment, current } => {
-            State::Inactive { enrollment, current: current.filter(stands) }
-        }
+        State::Active { enrollment, .. } => without(enrollment, None),
+        State::Inactive { enrollment, current } => without(enrollment, current.filter(stands)),
         same @ (State::Unknown | State::Registered { .. } | State::Revoked { .. }) => same,
     }
+}
+
+/// What a warm reboot had claimed is over. What it replaced is kept for the fact that comes next.
+fn disproved(state: &mut State, ended: &[Serial]) {
+    *state = match mem::take(state) {
+        State::Active { enrollment, current, .. }
+        | State::Inactive { enrollment, current: Some(current) }
+            if ended.contains(&current.certificate.serial) =>
+        {
+            State::Inactive { enrollment, current: None }
+        }
+        same @ (State::Unknown
+        | State::Registered { .. }
+        | State::Active { .. }
+        | State::Inactive { .. }
+        | State::Revoked { .. }) => same,
+    }
+}
+
+/// The certificate that a warm reboot had replaced is the node's again.
+fn returned(mut enrollment: Enrollment, serial: Serial) -> State {
+    let replaced = enrollment.warm_reboot.as_mut().and_then(|warm_reboot| {
+        let at = warm_reboot.replaced.iter().position(|old| old.held.certificate.serial == serial)?;
+        Some(warm_reboot.replaced.swap_remove(at))
+    });
+    let Some(Replaced { held, boot_id }) = replaced else {
+        return State::Inactive { enrollment, current: None };
+    };
+    enrollment.forget_replaced();
+    enrollment.boot_id = boot_id;
+    State::Active { enrollment, current: held, overlap: None }
+}
+
+fn asked_by(state: &mut State, boot_id: Option<&BootId>) {
+    if let Some(enrollment) = state.enrollment_mut() {
+        enrollment.boot_id = boot_id.cloned();
+    }
+}
+
+/// Remembers what a warm reboot replaces, before it does.
+fn rebooted(
+    state: &mut State,
+    at: Timestamp,
+    presented: Option<&HardwareIdentity>,
+    boot_id: Option<&BootId>,
+) {
+    let State::Active { enrollment, current, overlap } = state else { return };
+    let former = enrollment.boot_id.take();
+    let before = enrollment.warm_reboot.take().map(|last| last.replaced).unwrap_or_default();
+    let living = before.into_iter().filter(|replaced| !replaced.held.is_expired(at));
+    let now_replaced = overlap.iter().chain([&*current]);
+    let now_replaced = now_replaced.map(|held| Replaced { held: held.clone(), boot_id: former.clone() });
+    enrollment.boot_id = boot_id.cloned();
+    enrollment.warm_reboot = Some(Box::new(WarmReboot {
+        at,
+        presented: presented.cloned().unwrap_or_default(),
+        boot_id: boot_id.cloned(),
+        replaced: living.chain(now_replaced).take(MAX_REPLACED).collect(),
+    }));
 }
 
 /// The domain was restored (R27): no certificate of before opens anything, and whoever was let in must ask again.
 pub fn restored(state: State) -> State {
     match state {
         State::Unknown | State::Registered { .. } | State::Revoked { .. } => state,
-        State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
-            State::Inactive { enrollment, current: None }
-        }
+        State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => without(enrollment, None),
     }
 }
 
@@ -165,7 +255,7 @@ fn replaced(state: &mut State, hardware: &HardwareIdentity) {
         same @ (State::Unknown | State::Revoked { .. }) => same,
         State::Registered { enrollment } => State::Registered { enrollment: with(enrollment) },
         State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
-            State::Inactive { enrollment: with(enrollment), current: None }
+            without(with(enrollment), None)
         }
     }
 }

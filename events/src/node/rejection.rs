@@ -1,7 +1,7 @@
 //! Why the journal says no to an order about a node. Nothing is broken: the caller is told, nothing changes.
 
 use super::event::RefusalReason;
-use crate::vocabulary::{NodeId, Timestamp, VClusterId};
+use crate::vocabulary::{NodeId, Serial, Timestamp, VClusterId};
 
 /// A refusal; each is one reason of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +72,18 @@ pub enum Rejection {
         /// When its certificate expires, or the node is given up, if that is known to come before.
         until: Timestamp,
     },
+    /// `ALREADY_ACTIVE` as well, unless the machine that the node was until now answers nobody: then ask again and say so
+    /// ([`super::Former`]).
+    #[error(
+        "the node is active in another boot of its machine; it is asked whether that is still there, and this one is let in if \
+         nobody answers"
+    )]
+    PerhapsRebooted {
+        /// The node's current certificate.
+        serial: Serial,
+        /// As in [`AlreadyActive`](Self::AlreadyActive).
+        until: Timestamp,
+    },
     /// `NODE_REVOKED`
     #[error("the node's enrollment was revoked; an operator begins a new one with `pact node enroll`")]
     Revoked,
@@ -95,7 +107,9 @@ impl Rejection {
             Self::Revoked => Some(RefusalReason::NodeRevoked),
             Self::KeyReused => Some(RefusalReason::KeyReused),
             Self::CsrInvalid => Some(RefusalReason::CsrInvalid),
-            Self::NotEnrolled
+            // Nothing is decided yet.
+            Self::PerhapsRebooted { .. }
+            | Self::NotEnrolled
             | Self::NotFound
             | Self::AlreadyEnrolled { .. }
             | Self::VClusterNotFound { .. }

@@ -3,10 +3,19 @@
 use std::time::Duration;
 
 use crate::certificate::Certificate;
-use crate::vocabulary::{Assurance, HardwareIdentity, Labels, Serial, Timestamp, VClusterId};
+use crate::vocabulary::{
+    Assurance, BootId, HardwareIdentity, KeyHash, Labels, Serial, Timestamp, VClusterId,
+};
 
 /// A renewed certificate's predecessor lives on this long after the first use of the new one (R15).
 pub const OVERLAP: Duration = Duration::from_secs(300);
+
+/// A node has one warm reboot in so long a time (R14 c).
+pub const BETWEEN_WARM_REBOOTS: Duration = Duration::from_secs(300);
+
+/// Certificates that warm reboots replaced and that may come back. More are not kept: a node that would need more waits until
+/// it is given up, or until the oldest have expired.
+pub const MAX_REPLACED: usize = 8;
 
 /// The state of a node (design §5).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +66,34 @@ pub struct Enrollment {
     pub contested: bool,
     /// Nothing new is to be placed on it.
     pub draining: bool,
+    /// Which boot of its machine enrolled last. None: it did not say.
+    pub boot_id: Option<BootId>,
+    /// The last warm reboot of this epoch, if there was one.
+    pub warm_reboot: Option<Box<WarmReboot>>,
+}
+
+/// A machine was let in as another boot of one that answered nobody (R14 c). That is a claim: who proves a key that it
+/// replaced shows that there are two machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarmReboot {
+    /// When the last one was recorded.
+    pub at: Timestamp,
+    /// What the machine presented.
+    pub presented: HardwareIdentity,
+    /// Which boot of it asked.
+    pub boot_id: Option<BootId>,
+    /// The certificates that it replaced, and those that warm reboots before it did, the oldest first. Empty once nobody may
+    /// come back with them.
+    pub replaced: Vec<Replaced>,
+}
+
+/// A certificate that a warm reboot replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// The certificate.
+    pub held: Held,
+    /// In which boot its machine enrolled.
+    pub boot_id: Option<BootId>,
 }
 
 /// A certificate in the hands of a node.
@@ -125,6 +162,25 @@ impl State {
         }
     }
 
+    /// A certificate that a warm reboot replaced, while its own time lasts (R14 c): it opens nothing, and who proves its key
+    /// shows two machines.
+    pub fn replaced(&self, serial: Serial, now: Timestamp) -> Option<&Replaced> {
+        self.all_replaced(now).find(|replaced| replaced.held.certificate.serial == serial)
+    }
+
+    /// The same by its key; of several with one key the newest.
+    pub fn replaced_key(&self, key: KeyHash, now: Timestamp) -> Option<&Replaced> {
+        self.all_replaced(now).rfind(|replaced| replaced.held.certificate.spki_sha256 == key)
+    }
+
+    /// All of them, the oldest first.
+    pub fn all_replaced(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = &Replaced> {
+        let kept =
+            self.current().and(self.enrollment()).and_then(|enrollment| enrollment.warm_reboot.as_ref());
+        let all = kept.into_iter().flat_map(|warm_reboot| &warm_reboot.replaced);
+        all.filter(move |replaced| !replaced.held.is_expired(now))
+    }
+
     /// Whether the node got a certificate and has not used it for longer than `after` (design §5).
     pub fn is_stuck(&self, now: Timestamp, after: Duration) -> bool {
         let Self::Active { current, .. } = self else { return false };
@@ -144,6 +200,15 @@ impl State {
             let own = old.certificate.not_after;
             current.confirmed_at.map_or(own, |used| used.plus(OVERLAP).min(own))
         })
+    }
+}
+
+impl Enrollment {
+    /// Nobody may come back any more with what warm reboots replaced; when the last one was stays known.
+    pub(super) fn forget_replaced(&mut self) {
+        if let Some(warm_reboot) = &mut self.warm_reboot {
+            warm_reboot.replaced = vec![];
+        }
     }
 }
 

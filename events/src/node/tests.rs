@@ -20,6 +20,7 @@ mod grouping;
 mod renewal;
 mod replacement;
 mod revocation;
+mod warm_reboot;
 
 /// What `decide` answered, with the certificate signed where one shall be.
 #[derive(Debug, PartialEq)]
@@ -27,6 +28,7 @@ enum Answer {
     Nothing,
     Record(Vec<Event>),
     Repeat(Certificate),
+    Return(Vec<Event>, Certificate),
 }
 
 /// What happened, with the second at which it did.
@@ -39,6 +41,7 @@ fn check(given: Given<'_>, command: Command, expected: Result<Answer, Rejection>
         Decision::Nothing => Answer::Nothing,
         Decision::Record(events) => Answer::Record(events),
         Decision::Repeat(certificate) => Answer::Repeat(certificate),
+        Decision::Return { events, certificate } => Answer::Return(events, certificate),
         Decision::Issue(issue) => {
             assert_eq!(issue.profile.subject, Subject::Node(node("n1")));
             Answer::Record(issue.complete(der(9)))
@@ -88,7 +91,14 @@ fn enroll(secs: u64, presented: HardwareIdentity, number: u8) -> Command {
 
 fn enroll_with(secs: u64, presented: HardwareIdentity, key: Option<KeyClaim>) -> Command {
     let macs = MacClaims::default();
-    Command::Enroll(Enroll { presented, macs, key, boot_id: None, terms: terms(secs) })
+    Command::Enroll(Enroll {
+        presented,
+        macs,
+        key,
+        boot_id: None,
+        former: Former::Untouchable,
+        terms: terms(secs),
+    })
 }
 
 /// A renewal over this certificate, to a free key of this number.

@@ -100,6 +100,13 @@ pub enum Standing {
     Expired,
     /// It was revoked or superseded.
     Revoked,
+    /// A warm reboot replaced it (R14 c). It opens nothing, and who proves its key shows that there are two machines.
+    Replaced {
+        /// Whose it was.
+        node_id: NodeId,
+        /// Which it is.
+        serial: Serial,
+    },
     /// It proves who its holder is.
     Valid {
         /// Who that is.
@@ -228,6 +235,12 @@ impl Views {
         }
         let serial = known.serial;
         let before_restore = self.members.restored().is_some_and(|last| known.seq < last.seq);
+        if let Holder::Node(id) = &known.holder
+            && !before_restore
+            && self.registry.node(id).is_some_and(|node| node.state.replaced(serial, now).is_some())
+        {
+            return Standing::Replaced { node_id: id.clone(), serial };
+        }
         let (until, identity) = match &known.holder {
             // A running machine hears that it must enroll again, as when the time of its certificate is over.
             Holder::Node(id) if before_restore && !self.registry.is_revoked(id) => return Standing::Expired,

@@ -50,6 +50,8 @@ impl World {
             Action::Restore { operator } => self.restore(*operator),
             Action::Register { .. }
             | Action::Enroll { .. }
+            | Action::Reboot { .. }
+            | Action::ProveFormer { .. }
             | Action::Renew { .. }
             | Action::Confirm { .. }
             | Action::Goodbye { .. }

@@ -35,6 +35,8 @@ impl World {
             }
             Action::Register { .. }
             | Action::Enroll { .. }
+            | Action::Reboot { .. }
+            | Action::ProveFormer { .. }
             | Action::Renew { .. }
             | Action::Confirm { .. }
             | Action::Goodbye { .. }

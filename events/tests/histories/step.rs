@@ -28,6 +28,10 @@ pub enum Action {
     Register { node: u8, macs: u8, chassis: Option<u8> },
     /// A machine presents the hardware of a node, or else these addresses, with a key; none is an unreadable request.
     Enroll { like: Option<u8>, macs: u8, chassis: Option<u8>, key: Option<u8> },
+    /// The machine of a node enrolls with a key in the boot of this number, while its former boot is silent, or not asked yet.
+    Reboot { node: u8, key: u8, boot: u8, silent: bool },
+    /// A machine proves the key of one of the node's certificates, so many before the newest.
+    ProveFormer { node: u8, back: u8 },
     /// A node renews over its current or former certificate.
     Renew { node: u8, former: bool, key: Option<u8> },
     /// A node calls with its current or former certificate.
@@ -149,6 +153,9 @@ fn of_node() -> impl Strategy<Value = Action> {
     ];
     let end = prop_oneof![Just(RevocationCause::Revoked), Just(RevocationCause::Decommissioned)];
     prop_oneof![
+        4 => (0..NODES, 0..KEYS, 0..4_u8, prop::bool::weighted(0.9))
+            .prop_map(|(node, key, boot, silent)| Action::Reboot { node, key, boot, silent }),
+        2 => (0..NODES, 0..4_u8).prop_map(|(node, back)| Action::ProveFormer { node, back }),
         4 => (0..NODES, former(), key()).prop_map(|(node, former, key)| Action::Renew { node, former, key }),
         4 => (0..NODES, former()).prop_map(|(node, former)| Action::Confirm { node, former }),
         1 => (0..NODES, former()).prop_map(|(node, former)| Action::Goodbye { node, former }),

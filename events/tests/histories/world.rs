@@ -10,14 +10,15 @@ use events::certificate::Terms;
 use events::domain;
 use events::fact::{Fact, Record};
 use events::node::{
-    self, Command, Contest, Enroll, KeyClaim, MacClaims, RefusalReason, RefusedAttempts, Register, Renew,
+    self, Command, Contest, Enroll, Former, KeyClaim, MacClaims, RefusalReason, RefusedAttempts, Register,
+    Renew,
 };
 use events::operator;
 use events::stream::{StreamName, StreamVersion};
 use events::views::{Identified, Views};
 use events::vocabulary::{
-    AppendId, Assurance, AuthorityId, CertificateHash, Der, HardwareIdentity, JournalId, KeyHash, Labels,
-    LogId, Mac, NodeId, OperatorId, Principal, Role, Serial, Timestamp,
+    AppendId, Assurance, AuthorityId, BootId, CertificateHash, Der, HardwareIdentity, JournalId, KeyHash,
+    Labels, LogId, Mac, NodeId, OperatorId, Principal, Role, Serial, Timestamp,
 };
 
 use super::step::{Action, MACS, Step};
@@ -91,7 +92,17 @@ impl World {
             Action::Enroll { like, macs, chassis, key } => {
                 let registered = like.and_then(|node| desk.registered(&node_id(node)));
                 let presented = registered.unwrap_or_else(|| hardware(*macs, *chassis));
-                self.enroll(&desk, stale, presented, *key);
+                self.enroll(&desk, stale, presented, *key, (None, Former::Untouchable));
+            }
+            Action::Reboot { node, key, boot, silent } => {
+                self.reboot(&desk, stale, &node_id(*node), *key, (*boot, *silent));
+            }
+            Action::ProveFormer { node, back } => {
+                let id = node_id(*node);
+                let given = self.given.get(&id).and_then(|given| given.iter().rev().nth(usize::from(*back)));
+                if let Some(serial) = given.copied() {
+                    self.command(&desk, stale, &id, Command::ProveFormer { serial, now: desk.now }, &[]);
+                }
             }
             Action::Renew { node, former, key } => {
                 let id = node_id(*node);
@@ -225,7 +236,25 @@ impl World {
         self.command(desk, stale, id, command, &[]);
     }
 
-    fn enroll(&mut self, desk: &Desk, stale: bool, presented: HardwareIdentity, key: Option<u8>) {
+    fn reboot(&mut self, desk: &Desk, stale: bool, id: &NodeId, key: u8, (boot, silent): (u8, bool)) {
+        let Some(presented) = desk.registered(id) else { return };
+        let current = desk.views.registry.node(id).and_then(|node| node.state.current());
+        let former = match current.filter(|_| silent) {
+            Some(held) => Former::Silent { serial: held.certificate.serial },
+            None => Former::NotAsked,
+        };
+        let boot = format!("boot-{boot}").parse().expect("letters and digits");
+        self.enroll(desk, stale, presented, Some(key), (Some(boot), former));
+    }
+
+    fn enroll(
+        &mut self,
+        desk: &Desk,
+        stale: bool,
+        presented: HardwareIdentity,
+        key: Option<u8>,
+        (boot_id, former): (Option<BootId>, Former),
+    ) {
         let id = match desk.views.registry.identify(&presented) {
             Identified::Node(id) | Identified::Mismatch { candidate: id } => id,
             Identified::Nobody => return self.note("nobody"),
@@ -239,7 +268,7 @@ impl World {
             .chain([StreamName::Authority(terms.authority)])
             .collect();
         let key = key.map(|key| desk.claim(key));
-        let command = Command::Enroll(Enroll { presented, macs, key, boot_id: None, terms });
+        let command = Command::Enroll(Enroll { presented, macs, key, boot_id, former, terms });
         self.command(desk, stale, &id, command, &read);
     }
 
@@ -285,6 +314,11 @@ impl World {
                 return self.note("the same certificate again");
             }
             Ok(node::Decision::Record(events)) => events,
+            Ok(node::Decision::Return { events, certificate }) => {
+                assert!(certificate.not_after > desk.now);
+                self.note("a former key in a request");
+                events
+            }
             Ok(node::Decision::Issue(issue)) => {
                 assert!(issue.profile.not_after > desk.now, "a certificate is not dead at birth");
                 let der = self.signed();

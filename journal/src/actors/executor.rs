@@ -126,7 +126,17 @@ impl Executor {
                 Ok(Answer::Settled { seq })
             }
             Decision::Issue(issue) => self.issue(node, request, expects, *issue, now).await,
-            Decision::Repeat(certificate) => self.repeat(node, &request.order, certificate).await,
+            Decision::Repeat(certificate) => {
+                self.prove(&request.order).await?;
+                self.recorded(node, certificate)
+            }
+            Decision::Return { events, certificate } => {
+                // A request that proves nothing shows nothing (R12).
+                self.prove(&request.order).await?;
+                self.append(node, request, expects, events, now).await?;
+                tracing::warn!(%node, "a former machine of the node came back: two machines claim to be it");
+                self.recorded(node, certificate)
+            }
         }
     }
 
@@ -155,15 +165,14 @@ impl Executor {
         })))
     }
 
-    /// The certificate that the node has already, once the caller has proved the key (R14 a, R15).
-    async fn repeat(
-        &self,
-        node: &NodeId,
-        order: &Order,
-        certificate: Certificate,
-    ) -> Result<Answer, AskError> {
+    /// Whether the caller holds the key of its request.
+    async fn prove(&self, order: &Order) -> Result<(), AskError> {
         let csr = readable(order, clock::now())?;
-        self.pool.verify(csr).await.map_err(refused_or_failed)?;
+        self.pool.verify(csr).await.map(drop).map_err(refused_or_failed)
+    }
+
+    /// A certificate that the node has already, whose key the caller has proved (R14, R15).
+    fn recorded(&self, node: &NodeId, certificate: Certificate) -> Result<Answer, AskError> {
         let seq = self.log.views().certificates.by_serial(&certificate.serial).map_or(0, |known| known.seq);
         let (record, _) = self.log.record(seq).map_err(AskError::Read)?.ok_or(AskError::Missing { seq })?;
         let Fact::Node(_, Event::CertificateIssued { der, .. }) = record.fact else {
@@ -272,6 +281,7 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Move { .. }
         | Order::Drain { .. }
         | Order::Contest(_)
+        | Order::ProveFormer { .. }
         | Order::Resolve
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)
@@ -296,6 +306,7 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         | Order::Move { .. }
         | Order::Drain { .. }
         | Order::Contest(_)
+        | Order::ProveFormer { .. }
         | Order::Resolve
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::certificate::Certificate;
-use events::node::{Contest, RefusedAttempts, Rejection, RevocationCause};
+use events::node::{Contest, Former, RefusedAttempts, Rejection, RevocationCause};
 use events::vocabulary::{
     AuthorityId, BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Role, Serial, Timestamp,
     VClusterId,
@@ -46,6 +46,8 @@ pub enum Order {
         csr: Arc<Result<Csr, CsrError>>,
         /// Which boot of the machine asks.
         boot_id: Option<BootId>,
+        /// What is known of the machine that the node was until now.
+        former: Former,
     },
     /// Give the node its next certificate.
     Renew {
@@ -112,6 +114,11 @@ pub enum Order {
     },
     /// The node's stream answered after another machine, whose key is proved, had asked to be it.
     Contest(Contest),
+    /// A machine proved that it holds the key of this certificate.
+    ProveFormer {
+        /// The certificate.
+        serial: Serial,
+    },
     /// Settle which machine it is.
     Resolve,
     /// Put another machine in its place.
@@ -145,6 +152,7 @@ impl Order {
             | Self::Move { .. }
             | Self::Drain { .. }
             | Self::Contest(_)
+            | Self::ProveFormer { .. }
             | Self::Resolve
             | Self::NoteRefused(_)
             | Self::Distrust { .. } => None,

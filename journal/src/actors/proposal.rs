@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 
 use events::certificate::Terms;
 use events::fact::Fact;
+use events::level::Level;
 use events::node::{
-    Command, DeactivationCause, Decision, Enroll, Group, Register, Rejection, Renew, State, decide, due,
+    Command, DeactivationCause, Decision, Enroll, Former, Group, Register, Rejection, Renew, State, decide,
+    due,
 };
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
@@ -41,6 +43,7 @@ pub fn key_of(order: &Order) -> Option<KeyHash> {
         | Order::Move { .. }
         | Order::Drain { .. }
         | Order::Contest(_)
+        | Order::ProveFormer { .. }
         | Order::Resolve
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)
@@ -63,6 +66,7 @@ pub fn unreadable(order: &Order) -> Option<&CsrError> {
         | Order::Move { .. }
         | Order::Drain { .. }
         | Order::Contest(_)
+        | Order::ProveFormer { .. }
         | Order::Resolve
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)
@@ -91,7 +95,7 @@ pub fn propose(
         None => Decision::Nothing,
     };
     match &decision {
-        Decision::Record(events) => {
+        Decision::Record(events) | Decision::Return { events, .. } => {
             reads.extend(events.iter().flat_map(|event| Fact::Node(node.clone(), event.clone()).streams()));
         }
         Decision::Nothing | Decision::Issue(_) | Decision::Repeat(_) => {}
@@ -134,6 +138,7 @@ fn reads(node: &NodeId, order: &Order, terms: &Terms) -> BTreeSet<StreamName> {
         | Order::Unassign { .. }
         | Order::Drain { .. }
         | Order::Contest(_)
+        | Order::ProveFormer { .. }
         | Order::Resolve
         | Order::NoteRefused(_)
         | Order::Distrust { .. } => BTreeSet::from([subject]),
@@ -155,11 +160,13 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
             macs: views.registry.mac_claims(&hardware.macs),
             vcluster: vcluster.as_ref().map(|id| group(views, id)),
         }),
-        Order::Enroll { presented, boot_id, .. } => Command::Enroll(Enroll {
+        Order::Enroll { presented, boot_id, former, .. } => Command::Enroll(Enroll {
             presented: presented.clone(),
             macs: views.registry.mac_claims(&presented.macs),
             key,
             boot_id: boot_id.clone(),
+            // Not before all journals can read what it would be recorded as (R26).
+            former: if views.level >= Level::SECOND { *former } else { Former::Untouchable },
             terms,
         }),
         Order::Renew { presented, named, .. } => {
@@ -181,6 +188,7 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
         Order::Move { to, asker } => Command::Move { to: group(views, to), asker: asker.clone() },
         Order::Drain { draining, asker } => Command::Drain { draining: *draining, asker: asker.clone() },
         Order::Contest(contest) => Command::Contest(contest.clone()),
+        Order::ProveFormer { serial } => Command::ProveFormer { serial: *serial, now: terms.now },
         Order::Resolve => Command::Resolve,
         Order::ReplaceHardware { hardware } => Command::ReplaceHardware {
             hardware: hardware.clone(),

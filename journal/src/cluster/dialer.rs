@@ -16,7 +16,7 @@ use proto::outcome::Failure;
 use proto::pb::cluster_service_client::ClusterServiceClient;
 use proto::pb::{
     AskCertificateRequest, CertifyRequest, Connected, CountSessionsRequest, ExchangeRequest, ReportRequest,
-    SuspectRequest,
+    SoundRequest, SuspectRequest,
 };
 use proto::reason::Reason;
 use tokio::runtime::Handle;
@@ -29,6 +29,7 @@ use crate::presence::contests::{Heard, Rival, ToMembers, Told};
 use crate::presence::elsewhere::{Report, Seen};
 use crate::presence::reports::ToLeader;
 use crate::presence::sessions::{Counted, ToCounter};
+use crate::presence::soundings::{Sounded, Sounding, ToHolder};
 
 /// TCP and TLS to another journal: both are idle but for this.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -39,6 +40,8 @@ const REPORTED: Duration = Duration::from_secs(1);
 const CERTIFIED: Duration = Duration::from_secs(5);
 /// A machine waits for its refusal meanwhile, and is told the end of the certificate then.
 const SUSPECTED: Duration = Duration::from_secs(1);
+/// Whoever holds a stream waits some tenths of a second for a sign of life, behind a leader that asks it.
+const SOUNDED: Duration = Duration::from_secs(2);
 /// A message that has no answer by then never gets one: the connection is given up.
 const ANSWER: Duration = Duration::from_secs(15);
 
@@ -167,7 +170,27 @@ impl ToCounter for Dialer {
     }
 }
 
+impl ToHolder for Dialer {
+    fn sound(&self, member: u64, node: NodeId, passed_on: bool) -> Sounded {
+        let shared = Arc::clone(&self.shared);
+        let task = self.shared.runtime.spawn(async move { shared.sound(member, node, passed_on).await });
+        Box::pin(async move { task.await.map_err(|error| error.to_string())? })
+    }
+}
+
 impl Shared {
+    async fn sound(&self, member: u64, node: NodeId, passed_on: bool) -> Result<Sounding, String> {
+        let connection = self.connection(member).await.map_err(|error| error.to_string())?;
+        let log_id = self.log_id.as_bytes().to_vec();
+        let request = SoundRequest { log_id, node_id: node.to_string(), passed_on };
+        let mut client = ClusterServiceClient::new(connection.channel());
+        match tokio::time::timeout(SOUNDED, client.sound(request)).await {
+            Ok(Ok(answer)) => Ok(super::sounding::of_wire(answer.get_ref())),
+            Ok(Err(status)) => Err(self.failed(member, &connection, &status)),
+            Err(_) => Err(late(SOUNDED)),
+        }
+    }
+
     async fn count_sessions(&self, leader: u64, node: NodeId) -> Result<Option<u32>, String> {
         let connection = self.connection(leader).await.map_err(|error| error.to_string())?;
         let log_id = self.log_id.as_bytes().to_vec();

@@ -24,6 +24,7 @@ mod notary;
 pub mod pin;
 mod recovery;
 mod service;
+mod sounding;
 mod timekeeper;
 pub mod tls;
 

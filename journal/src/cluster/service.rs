@@ -9,7 +9,7 @@ use proto::pb::cluster_service_server::ClusterService;
 use proto::pb::{
     AskCertificateRequest, AskCertificateResponse, CertifyRequest, CertifyResponse, Connected,
     CountSessionsRequest, CountSessionsResponse, ExchangeRequest, ExchangeResponse, ReportRequest,
-    ReportResponse, SuspectRequest, SuspectResponse,
+    ReportResponse, SoundRequest, SoundResponse, SuspectRequest, SuspectResponse,
 };
 use proto::reason::Reason;
 use proto::refusal::Refusal;
@@ -24,6 +24,7 @@ use crate::presence::Streams;
 use crate::presence::contests::{Contests, Rival, Told};
 use crate::presence::elsewhere::{Report, Seen};
 use crate::presence::sessions::Sessions;
+use crate::presence::soundings::Soundings;
 use crate::renewal::Outlook;
 
 /// See the module.
@@ -49,6 +50,8 @@ pub struct Hearers {
     pub contests: Contests,
     /// Knows how many sessions run on nodes.
     pub sessions: Sessions,
+    /// Finds out whether the machines of nodes are still there.
+    pub soundings: Soundings,
 }
 
 /// What an evicted journal hears: it ends then.
@@ -149,5 +152,12 @@ impl ClusterService for ClusterEdge {
         self.peer(&request, &request.get_ref().log_id)?;
         let node = field::node_id(&request.get_ref().node_id)?;
         Ok(Response::new(CountSessionsResponse { count: self.hearers()?.sessions.known(&node) }))
+    }
+
+    async fn sound(&self, request: Request<SoundRequest>) -> Result<Response<SoundResponse>, Status> {
+        self.peer(&request, &request.get_ref().log_id)?;
+        let SoundRequest { node_id, passed_on, .. } = request.into_inner();
+        let found = self.hearers()?.soundings.hear(&field::node_id(&node_id)?, passed_on).await;
+        Ok(Response::new(super::sounding::to_wire(found)))
     }
 }

@@ -46,10 +46,12 @@ pub enum Kind {
     },
     /// True or false.
     Switch,
+    /// One of these words.
+    Word(&'static [&'static str]),
 }
 
 /// All keys.
-pub const KEYS: [Key; 13] = [
+pub const KEYS: [Key; 14] = [
     key("agent_listen", Kind::Address),
     key("operator_listen", Kind::Address),
     key("cluster_listen", Kind::Address),
@@ -66,6 +68,7 @@ pub const KEYS: [Key; 13] = [
     key("stale_after_secs", Kind::Seconds { min: 10, max: 600 }),
     key("unconfirmed_alert_secs", Kind::Seconds { min: 1, max: 86_400 }),
     key("unknown_per_minute", Kind::Count { min: 1, max: 100_000 }),
+    key("warm_reboot", Kind::Word(&["off", "claimed"])),
     key("reflection", Kind::Switch),
     key("disk_reserve_bytes", Kind::Count { min: 0, max: 1 << 50 }),
 ];
@@ -73,7 +76,7 @@ pub const KEYS: [Key; 13] = [
 const fn key(name: &'static str, kind: Kind) -> Key {
     let besides = match kind {
         Kind::Address => ", and no two listeners on one",
-        Kind::Names | Kind::Seconds { .. } | Kind::Count { .. } | Kind::Switch => "",
+        Kind::Names | Kind::Seconds { .. } | Kind::Count { .. } | Kind::Switch | Kind::Word(_) => "",
     };
     Key { name, kind, besides }
 }
@@ -102,6 +105,10 @@ impl Key {
             Kind::Seconds { min, max } => format!("a whole number of seconds from {min} to {max}"),
             Kind::Count { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Switch => "true or false".to_owned(),
+            Kind::Word(words) => {
+                let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+                quoted.join(" or ")
+            }
         };
         format!("{own}{}", self.besides)
     }
@@ -110,7 +117,7 @@ impl Key {
     pub fn of_text(&self, text: &str) -> Option<Value> {
         let text = text.trim();
         let value = match self.kind {
-            Kind::Address => Value::String(text.to_owned()),
+            Kind::Address | Kind::Word(_) => Value::String(text.to_owned()),
             Kind::Names => {
                 Value::Array(text.split(',').map(|name| Value::String(name.trim().to_owned())).collect())
             }
@@ -133,6 +140,7 @@ impl Key {
                 .and_then(|number| u64::try_from(number).ok())
                 .is_some_and(|number| (min..=max).contains(&number)),
             Kind::Switch => value.is_bool(),
+            Kind::Word(words) => value.as_str().is_some_and(|text| words.contains(&text)),
         }
     }
 }

@@ -50,11 +50,23 @@ pub struct Config {
     /// How many callers without a full hardware match are answered a minute, 100 by default; half of it for one source
     /// (R22).
     pub unknown_per_minute: u32,
+    /// Whether another boot of an active node's machine is let in before the node is given up (R14 c).
+    pub warm_reboot: WarmReboot,
     /// Whether the listeners answer gRPC server reflection.
     pub reflection: bool,
     /// Below so many free bytes of disk only revocations and evictions are recorded, 256 MiB by default; 0: no reserve
     /// (R3).
     pub disk_reserve_bytes: u64,
+}
+
+/// See [`Config::warm_reboot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WarmReboot {
+    /// It waits until the node is given up.
+    Off,
+    /// On the word of its hardware identity, if the former boot answers nobody.
+    Claimed,
 }
 
 impl Default for Config {
@@ -72,6 +84,7 @@ impl Default for Config {
             stale_after_secs: 30,
             unconfirmed_alert_secs: 600,
             unknown_per_minute: 100,
+            warm_reboot: WarmReboot::Off,
             reflection: false,
             disk_reserve_bytes: 256 << 20,
         }

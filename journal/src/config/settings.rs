@@ -48,6 +48,10 @@ pub struct Settings {
     /// How many callers that nobody registered are answered a minute
     #[arg(long, value_name = "NUMBER")]
     pub unknown_per_minute: Option<u32>,
+    /// Whether another boot of an active node's machine is let in before the node is given up, once the former one answers
+    /// nobody
+    #[arg(long, value_name = "off|claimed")]
+    pub warm_reboot: Option<String>,
     /// Whether the listeners answer gRPC server reflection
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub reflection: Option<bool>,

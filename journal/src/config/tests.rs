@@ -107,6 +107,23 @@ fn a_value_of_another_type_is_an_error_with_its_line() {
 }
 
 #[test]
+fn a_warm_reboot_is_off_or_claimed_wherever_that_is_said() {
+    assert_eq!(read(LEAST).unwrap().warm_reboot, WarmReboot::Off);
+    for (text, expected) in [("off", WarmReboot::Off), ("claimed", WarmReboot::Claimed)] {
+        assert_eq!(read(&format!("{LEAST}warm_reboot = \"{text}\"")).unwrap().warm_reboot, expected);
+        let environment = [("PACT_JOURNAL_WARM_REBOOT", text)];
+        assert_eq!(load(LEAST, &environment, Settings::default()).unwrap().warm_reboot, expected);
+        let flag = Settings { warm_reboot: Some(text.to_owned()), ..Settings::default() };
+        assert_eq!(load(LEAST, &[], flag).unwrap().warm_reboot, expected);
+    }
+    for wrong in ["\"tpm\"", "\"on\"", "\"Claimed\"", "true", "1"] {
+        let told = read(&format!("{LEAST}warm_reboot = {wrong}")).unwrap_err();
+        let expected = format!("journal.toml, line 2: warm_reboot = {wrong}: must be \"off\" or \"claimed\"");
+        assert_eq!(told, expected);
+    }
+}
+
+#[test]
 fn numbers_are_read_as_toml_writes_them() {
     let config =
         read(&format!("{LEAST}unknown_per_minute = 0x7f\nauthority_ttl_secs = 3_888_000\n")).unwrap();
@@ -190,6 +207,7 @@ fn every_key_can_be_set_by_its_variable_and_by_its_flag() {
             | "unknown_per_minute"
             | "disk_reserve_bytes" => ("77", Value::from(77)),
             "authority_ttl_secs" => ("7777777", Value::from(7_777_777)),
+            "warm_reboot" => ("claimed", Value::from("claimed")),
             "reflection" => ("true", Value::from(true)),
             other => panic!("a value for {other} is missing here"),
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use events::views::{Identity, Standing};
-use events::vocabulary::{CertificateHash, Timestamp};
+use events::vocabulary::{CertificateHash, Principal, Timestamp};
 use proto::corked::Corked;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -21,11 +21,14 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::actors::{Nodes, Order, Request};
 use crate::admission::{Doorstep, Lobby, Sources};
 use crate::clock;
+use crate::http;
 use crate::log::{KNOWN, Log};
 use crate::metrics::{Handshake, handshake};
 use crate::renewal::Current;
+use crate::source_remark;
 
 use super::connection::{Connection, Hold};
 use super::connections::{Connections, Leash};
@@ -47,8 +50,10 @@ const ANONYMOUS_LIFE: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(1);
 /// Reads of what it still sends, 4 KB each.
 const LINGER_READS: usize = 64;
-/// Certificates whose facts are waited for at once (R10).
+/// Certificates whose facts are waited for at once (R10, R14).
 const UNKNOWN: usize = 256;
+/// Files that are not connections of agents or operators: the database keeps at most 256 open.
+const OWN_FILES: usize = 400 + http::CONNECTIONS;
 /// Accepted connections that tonic has not taken yet.
 const READY: usize = 64;
 
@@ -76,6 +81,18 @@ pub struct Limits {
     pub anonymous: usize,
 }
 
+impl Limits {
+    /// Shares the open files: the log, threads and listeners first, then operators, who must get in when agents are too
+    /// many. Answers the limits of agents and of operators.
+    pub fn shared(open_files: u64) -> (Self, Self) {
+        let files = usize::try_from(open_files).unwrap_or(usize::MAX).min(1 << 20);
+        let operators = (files / 16).clamp(8, 256);
+        let agents = files.saturating_sub(OWN_FILES + operators).max(8);
+        let agents = Self { open: agents, anonymous: (agents / 2).min(2048) };
+        (agents, Self { open: operators, anonymous: operators / 4 })
+    }
+}
+
 /// One listener's TLS and its connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Acceptor {
@@ -88,6 +105,7 @@ pub struct Acceptor {
     sources: Arc<Sources>,
     lobby: Arc<Lobby<Arc<Leash>>>,
     unknown: Arc<Semaphore>,
+    nodes: Nodes,
 }
 
 /// Why a listener has no TLS.
@@ -96,10 +114,11 @@ pub struct Acceptor {
 pub struct AcceptorError(#[source] rustls::Error);
 
 impl Acceptor {
-    /// An acceptor that proves itself with the journal's credential, whichever that is at the time.
+    /// An acceptor that proves itself with the journal's credential, whichever that is at the time. `nodes`: who has it recorded
+    /// when a former machine of a node comes back.
     pub fn new(
         credential: Current,
-        log: Log,
+        (log, nodes): (Log, Nodes),
         connections: Arc<Connections>,
         limits: Limits,
     ) -> Result<Self, AcceptorError> {
@@ -124,6 +143,7 @@ impl Acceptor {
             sources: Sources::new(PENDING, HANDSHAKES),
             lobby: Lobby::new(limits.anonymous),
             unknown: places(UNKNOWN),
+            nodes,
         })
     }
 
@@ -193,7 +213,7 @@ impl Acceptor {
         let mut hold = Hold::register(&self.connections, certificate);
         let now = clock::now();
         let standing = match certificate {
-            Some(certificate) => Some(self.standing(&certificate, now).await),
+            Some(certificate) => Some(self.proved(&certificate, address, now).await),
             None => None,
         };
         // Since the verifier looked.
@@ -207,7 +227,7 @@ impl Acceptor {
                 hold.end_at(until);
             }
             // Since the verifier looked.
-            Some(Standing::Unknown | Standing::Expired | Standing::Revoked) => {
+            Some(Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. }) => {
                 handshake(Handshake::Revoked);
                 return None;
             }
@@ -225,6 +245,25 @@ impl Acceptor {
             }
         }
         Some(Connection::new(stream, address, hold))
+    }
+
+    /// What a certificate opens, whose key the peer holds. One that a warm reboot replaced opens nothing before it is recorded
+    /// that there are two machines, and that this one stands (R14 c).
+    async fn proved(&self, certificate: &CertificateHash, from: SocketAddr, now: Timestamp) -> Standing {
+        let standing = self.standing(certificate, now).await;
+        let Standing::Replaced { node_id, serial } = &standing else { return standing };
+        let Ok(_place) = self.unknown.try_acquire() else { return standing };
+        let order = Order::ProveFormer { serial: *serial };
+        let (principal, source) = (Principal::Node(node_id.clone()), source_remark::of(from.ip()));
+        match self.nodes.ask(node_id, Request { order, principal, source }).await {
+            Ok(_) => {
+                tracing::warn!(node = %node_id, "a former machine of the node came back: two machines claim to be it");
+            }
+            Err(error) => {
+                tracing::warn!(node = %node_id, %error, "that a former machine of the node came back was not recorded");
+            }
+        }
+        self.log.views().standing(certificate, now)
     }
 
     /// What a certificate opens. One that no fact records yet, though an announced authority signed it, waits until all

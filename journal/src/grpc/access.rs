@@ -93,10 +93,12 @@ impl Access {
             Standing::Valid { identity: Identity::Operator { operator_id, role, serial }, .. } => {
                 Ok(Caller::Operator(operator_id, role, serial))
             }
-            Standing::Unknown | Standing::Expired | Standing::Revoked => Err(Refusal::new(
-                Reason::CertificateRequired,
-                "the certificate of this connection opens nothing any more; connect with a current one",
-            )),
+            Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. } => {
+                Err(Refusal::new(
+                    Reason::CertificateRequired,
+                    "the certificate of this connection opens nothing any more; connect with a current one",
+                ))
+            }
         }
     }
 }

@@ -25,6 +25,12 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The connections are so many groups of about equal size; finer than [`LOOK`].
 const GROUPS: u64 = 1000;
 
+/// How long after its last word from a quorum a journal has certainly cut the streams that it held, if it refuses everything
+/// after `stale_after`.
+pub fn cut_off(stale_after: Duration) -> Duration {
+    stale_after + SPREAD
+}
+
 /// Since when a journal is seen to be stale.
 #[derive(Debug, Default)]
 struct Closing {

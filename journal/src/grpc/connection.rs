@@ -73,7 +73,12 @@ pub struct Connection {
     peer: Peer,
     hold: Hold,
     peer_is_gone: bool,
+    /// Bytes of a ping that are still to be written.
+    pinging: &'static [u8],
 }
+
+/// A PING frame of HTTP/2 (RFC 9113, 6.7), with eight bytes of our own. hyper pings too, but only by its own clock.
+const PING: [u8; 17] = *b"\0\0\x08\x06\0\0\0\0\0pactping";
 
 /// What holds a connection.
 pub struct Hold {
@@ -94,7 +99,7 @@ impl Connection {
         let activity = hold.visit.as_ref().map(|visit| Arc::clone(visit.activity()));
         let leash = Arc::clone(&hold.leash);
         let peer = Peer { address, certificate: hold.certificate, activity, leash };
-        Self { stream, peer, hold, peer_is_gone: false }
+        Self { stream, peer, hold, peer_is_gone: false, pinging: &[] }
     }
 
     /// An answer that was given before the end may still be held back beneath: a renewal supersedes the certificate of the
@@ -104,6 +109,25 @@ impl Connection {
             // Whether it leaves or not: the connection ends.
             let _ = Pin::new(&mut self.stream).poll_flush(context);
         }
+    }
+
+    /// Pings the peer, if that was asked for. To be called between two frames only, and until it is ready nothing else is
+    /// written.
+    fn poll_ping(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.pinging.is_empty() && self.hold.leash.pulse().take_asked(context.waker()) {
+            self.pinging = &PING;
+        }
+        self.poll_rest_of_ping(context)
+    }
+
+    fn poll_rest_of_ping(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.pinging.is_empty() {
+            match ready!(Pin::new(&mut self.stream).poll_write(context, self.pinging))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.pinging = self.pinging.get(written..).unwrap_or_default(),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Keeps a place until it closes.
@@ -201,6 +225,7 @@ impl AsyncWrite for Connection {
         if this.hold.poll_end(context).is_ready() {
             return Poll::Ready(Err(ended()));
         }
+        ready!(this.poll_rest_of_ping(context))?;
         Pin::new(&mut this.stream).poll_write(context, bytes)
     }
 
@@ -211,6 +236,8 @@ impl AsyncWrite for Connection {
             this.send_what_is_held(context);
             return Poll::Ready(Err(ended()));
         }
+        // h2 flushes when it has handed over whole frames, and at the end of each of its rounds.
+        ready!(this.poll_ping(context))?;
         Pin::new(&mut this.stream).poll_flush(context)
     }
 
@@ -233,6 +260,7 @@ impl AsyncWrite for Connection {
         if this.hold.poll_end(context).is_ready() {
             return Poll::Ready(Err(ended()));
         }
+        ready!(this.poll_rest_of_ping(context))?;
         Pin::new(&mut this.stream).poll_write_vectored(context, bytes)
     }
 

@@ -139,12 +139,14 @@ impl Connections {
             for leash in held {
                 match views.standing(certificate, now) {
                     Standing::Valid { until, .. } => leash.end_at(until),
-                    Standing::Unknown | Standing::Expired | Standing::Revoked
+                    Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. }
                         if leash.parting.load(Ordering::Acquire) > 0 =>
                     {
                         leash.end_at(now.plus(PARTING));
                     }
-                    Standing::Unknown | Standing::Expired | Standing::Revoked => leash.cut(),
+                    Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. } => {
+                        leash.cut()
+                    }
                 }
             }
         }

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use events::node::Rejection;
-use events::vocabulary::{DomainId, NodeId};
+use events::node::{Former, Rejection};
+use events::vocabulary::{DomainId, NodeId, Serial};
 use proto::convert::{field, hardware, moment};
 use proto::pb;
 use proto::pb::enrollment_service_server::EnrollmentService;
@@ -21,6 +22,7 @@ use crate::clock;
 use crate::gate::{self, Stranger};
 use crate::log::{KNOWN, Log};
 use crate::presence::contests::{Contests, Rival};
+use crate::presence::soundings::{Sounding, Soundings};
 
 use super::access::{Access, Call, Caller};
 use super::confirmation::Confirmation;
@@ -30,6 +32,8 @@ use super::refusal::{BUSY, status};
 
 /// The version of the agents' protocol that this release speaks (R26).
 const PROTOCOL: u32 = 1;
+/// Whether a machine is still there is not known while a journal has not reported yet: asked again after this.
+const NOT_KNOWN: Duration = Duration::from_secs(3);
 /// So many older ones are taken too: images of nodes are older than journals.
 const OLDER_PROTOCOLS: u32 = 2;
 
@@ -47,6 +51,8 @@ pub struct EnrollmentEdge {
     pub attempts: Attempts,
     /// Who is told of machines that may be a second one.
     pub contests: Contests,
+    /// Who finds out whether machines are still there. None: no other boot of theirs is let in before they are given up.
+    pub warm_reboot: Option<Soundings>,
     /// Notes a node's first authenticated call.
     pub confirmation: Confirmation,
     /// The domain.
@@ -79,10 +85,18 @@ impl EnrollmentService for EnrollmentEdge {
         let csr = Arc::new(Csr::parse(&wire.csr));
         let _enrolling = self.admission.enrolling(&node, csr.as_ref().as_ref().ok().map(Csr::key))?;
         let place = self.admission.place(patience)?;
-        let order = Order::Enroll { presented, csr: Arc::clone(&csr), boot_id };
+        let former = if self.warm_reboot.is_some() { Former::NotAsked } else { Former::Untouchable };
+        let order = Order::Enroll { presented, csr: Arc::clone(&csr), boot_id, former };
         let ask = Ask { order, principal: admitted.principal(), source: admitted.source };
-        let again = (!self.log.is_alone()).then(|| ask.clone());
+        let again = (!self.log.is_alone() || self.warm_reboot.is_some()).then(|| ask.clone());
         let mut answer = self.nodes.ask(&node, ask).await;
+        let from = peer.as_ref().map(|peer| peer.address.ip());
+        let asked = Asked { wire: &wire, csr: &csr, from };
+        if let Some(ask) = &again
+            && let Some(serial) = perhaps_rebooted(&answer)
+        {
+            answer = self.sound(&node, serial, ask, answer, &asked).await;
+        }
         if let Some(ask) = again
             && may_be_outdated(&answer)
         {
@@ -95,8 +109,7 @@ impl EnrollmentService for EnrollmentEdge {
         }
         place.served();
         if let Err(error) = &mut answer {
-            let from = peer.map(|peer| peer.address.ip());
-            self.note(&node, error, &admitted.caller, &Asked { wire: &wire, csr: &csr, from }).await;
+            self.note(&node, error, &admitted.caller, &asked).await;
         }
         self.respond(answer.map_err(status)?)
     }
@@ -150,6 +163,48 @@ impl EnrollmentEdge {
             Stranger::Resembling { node, differing } => self.attempts.mismatch(&node, differing, from),
         }
         drawn.err().unwrap_or_else(|| proto::convert::rejection::refusal(&rejection, clock::now()))
+    }
+
+    /// Another boot asks to be a node that is active: it is let in if the former one answers nobody (R14 c). Else it is told
+    /// when to come back to hear more, or, if the former one answers, what everybody is told.
+    async fn sound(
+        &self,
+        node: &NodeId,
+        serial: Serial,
+        ask: &Ask,
+        answer: Result<Answer, AskError>,
+        asked: &Asked<'_>,
+    ) -> Result<Answer, AskError> {
+        let Some(soundings) = &self.warm_reboot else { return answer };
+        // First, so that the answer to the ping shows two machines.
+        self.contests.suspect(node, || asked.rival()).await;
+        let wait = match soundings.ask(node).await {
+            Sounding::Silent => {
+                let mut ask = ask.clone();
+                if let Order::Enroll { former, .. } = &mut ask.order {
+                    *former = Former::Silent { serial };
+                }
+                let answer = self.nodes.ask(node, ask).await;
+                if perhaps_rebooted(&answer).is_none() {
+                    return answer;
+                }
+                // The node has another certificate by now: what was found was found of another machine.
+                NOT_KNOWN
+            }
+            Sounding::Answers => {
+                return answer.map_err(|error| match error {
+                    AskError::Rejected { rejection: Rejection::PerhapsRebooted { until, .. }, at } => {
+                        AskError::Rejected { rejection: Rejection::AlreadyActive { until }, at }
+                    }
+                    other => other,
+                });
+            }
+            Sounding::Open(wait) => wait,
+            Sounding::Unknown => NOT_KNOWN,
+        };
+        let at = clock::now();
+        let rejection = Rejection::PerhapsRebooted { serial, until: at.plus(wait) };
+        Err(AskError::Rejected { rejection, at })
     }
 
     /// What is noted of a machine that was refused (R5), and whether it may be a second one (R14): then it is told to come
@@ -216,6 +271,14 @@ impl Asked<'_> {
         self.csr.as_ref().ok()?;
         let (request, boot_id) = (self.wire.csr.clone(), self.wire.boot_id.parse().ok());
         Some(Rival { request, presented, boot_id, from: self.from })
+    }
+}
+
+/// The present certificate of a node whose machine may have been rebooted.
+fn perhaps_rebooted(answer: &Result<Answer, AskError>) -> Option<Serial> {
+    match answer {
+        Err(AskError::Rejected { rejection: Rejection::PerhapsRebooted { serial, .. }, .. }) => Some(*serial),
+        Ok(_) | Err(_) => None,
     }
 }
 

@@ -68,10 +68,13 @@ use crate::log::Log;
 use crate::membership::Membership;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
-use crate::presence::{Streams, contests::Contests, sessions::Sessions, updates::Updates};
+use crate::presence::{
+    Streams, contests::Contests, sessions::Sessions, soundings::Soundings, updates::Updates,
+};
 use crate::renewal::Outlook;
 
 pub use acceptor::{Acceptor, AcceptorError, Limits};
+pub use closing::cut_off;
 pub use connections::Connections;
 pub(crate) use operator::status as operator_status;
 
@@ -126,6 +129,8 @@ pub struct Edge {
     pub attempts: Attempts,
     /// Who is told of machines that may be a second one.
     pub contests: Contests,
+    /// Who finds out whether machines are still there, if another boot of theirs may be let in (R14 c).
+    pub warm_reboot: Option<Soundings>,
     /// How many sessions run on nodes.
     pub sessions: Sessions,
     /// Those who command.
@@ -207,6 +212,7 @@ async fn agent_services(
         admission: Arc::clone(&edge.admission),
         attempts: edge.attempts.clone(),
         contests: edge.contests.clone(),
+        warm_reboot: edge.warm_reboot.clone(),
         confirmation: confirmation.clone(),
         domain_id: edge.domain_id.clone(),
         endpoints: Arc::clone(&edge.endpoints),

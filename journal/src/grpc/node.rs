@@ -28,7 +28,8 @@ use super::walk;
 /// Rows of one batch: a large machine is sent in parts, so that no call holds much memory or lasts long.
 const MAX_ROWS: usize = 1000;
 
-/// A leader that was elected just now knows of all sessions once the others have reported, or were silent for 5 s.
+/// A leader that was elected just now knows of all sessions once the others have reported. For one that is cut off nobody
+/// waits so long: the operator is told that it is not known.
 const COUNTED: Duration = Duration::from_secs(7);
 /// Who looks at a node does not wait for it as long.
 const GLANCE: Duration = Duration::from_millis(300);

@@ -119,7 +119,9 @@ impl ClientCertVerifier for Verifier {
         // the first to end, and the second waits behind the fold.
         let standing = self.log.views().standing(&CertificateHash::of(end_entity), clock::now());
         match standing {
-            Standing::Valid { .. } => Ok(ClientCertVerified::assertion()),
+            // One that a warm reboot replaced opens nothing, but whoever proves its key shows that there are two machines (R14
+            // c): the acceptor has that recorded, and lets nobody in before.
+            Standing::Valid { .. } | Standing::Replaced { .. } => Ok(ClientCertVerified::assertion()),
             Standing::Revoked => refused(CertificateError::Revoked),
             Standing::Expired => refused(CertificateError::Expired),
             // Its fact may be under way: the acceptor waits for it, and lets nobody in without it (R10).

@@ -99,7 +99,15 @@ fn free(path: &Path) -> io::Result<u64> {
 /// Whether an append is recorded below the reserve: one that takes something away, or the few bytes by which a journal that
 /// was started again can do so.
 pub(super) fn is_spared(append: &Append) -> bool {
-    !append.facts.is_empty() && append.facts.iter().all(spares)
+    let facts = &append.facts;
+    // A former machine that comes back after a warm reboot ends the claimed certificate by the same append (R14).
+    let ended =
+        facts.iter().any(|fact| matches!(fact, Fact::Node(_, node::Event::CertificateRevoked { .. })));
+    !facts.is_empty() && facts.iter().all(|fact| spares(fact) || (ended && comes_back(fact)))
+}
+
+fn comes_back(fact: &Fact) -> bool {
+    matches!(fact, Fact::Node(_, node::Event::Reactivated { .. } | node::Event::Contested { .. }))
 }
 
 /// What is not named here is not spared, also what a later release adds.
@@ -116,14 +124,36 @@ fn spares(fact: &Fact) -> bool {
 #[cfg(test)]
 mod tests {
     use events::node::DistrustCause;
+    use events::vocabulary::{AppendId, Principal, Serial, Timestamp};
 
     use super::*;
+
+    fn append(facts: Vec<Fact>) -> Append {
+        Append {
+            append_id: AppendId::new([1; 16]),
+            decided_at: Timestamp::default(),
+            principal: Principal::Anonymous,
+            proposed_by: "j1".parse().unwrap(),
+            source: None,
+            assurance: None,
+            expects: vec![],
+            facts,
+            remarks: vec![],
+        }
+    }
 
     #[test]
     fn rule_03_what_takes_a_certificate_away_is_recorded_below_the_reserve() {
         let node = |event| Fact::Node("n1".parse().unwrap(), event);
         let ended = node::Event::CertificateRevoked { cause: DistrustCause::JournalEvicted, serials: vec![] };
-        assert!(spares(&node(ended)));
+        assert!(spares(&node(ended.clone())));
+        let serial = Serial::from_random([1; 16]);
+        let back = node(node::Event::Reactivated { serial });
+        assert!(
+            is_spared(&append(vec![node(ended), back.clone()])),
+            "a former machine ends what was claimed"
+        );
+        assert!(!is_spared(&append(vec![back])) && !is_spared(&append(vec![])));
         assert!(!spares(&node(node::Event::Resolved {})));
     }
 

@@ -41,6 +41,8 @@ pub struct Report {
 #[derive(Debug, Default)]
 pub struct Elsewhere {
     journals: HashMap<JournalId, Reported>,
+    /// When each journal reported last, silent since or not.
+    heard_at: HashMap<JournalId, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,8 @@ impl Elsewhere {
     pub fn take(&mut self, from: &JournalId, report: Report, now: Timestamp) -> Option<Moved> {
         let Report { incarnation, number, full, gained, lost } = report;
         let came = gained.iter().map(|(node, _)| node.clone()).collect();
+        // Also when it does not follow: the journal is there.
+        self.heard_at.insert(from.clone(), now);
         if full {
             let nodes: HashMap<_, _> = gained.into_iter().collect();
             let before = self.journals.remove(from).map(|known| known.nodes).unwrap_or_default();
@@ -108,15 +112,27 @@ impl Elsewhere {
         self.journals.contains_key(journal)
     }
 
+    /// When a journal reported last, silent since or not. None: not since its reports are collected.
+    pub fn heard_at(&self, journal: &JournalId) -> Option<Timestamp> {
+        self.heard_at.get(journal).copied()
+    }
+
     /// To which other journal a node is connected.
     pub fn holder(&self, node: &NodeId) -> Option<&JournalId> {
         let holds = |(_, known): &(&JournalId, &Reported)| known.nodes.contains_key(node);
         self.journals.iter().find(holds).map(|(journal, _)| journal)
     }
 
+    /// All of them: one may not have noticed yet that the node went on to another.
+    pub fn holders(&self, node: &NodeId) -> Vec<JournalId> {
+        let holds = |(_, known): &(&JournalId, &Reported)| known.nodes.contains_key(node);
+        self.journals.iter().filter(holds).map(|(journal, _)| journal.clone()).collect()
+    }
+
     /// Nothing is known: another leader collected it.
     pub fn forget(&mut self) {
         self.journals.clear();
+        self.heard_at.clear();
     }
 }
 
@@ -164,6 +180,7 @@ mod tests {
         assert_eq!(elsewhere.find(&node("a")), None);
         assert_eq!(elsewhere.find(&node("c")), Some(serial()));
         assert_eq!((elsewhere.holder(&node("c")), elsewhere.holder(&node("a"))), (Some(&j2()), None));
+        assert_eq!((elsewhere.holders(&node("c")), elsewhere.holders(&node("a"))), (vec![j2()], vec![]));
         assert_eq!(elsewhere.take(&j2(), report(4, false, &["d"], &[]), at(1)), None, "the third is missing");
         let restarted = Report { incarnation: 2, ..report(3, false, &["d"], &[]) };
         assert_eq!(elsewhere.take(&j2(), restarted, at(1)), None, "another process");

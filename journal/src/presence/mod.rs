@@ -2,7 +2,7 @@
 //!
 //! The edge holds a [`Stream`] for each open subscription; [`timers`] gives up nodes that are away for too long;
 //! [`updates`] tells the streams of nodes whose boot configuration changed; [`contests`] finds nodes that two machines claim
-//! to be; [`sessions`] knows how many run on a node. [`elsewhere`] is what other journals report to the leader, [`reports`]
+//! to be; [`soundings`] find out whether anybody is at the other end of a stream; [`sessions`] knows how many run on a node. [`elsewhere`] is what other journals report to the leader, [`reports`]
 //! what this one does. All of it is in this process's memory and no fact (R5): after a start, and after an election,
 //! everybody active gets a full grace period.
 //!
@@ -18,6 +18,7 @@ mod outbox;
 mod pulse;
 pub mod reports;
 pub mod sessions;
+pub mod soundings;
 mod suspicions;
 pub mod timers;
 pub mod updates;
@@ -25,6 +26,7 @@ pub mod updates;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use events::node::Presence;
 use events::vocabulary::{JournalId, NodeId, Serial, Timestamp};
@@ -32,8 +34,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::clock;
+use crate::log::Log;
 
-use elsewhere::{Elsewhere, Report, SILENT, Seen};
+use elsewhere::{Elsewhere, Report, Seen};
 
 pub use outbox::{Outbox, Told};
 pub use pulse::Pulse;
@@ -154,14 +157,39 @@ impl Streams {
     }
 
     /// Whether these journals, all others of the quorum, have said whom they hold since this one leads, or were silent for so
-    /// long that they hold nobody. Not known is not nowhere (R14).
-    pub fn knows_of(&self, others: &[JournalId], now: Timestamp) -> bool {
+    /// long that they hold nobody: longer than `cut_off`, after which a journal that hears of no quorum has cut its streams
+    /// itself (R17). Not known is not nowhere (R14).
+    pub fn knows_of(&self, others: &[JournalId], cut_off: Duration, now: Timestamp) -> bool {
         if !self.shared.collects.load(Ordering::Acquire) {
             return false;
         }
         let since = Timestamp::from_millis(self.shared.grace_from.load(Ordering::Relaxed));
         let elsewhere = self.shared.elsewhere.lock();
-        now.since(since) > SILENT || others.iter().all(|journal| elsewhere.has_heard(journal))
+        others.iter().all(|journal| {
+            let heard_at = elsewhere.heard_at(journal).map_or(since, |heard_at| heard_at.max(since));
+            elsewhere.has_heard(journal) || now.since(heard_at) > cut_off
+        })
+    }
+
+    /// Since when a node that has no stream is away, and whether it was seen to leave: not if this process began, or began to
+    /// lead, after that.
+    fn away_since(&self, node: &NodeId, active_since: Timestamp) -> (Timestamp, bool) {
+        let left_at = self.shared.nodes.lock().get(node).and_then(|known| known.left_at).unwrap_or_default();
+        let grace_from = Timestamp::from_millis(self.shared.grace_from.load(Ordering::Relaxed));
+        let last = left_at.max(active_since);
+        if last > grace_from { (last, true) } else { (grace_from, false) }
+    }
+
+    /// The other journals that hold a stream of a node, as far as is known here.
+    fn holders(&self, node: &NodeId) -> Vec<JournalId> {
+        self.shared.elsewhere.lock().holders(node)
+    }
+
+    /// The connections of a node's open streams, the newest last.
+    fn pulses(&self, node: &NodeId) -> Vec<Pulse> {
+        let nodes = self.shared.nodes.lock();
+        let open = nodes.get(node).map(|known| known.open.as_slice()).unwrap_or_default();
+        open.iter().map(|open| open.pulse.clone()).collect()
     }
 
     /// How many sessions run on a node, as it said on its open streams, here or at journals that report to this one. While it
@@ -300,6 +328,16 @@ impl Streams {
     }
 }
 
+/// Whether a leader knows of all streams at the other journals ([`Streams::knows_of`]).
+fn have_all_reported(log: &Log, streams: &Streams, own: &JournalId, cut_off: Duration) -> bool {
+    let others: Vec<JournalId> = {
+        let views = log.views();
+        let members = views.members.members().map(|(id, _)| id);
+        members.filter(|id| *id != own).cloned().collect()
+    };
+    streams.knows_of(&others, cut_off, clock::now())
+}
+
 impl Node {
     /// None: no stream is open.
     fn sessions(&self) -> Option<u32> {
@@ -404,22 +442,41 @@ mod tests {
     }
 
     #[test]
-    fn rule_14_a_new_leader_knows_once_all_have_reported_or_were_silent_for_long() {
+    fn rule_14_a_new_leader_knows_once_all_have_reported_or_must_have_cut_their_streams() {
         let (streams, others) = (Streams::new(START), ["j2".parse().unwrap(), "j3".parse().unwrap()]);
-        let after = |millis| START.plus(std::time::Duration::from_millis(millis));
-        let report = || Report { incarnation: 1, number: 1, full: true, ..Report::default() };
-        assert!(!streams.knows_of(&others, after(60_000)), "it does not lead");
+        let after = |millis| START.plus(Duration::from_millis(millis));
+        let knows = |millis| streams.knows_of(&others, Duration::from_secs(40), after(millis));
+        let report = |number| Report { incarnation: 1, number, full: number == 1, ..Report::default() };
+        assert!(!knows(60_000), "it does not lead");
         streams.lead_from(START);
-        assert!(!streams.knows_of(&others, after(0)));
-        streams.reported(&others[0], report(), after(1));
-        assert!(!streams.knows_of(&others, after(2)));
-        assert!(!streams.knows_of(&others, after(5000)) && streams.knows_of(&others, after(5001)));
-        streams.reported(&others[1], report(), after(3));
-        assert!(streams.knows_of(&others, after(3)));
+        assert!(!knows(0));
+        streams.reported(&others[0], report(1), after(1));
+        assert!(!knows(2) && !knows(40_000) && knows(40_001), "one has not reported");
+        streams.reported(&others[1], report(1), after(3));
+        assert!(knows(3));
+        // One is cut off: it goes on to serve its nodes until it is stale.
+        streams.reported(&others[0], report(2), after(9000));
+        streams.miss_silent(after(9000));
+        assert!(!knows(9000) && !knows(40_003) && knows(40_004));
         streams.follow_from_now_on();
-        assert!(!streams.knows_of(&others, after(9000)));
-        streams.lead_from(after(9000));
-        assert!(!streams.knows_of(&others, after(9001)), "they report anew");
+        assert!(!knows(90_000));
+        streams.lead_from(after(90_000));
+        assert!(!knows(90_001), "they report anew");
+    }
+
+    #[test]
+    fn rule_14_who_left_is_known_to_have_left_unless_that_was_before_this_journal_led() {
+        let (streams, after) = (Streams::new(START), |secs| START.plus(Duration::from_secs(secs)));
+        assert_eq!(streams.away_since(&node(), START), (START, false));
+        assert_eq!(streams.away_since(&node(), after(3)), (after(3), true), "it has enrolled since");
+        let stream = streams.open(&node(), serial(1), Pulse::default());
+        assert_eq!(streams.pulses(&node()).len(), 1);
+        drop(stream);
+        let (left_at, seen) = streams.away_since(&node(), START);
+        assert!(seen && left_at > START && streams.pulses(&node()).is_empty());
+        let elected = left_at.plus(Duration::from_secs(1));
+        streams.lead_from(elected);
+        assert_eq!(streams.away_since(&node(), START), (elected, false));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Each journal counts what nodes say on the streams that it holds, and the leader hears of all ([`super::reports`], twice a
 //! second). So the leader answers, and others ask it. It is no fact (R5): a node says it again on its next stream.
 //!
-//! **Invariant:** not known is not none. A leader that was elected just now knows once all others have reported.
+//! **Invariant:** not known is not none. A leader that was elected just now knows once all others have reported; of one that is
+//! cut off it knows nothing before that has cut its streams.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,11 +13,10 @@ use std::time::Duration;
 
 use events::vocabulary::{JournalId, NodeId};
 
-use crate::clock;
 use crate::log::Log;
 
-use super::Streams;
 use super::timers::leads;
+use super::{Streams, have_all_reported};
 
 /// How often it is looked again while it is not known.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -27,6 +27,7 @@ pub struct Sessions {
     log: Log,
     streams: Streams,
     journal_id: JournalId,
+    cut_off: Duration,
     way: Arc<dyn ToCounter>,
 }
 
@@ -40,9 +41,16 @@ pub trait ToCounter: Send + Sync + 'static {
 }
 
 impl Sessions {
-    /// Counts what these streams say, and asks the leader for the others.
-    pub fn new(log: Log, streams: Streams, journal_id: JournalId, way: Arc<dyn ToCounter>) -> Self {
-        Self { log, streams, journal_id, way }
+    /// Counts what these streams say, and asks the leader for the others. `cut_off`: after so long without a report a journal
+    /// holds no stream any more, because it has cut them itself (R17).
+    pub fn new(
+        log: Log,
+        streams: Streams,
+        journal_id: JournalId,
+        cut_off: Duration,
+        way: Arc<dyn ToCounter>,
+    ) -> Self {
+        Self { log, streams, journal_id, cut_off, way }
     }
 
     /// How many run on a node. None: it was not known within this time.
@@ -60,8 +68,14 @@ impl Sessions {
 
     /// The same, as a leader knows it now. None: it does not, or this journal does not lead.
     pub fn known(&self, node: &NodeId) -> Option<u32> {
-        let complete = self.log.is_alone() || (leads(&self.log) && self.has_heard_all());
-        complete.then(|| self.streams.sessions(node))
+        let count = self.streams.sessions(node);
+        if self.log.is_alone() {
+            return Some(count);
+        }
+        // Some are enough to know of; that there are none must be known of all.
+        let complete =
+            || count > 0 || have_all_reported(&self.log, &self.streams, &self.journal_id, self.cut_off);
+        (leads(&self.log) && complete()).then_some(count)
     }
 
     async fn ask(&self, node: &NodeId) -> Option<u32> {
@@ -78,14 +92,5 @@ impl Sessions {
                 None
             }
         }
-    }
-
-    fn has_heard_all(&self) -> bool {
-        let others: Vec<JournalId> = {
-            let views = self.log.views();
-            let members = views.members.members().map(|(id, _)| id);
-            members.filter(|id| **id != self.journal_id).cloned().collect()
-        };
-        self.streams.knows_of(&others, clock::now())
     }
 }

@@ -192,7 +192,7 @@ impl Journal {
         let views = &self.views;
         let until = |stream: &Stream| match views.standing(&stream.certificate, at) {
             Standing::Valid { until, .. } => Some(until),
-            Standing::Unknown | Standing::Expired | Standing::Revoked => None,
+            Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. } => None,
         };
         self.streams.retain_mut(|stream| {
             if told.contains(&stream.certificate) {

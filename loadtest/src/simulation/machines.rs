@@ -153,7 +153,7 @@ impl World {
             Standing::Valid { .. } => {}
             // Its fact may be on its way.
             Standing::Unknown => return Ok(false),
-            Standing::Expired | Standing::Revoked => {
+            Standing::Expired | Standing::Revoked | Standing::Replaced { .. } => {
                 self.count("certificate refused");
                 self.turn_off(which, "is refused");
                 return Ok(false);

@@ -17,8 +17,8 @@ use events::{
     level::Level,
     member,
     node::{
-        self, Command, Contest, DeactivationCause, Enroll, Presence, RefusedAttempts, Register, Renew,
-        RevocationCause,
+        self, Command, Contest, DeactivationCause, Enroll, Former, Presence, RefusedAttempts, Register,
+        Renew, RevocationCause,
     },
     operator,
     stream::{StreamName, StreamVersion},
@@ -272,7 +272,17 @@ impl Desk<'_> {
         let terms = self.signed(key, &mut reads)?;
         let macs = self.views.registry.mac_claims(&presented.macs);
         let key = Some(self.views.key_claim(key));
-        Ok((Command::Enroll(Enroll { presented, macs, key, boot_id: None, terms }), reads))
+        Ok((
+            Command::Enroll(Enroll {
+                presented,
+                macs,
+                key,
+                boot_id: None,
+                former: Former::Untouchable,
+                terms,
+            }),
+            reads,
+        ))
     }
 
     /// None: time orders nothing.
@@ -336,7 +346,7 @@ impl Desk<'_> {
         let events = match node::decide(id, state, command).map_err(Refused::Node)? {
             node::Decision::Nothing => return Ok(Ok(None)),
             node::Decision::Repeat(certificate) => return Ok(Err(certificate)),
-            node::Decision::Record(events) => events,
+            node::Decision::Record(events) | node::Decision::Return { events, .. } => events,
             node::Decision::Issue(issue) => issue.complete(self.der.clone()),
         };
         let facts = events.into_iter().map(|event| Fact::Node(id.clone(), event)).collect();

@@ -109,6 +109,8 @@ mod tests {
             vcluster: Some("prod".parse().unwrap()),
             contested: false,
             draining: true,
+            boot_id: None,
+            warm_reboot: None,
         }
     }
 

@@ -11,7 +11,9 @@ use crate::{reason::Reason, refusal::Refusal};
 pub fn refusal(rejection: &Rejection, now: Timestamp) -> Refusal {
     let refusal = Refusal::new(reason(rejection), rejection.to_string());
     match rejection {
-        Rejection::AlreadyActive { until } => refusal.retry_after(until.since(now)),
+        Rejection::AlreadyActive { until } | Rejection::PerhapsRebooted { until, .. } => {
+            refusal.retry_after(until.since(now))
+        }
         Rejection::NotEnrolled
         | Rejection::NotFound
         | Rejection::AlreadyEnrolled { .. }
@@ -43,7 +45,7 @@ fn reason(rejection: &Rejection) -> Reason {
         Rejection::TooManyMacs { .. } => Reason::HardwareInvalid,
         Rejection::HardwareMismatch => Reason::HardwareMismatch,
         Rejection::NameTooLong => Reason::NodeIdInvalid,
-        Rejection::AlreadyActive { .. } => Reason::AlreadyActive,
+        Rejection::AlreadyActive { .. } | Rejection::PerhapsRebooted { .. } => Reason::AlreadyActive,
         Rejection::Revoked => Reason::NodeRevoked,
         Rejection::KeyReused => Reason::KeyReused,
         Rejection::CsrInvalid => Reason::CsrInvalid,

@@ -89,7 +89,8 @@ fn role() -> impl Strategy<Value = Role> {
 }
 
 fn issuance() -> impl Strategy<Value = Event> {
-    let cause = prop_oneof![Just(Cause::Enrolled), Just(Cause::ReEnrolled), Just(Cause::Renewed)];
+    let cause =
+        proptest::sample::select(vec![Cause::Enrolled, Cause::ReEnrolled, Cause::Renewed, Cause::WarmReboot]);
     let over =
         (serial(), any::<u32>()).prop_map(|(serial, overlap_secs)| Supersession { serial, overlap_secs });
     let boot = "[a-zA-Z0-9-]{1,64}".prop_map(|text| text.parse::<BootId>().unwrap());
@@ -130,11 +131,15 @@ fn node_event() -> impl Strategy<Value = Event> {
             Event::HardwareReplaced { hardware, released, serials }
         }),
         refused_attempts().prop_map(Event::AttemptsRefused),
-        vec(serial(), 0..3)
-            .prop_map(|serials| Event::CertificateRevoked { cause: DistrustCause::JournalEvicted, serials }),
+        (distrust_cause(), vec(serial(), 0..3))
+            .prop_map(|(cause, serials)| Event::CertificateRevoked { cause, serials }),
         grouping(),
         proptest::sample::select(vec![Event::Drained {}, Event::Undrained {}]),
     ]
+}
+
+fn distrust_cause() -> impl Strategy<Value = DistrustCause> {
+    proptest::sample::select(vec![DistrustCause::JournalEvicted, DistrustCause::FormerKeyProved])
 }
 
 fn grouping() -> impl Strategy<Value = Event> {

@@ -43,6 +43,12 @@ pub(super) fn deactivate(
             DeactivationCause::Silence | DeactivationCause::Goodbye | DeactivationCause::Expiry,
         ) => gone(cause, None),
         (State::Active { current, .. }, DeactivationCause::Operator) => gone(cause, Some(current)),
+        // It is gone already, and could come back by itself: that is what the operator takes from it.
+        (State::Inactive { current: Some(current), .. }, DeactivationCause::Operator)
+            if !current.is_expired(now) =>
+        {
+            gone(cause, Some(current))
+        }
         (State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. }, _) => {
             Decision::Nothing
         }

@@ -9,7 +9,8 @@ use crate::vocabulary::{AuthorityId, Serial, Timestamp};
 use super::Decision;
 
 /// The certificates of a node that end when these authorities are not trusted any more: those that they signed and that
-/// still open something; with the current one also the one in its overlap, whoever signed that.
+/// still open something, or may again after a warm reboot; with the current one also the one in its overlap, whoever signed
+/// that.
 pub fn distrusted(state: &State, authorities: &BTreeSet<AuthorityId>, now: Timestamp) -> Vec<Serial> {
     let lives = |held: &&Held| state.usable_until(held.certificate.serial).is_some_and(|until| until > now);
     let signed = |held: &&Held| authorities.contains(&held.certificate.authority);
@@ -20,7 +21,8 @@ pub fn distrusted(state: &State, authorities: &BTreeSet<AuthorityId>, now: Times
     } else {
         [None, overlap.filter(signed)]
     };
-    ended.into_iter().flatten().map(|held| held.certificate.serial).collect()
+    let replaced = state.all_replaced(now).map(|replaced| &replaced.held).filter(signed);
+    ended.into_iter().flatten().chain(replaced).map(|held| held.certificate.serial).collect()
 }
 
 pub(super) fn distrust(state: &State, authorities: &BTreeSet<AuthorityId>, now: Timestamp) -> Decision {

@@ -9,7 +9,7 @@ use crate::node::rejection::Rejection;
 use crate::node::state::{Enrollment, Held, State};
 use crate::vocabulary::NodeId;
 
-use super::{Decision, Issue, ended, free_key};
+use super::{Decision, Issue, ended, free_key, warm_reboot};
 
 pub(super) fn enroll(node: &NodeId, state: &State, enroll: Enroll) -> Result<Decision, Rejection> {
     let Some(enrollment) = state.enrollment() else { return Err(Rejection::NotEnrolled) };
@@ -17,42 +17,54 @@ pub(super) fn enroll(node: &NodeId, state: &State, enroll: Enroll) -> Result<Dec
     if foreign || !enrollment.hardware.is_matched_by(&enroll.presented) {
         return Err(Rejection::HardwareMismatch);
     }
+    let key = enroll.key.as_ref().map(|claim| claim.key);
+    if let Some(former) = key.and_then(|key| state.replaced_key(key, enroll.terms.now)) {
+        let certificate = former.held.certificate.clone();
+        return Ok(Decision::Return { events: warm_reboot::two_machines(state, former), certificate });
+    }
     match state {
         State::Unknown => Err(Rejection::NotEnrolled),
         State::Revoked { .. } => Err(Rejection::Revoked),
-        State::Registered { enrollment } => issue(node, enrollment, Cause::Enrolled, None, None, enroll),
+        State::Registered { enrollment } => issue(node, enrollment, Cause::Enrolled, None, [], enroll),
         State::Inactive { enrollment, current } => {
-            issue(node, enrollment, Cause::ReEnrolled, None, current.as_ref(), enroll)
+            issue(node, enrollment, Cause::ReEnrolled, None, current, enroll)
         }
-        State::Active { enrollment, current, .. } => active(node, enrollment, current, enroll),
+        State::Active { enrollment, current, overlap } => {
+            active(node, enrollment, (current, overlap.as_ref()), enroll)
+        }
     }
 }
 
-/// R14: once active, only the same key gets an answer, and it is the certificate it has already.
+/// R14: once active, the same key gets an answer, and it is the certificate it has already; another one only if the machine
+/// was rebooted.
 fn active(
     node: &NodeId,
     enrollment: &Enrollment,
-    current: &Held,
+    (current, overlap): (&Held, Option<&Held>),
     enroll: Enroll,
 ) -> Result<Decision, Rejection> {
     if current.is_expired(enroll.terms.now) {
         let over = Event::Deactivated { cause: DeactivationCause::Expiry, supersedes: None };
-        return issue(node, enrollment, Cause::ReEnrolled, Some(over), Some(current), enroll);
+        return issue(node, enrollment, Cause::ReEnrolled, Some(over), [current], enroll);
     }
     match &enroll.key {
         Some(claim) if claim.key == current.certificate.spki_sha256 => {
             Ok(Decision::Repeat(current.certificate.clone()))
         }
-        Some(_) | None => Err(Rejection::AlreadyActive { until: current.certificate.not_after }),
+        Some(_) => {
+            warm_reboot::admit(enrollment, (current, overlap), &enroll)?;
+            issue(node, enrollment, Cause::WarmReboot, None, [current].into_iter().chain(overlap), enroll)
+        }
+        None => Err(Rejection::AlreadyActive { until: current.certificate.not_after }),
     }
 }
 
-fn issue(
+fn issue<'a>(
     node: &NodeId,
     enrollment: &Enrollment,
     cause: Cause,
     before: Option<Event>,
-    replaced: Option<&Held>,
+    replaced: impl IntoIterator<Item = &'a Held>,
     enroll: Enroll,
 ) -> Result<Decision, Rejection> {
     let key = free_key(node, enrollment, enroll.key)?.key;
@@ -61,7 +73,7 @@ fn issue(
         before,
         cause,
         epoch: enrollment.epoch,
-        supersedes: replaced.map(|old| ended(old.certificate.serial)).into_iter().collect(),
+        supersedes: replaced.into_iter().map(|old| ended(old.certificate.serial)).collect(),
         presented: Some(enroll.presented),
         boot_id: enroll.boot_id,
     })))

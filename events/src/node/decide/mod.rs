@@ -10,6 +10,7 @@ mod register;
 mod renew;
 mod replace_hardware;
 mod revoke;
+mod warm_reboot;
 
 use crate::certificate::{Certificate, Profile};
 use crate::vocabulary::{BootId, CertificateHash, Der, HardwareIdentity, NodeId, Role, Serial};
@@ -33,6 +34,14 @@ pub enum Decision {
     Issue(Box<Issue>),
     /// Answer with the certificate that the node has, once the request's proof of possession holds (R14 a, R15).
     Repeat(Certificate),
+    /// Once the request's proof of possession holds, record these facts, and answer with the certificate that stands by them
+    /// (R14 c).
+    Return {
+        /// What was shown.
+        events: Vec<Event>,
+        /// The certificate.
+        certificate: Certificate,
+    },
 }
 
 /// An issuance that lacks only its signature.
@@ -81,6 +90,7 @@ pub fn decide(node: &NodeId, state: &State, command: Command) -> Result<Decision
         Command::Move { to, asker } => group::move_to(state, to, &asker),
         Command::Drain { draining, asker } => drain::drain(state, draining, &asker),
         Command::Contest(contest) => Ok(contest::contest(state, contest)),
+        Command::ProveFormer { serial, now } => warm_reboot::prove_former(state, serial, now),
         Command::Resolve => contest::resolve(state),
         Command::ReplaceHardware { hardware, macs, now } => {
             replace_hardware::replace_hardware(node, state, hardware, &macs, now)

@@ -1,7 +1,7 @@
 //! A node asks for its next certificate, or uses one for the first time (R15, R20).
 
 use crate::certificate::Subject;
-use crate::node::command::Renew;
+use crate::node::command::{KeyClaim, Renew};
 use crate::node::event::{Cause, Event, Supersession};
 use crate::node::rejection::Rejection;
 use crate::node::state::{Enrollment, Held, OVERLAP, State};
@@ -12,6 +12,11 @@ use super::{Decision, Issue, ended, free_key};
 pub(super) fn renew(node: &NodeId, state: &State, renew: Renew) -> Result<Decision, Rejection> {
     if renew.presented != renew.named {
         return Err(Rejection::SerialSuperseded);
+    }
+    // Its proof is one of two machines (R14 c), and is none in the hands of the one that replaced it.
+    let replaced = |claim: &KeyClaim| state.replaced_key(claim.key, renew.terms.now).is_some();
+    if state.usable_until(renew.presented).is_some() && renew.key.as_ref().is_some_and(replaced) {
+        return Err(Rejection::KeyReused);
     }
     let lives = state.usable_until(renew.presented).is_some_and(|until| until > renew.terms.now);
     match state {

@@ -55,9 +55,12 @@ fn rule_19_what_is_active_goes_by_silence_goodbye_or_an_operators_word() {
     use DeactivationCause::{Goodbye, Operator, Silence};
     for order in [deactivate(10, Silence), deactivate(10, Goodbye), deactivate(10, Operator), say_goodbye(1)]
     {
-        for given in [is_registered(), is_inactive(), is_put_away(), is_revoked()] {
+        for given in [is_registered(), is_put_away(), is_revoked()] {
             check(&given, order.clone(), NOTHING);
         }
+    }
+    for order in [deactivate(10, Silence), deactivate(10, Goodbye), say_goodbye(1)] {
+        check(&is_inactive(), order, NOTHING);
     }
     for order in [deactivate(10, Silence), deactivate(10, Goodbye), say_goodbye(1)] {
         check(&[], order, NOTHING);
@@ -69,6 +72,17 @@ fn rule_19_what_is_active_goes_by_silence_goodbye_or_an_operators_word() {
         check(&given, deactivate(10, Operator), record(put_away(1)));
         check(&given, say_goodbye(1), record(goodbye()));
     }
+}
+
+#[test]
+fn an_operator_takes_the_certificate_also_from_a_node_that_is_gone_and_could_come_back_by_itself() {
+    let order = |secs| deactivate(secs, DeactivationCause::Operator);
+    check(&is_inactive(), order(3 * DAY - 1), record(put_away(1)));
+    check(&is_inactive(), order(3 * DAY), NOTHING);
+    let taken = [is_inactive(), vec![(10, put_away(1))]].concat();
+    check(&taken, order(11), NOTHING);
+    check(&taken, confirm(11, 1), Err(Rejection::SerialSuperseded));
+    assert_eq!(state(&taken).usable_until(serial(1)), None);
 }
 
 #[test]

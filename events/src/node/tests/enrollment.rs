@@ -8,7 +8,14 @@ fn owned(number: u8, owner: &str) -> MacClaims {
 
 /// An Enroll of a machine with an address that somebody has.
 fn enroll_owned(presented: HardwareIdentity, macs: MacClaims, key: Option<KeyClaim>) -> Command {
-    Command::Enroll(Enroll { presented, macs, key, boot_id: None, terms: terms(10) })
+    Command::Enroll(Enroll {
+        presented,
+        macs,
+        key,
+        boot_id: None,
+        former: Former::Untouchable,
+        terms: terms(10),
+    })
 }
 
 #[test]
@@ -150,6 +157,7 @@ fn rule_08_a_certificate_never_outlives_its_authority() {
         macs: MacClaims::default(),
         key: Some(free(9)),
         boot_id: Some("boot-7".parse().unwrap()),
+        former: Former::Untouchable,
         terms,
     });
     let Ok(Decision::Issue(issue)) = decide(&node("n1"), &state(&is_registered()), command) else {

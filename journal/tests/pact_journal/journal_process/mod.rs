@@ -213,6 +213,16 @@ impl Journal {
         self.open(self.agents_address(), credential).await.map(Agent)
     }
 
+    /// The same, on whichever runtime it is waited for.
+    pub fn agent_later(&self, credential: &Credential) -> impl Future<Output = Answer<Agent>> + Send + use<> {
+        let (address, trust, credential) =
+            (self.agents_address().clone(), self.dir.trust(), credential.clone());
+        async move {
+            let opened = Connection::open(&address, &trust, Some(&credential), ANSWERED).await;
+            opened.map(Agent).map_err(Failure::from)
+        }
+    }
+
     /// Connects to the operators' listener.
     pub async fn operator_with(&self, credential: Option<&Credential>) -> Answer<Operator> {
         self.open(self.operators_address(), credential).await.map(Operator)

@@ -17,6 +17,7 @@ mod reserve;
 mod revocation;
 mod sessions;
 mod staleness;
+mod warm_reboot;
 
 use proto::pb;
 use proto::pb::member_service_client::MemberServiceClient;

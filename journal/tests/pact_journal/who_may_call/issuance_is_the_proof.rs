@@ -6,7 +6,9 @@ use events::append::Append;
 use events::authority::Event as AuthorityEvent;
 use events::certificate::Terms;
 use events::fact::Fact;
-use events::node::{Command, Decision, Enroll, Event, Issue, KeyClaim, Register, State, decide, evolve};
+use events::node::{
+    Command, Decision, Enroll, Event, Former, Issue, KeyClaim, Register, State, decide, evolve,
+};
 use events::stream::StreamVersion;
 use events::vocabulary::{
     AppendId, Assurance, AuthorityId, Der, HardwareIdentity, Labels, NodeId, Principal, Serial, Timestamp,
@@ -158,6 +160,7 @@ fn issue(
         macs: hardware.macs.iter().map(|mac| (*mac, node.clone())).collect(),
         key: Some(KeyClaim { key: Csr::parse(&csr(key)).unwrap().key(), holder: None }),
         boot_id: None,
+        former: Former::Untouchable,
         terms: Terms {
             now: now(),
             serial: Serial::from_random(random()),
