@@ -3,10 +3,10 @@
 
 use std::mem;
 
-use crate::vocabulary::{Assurance, HardwareIdentity, Serial, Timestamp};
+use crate::vocabulary::{Assurance, HardwareIdentity, Serial, SpiffeId, Timestamp};
 
-use super::event::{DeactivationCause, Event, Supersession};
-use super::state::{Enrollment, Held, State};
+use super::event::{Cause, DeactivationCause, Event, Supersession};
+use super::state::{Bound, Enrollment, Held, State};
 
 /// Applies a recorded fact. `recorded_at` and `assurance` are the envelope's.
 pub fn evolve(
@@ -35,10 +35,12 @@ pub(crate) fn evolve_in_place(
                 vcluster: None,
                 contested: false,
                 draining: false,
+                bound: None,
             };
             *state = State::Registered { enrollment };
         }
-        Event::CertificateIssued { certificate, supersedes, .. } => {
+        Event::CertificateIssued { cause, certificate, supersedes, .. } => {
+            unbind(state, *cause);
             let new = Held { certificate: certificate.clone(), assurance, confirmed_at: None };
             issued(state, new, supersedes);
         }
@@ -96,6 +98,7 @@ pub(crate) fn evolve_in_place(
         Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
         Event::AttemptsRefused(_) => {}
         Event::CertificateRevoked { serials, .. } => distrusted(state, serials),
+        Event::IdentityBound { spiffe_id, over } => bound(state, spiffe_id, over.is_none()),
     }
 }
 
@@ -160,12 +163,34 @@ fn contested(state: &mut State, contested: bool) {
 
 /// The new machine has no certificate, and the former one none any more.
 fn replaced(state: &mut State, hardware: &HardwareIdentity) {
-    let with = |enrollment| Enrollment { hardware: hardware.clone(), ..enrollment };
+    // What proved the former machine does not prove the new one.
+    let with = |enrollment| Enrollment { hardware: hardware.clone(), bound: None, ..enrollment };
     *state = match mem::take(state) {
         same @ (State::Unknown | State::Revoked { .. }) => same,
         State::Registered { enrollment } => State::Registered { enrollment: with(enrollment) },
         State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
             State::Inactive { enrollment: with(enrollment), current: None }
+        }
+    }
+}
+
+/// Whoever enrolls anew ends what the machine before it held (R15): also the identity that it had bound.
+fn unbind(state: &mut State, cause: Cause) {
+    if cause != Cause::Renewed
+        && let Some(enrollment) = state.enrollment_mut()
+    {
+        enrollment.bound = enrollment.bound.take().filter(|bound| bound.by_operator);
+    }
+}
+
+/// What was revoked is proved by nothing.
+fn bound(state: &mut State, spiffe_id: &SpiffeId, by_operator: bool) {
+    match state {
+        State::Unknown | State::Revoked { .. } => {}
+        State::Registered { enrollment }
+        | State::Active { enrollment, .. }
+        | State::Inactive { enrollment, .. } => {
+            enrollment.bound = Some(Box::new(Bound { spiffe_id: spiffe_id.clone(), by_operator }));
         }
     }
 }

@@ -18,7 +18,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, Contest, Enroll, Group, KeyClaim, KeyHolder, MacClaims, Register, Renew};
+pub use command::{Bind, Command, Contest, Enroll, Group, KeyClaim, KeyHolder, MacClaims, Register, Renew};
 pub use decide::{Decision, Issue, MAX_MACS_CHANGED, decide, distrusted};
 pub use due::{Presence, due, next_due};
 pub use event::{
@@ -28,4 +28,4 @@ pub use event::{
 pub(crate) use evolve::evolve_in_place;
 pub use evolve::{evolve, restored};
 pub use rejection::Rejection;
-pub use state::{Enrollment, Held, OVERLAP, State};
+pub use state::{Bound, Enrollment, Held, OVERLAP, State};

@@ -28,7 +28,7 @@ use crate::node::{KeyClaim, KeyHolder};
 use crate::stream::StreamName;
 use crate::vocabulary::{
     AuthorityId, CertificateHash, JournalId, KeyHash, NodeId, OperatorId, Overlay, Role, SecretHash, Serial,
-    Timestamp, VClusterId,
+    SpiffeHash, Timestamp, VClusterId,
 };
 use crate::{domain, node, operator};
 
@@ -82,6 +82,8 @@ pub struct Changed {
     pub certificates: Vec<CertificateHash>,
     /// The nodes that a fact told of.
     pub nodes: Vec<NodeId>,
+    /// The workload identities of others whose [`Standing`] may be another now.
+    pub workloads: Vec<SpiffeHash>,
     /// Whether an overlay was set or a node assigned: some nodes may have another boot configuration now.
     pub configurations: bool,
     /// Whether a fact told of a journal as a member of the quorum.
@@ -93,6 +95,7 @@ impl Changed {
     pub fn add(&mut self, next: Self) {
         self.certificates.extend(next.certificates);
         self.nodes.extend(next.nodes);
+        self.workloads.extend(next.workloads);
         self.configurations |= next.configurations;
         self.members |= next.members;
     }
@@ -100,6 +103,7 @@ impl Changed {
     fn tell(&self, mut tell: impl FnMut(Change<'_>)) {
         self.certificates.iter().for_each(|hash| tell(Change::Certificate(*hash)));
         self.nodes.iter().for_each(|id| tell(Change::Node(id)));
+        self.workloads.iter().for_each(|id| tell(Change::Workload(*id)));
         if self.configurations {
             tell(Change::Configurations);
         }
@@ -112,6 +116,7 @@ impl Changed {
         match change {
             Change::Certificate(hash) => self.certificates.push(hash),
             Change::Node(id) => self.nodes.push(id.clone()),
+            Change::Workload(id) => self.workloads.push(id),
             Change::Configurations => self.configurations = true,
             Change::Members => self.members = true,
         }
@@ -122,6 +127,7 @@ impl Changed {
 enum Change<'a> {
     Certificate(CertificateHash),
     Node(&'a NodeId),
+    Workload(SpiffeHash),
     Configurations,
     Members,
 }
@@ -231,7 +237,7 @@ impl Views {
             }
             Fact::Node(id, event) => {
                 self.fold_certificate(record);
-                self.registry.fold(id, event, record, |hash| tell(Change::Certificate(hash)));
+                self.registry.fold(id, event, record, &mut tell);
                 tell(Change::Node(id));
                 if matches!(
                     event,
@@ -298,6 +304,20 @@ impl Views {
         }
     }
 
+    /// What a workload identity of others opens at a moment: what the current certificate of the node does that it is bound
+    /// to (R11). How far the identity itself may be believed is for whoever checked it.
+    pub fn workload_standing(&self, id: &SpiffeHash, now: Timestamp) -> Standing {
+        let now = now.max(self.recorded_at);
+        let Some((node_id, node)) = self.registry.workload(id) else { return Standing::Unknown };
+        let Some(current) = node.state.current() else { return Standing::Revoked };
+        let until = current.certificate.not_after;
+        if until <= now {
+            return Standing::Expired;
+        }
+        let identity = Identity::Node { node_id: node_id.clone(), serial: current.certificate.serial };
+        Standing::Valid { identity, until }
+    }
+
     /// What a node is configured by. None: there is no such node.
     pub fn boot_config(&self, id: &NodeId) -> Option<BootConfig> {
         let node = self.registry.node(id)?;
@@ -353,6 +373,7 @@ impl Views {
             StreamName::Key(key) => self.keys.version(key),
             StreamName::VCluster(id) => Some(self.vclusters.get(id).map_or(0, |vcluster| vcluster.version)),
             StreamName::Join(secret) => Some(self.join_tokens.get(secret).map_or(0, |token| token.version)),
+            StreamName::Spiffe(id) => Some(self.registry.workload_version(id)),
             StreamName::Journal(id) => Some(self.members.get(id).map_or(0, |member| member.version)),
         }
     }
@@ -410,7 +431,8 @@ fn issued(record: &Record) -> Option<(&Certificate, Receiver<'_>)> {
             | node::Event::Unassigned { .. }
             | node::Event::Moved { .. }
             | node::Event::Drained {}
-            | node::Event::Undrained {},
+            | node::Event::Undrained {}
+            | node::Event::IdentityBound { .. },
         )
         | Fact::Domain(_)
         | Fact::VCluster(..)

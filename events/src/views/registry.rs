@@ -8,9 +8,11 @@ use crate::node::{Event, MacClaims, State, evolve_in_place, restored};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::vocabulary::{
-    BmcSerial, CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, Timestamp,
+    BmcSerial, CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, SpiffeHash,
+    Timestamp,
 };
 
+use super::Change;
 use super::by_name::ByName;
 
 /// All nodes that were ever registered.
@@ -20,6 +22,8 @@ pub struct Registry {
     macs: Table<6, MacHolder>,
     serials: BTreeMap<BmcSerial, Sharers>,
     uuids: Table<16, Sharers>,
+    /// The workload identities of others, and the node to which each was bound last (R11).
+    workloads: Table<32, WorkloadHolder>,
     census: Census,
     contests: u64,
 }
@@ -120,6 +124,13 @@ impl Sharers {
 struct MacHolder {
     node: NodeId,
     released: bool,
+    version: u64,
+}
+
+/// To whom a workload identity was bound last. Whether it still is, the node's state says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct WorkloadHolder {
+    node: NodeId,
     version: u64,
 }
 
@@ -236,6 +247,26 @@ impl Registry {
         serial.into_iter().chain(uuid.map(|node| (HardwareField::Uuid, node))).collect()
     }
 
+    /// The node that a workload identity was bound to, also while it proves nothing of it: it is revoked, or without a
+    /// certificate. None: it was bound to nobody, or the node was bound to another one or enrolled anew since.
+    pub fn workload(&self, id: &SpiffeHash) -> Option<(&NodeId, &Node)> {
+        let holder = self.workloads.get(id.as_bytes())?;
+        let node = self.nodes.get(&holder.node)?;
+        let bound = node.state.enrollment().and_then(|enrollment| enrollment.bound.as_ref());
+        bound.is_some_and(|bound| bound.spiffe_id.hash() == *id).then_some((&holder.node, node))
+    }
+
+    /// The node that a workload identity is bound to: no other may have it (R2). What was revoked has none.
+    pub fn workload_owner(&self, id: &SpiffeHash) -> Option<&NodeId> {
+        let (owner, node) = self.workload(id)?;
+        node.state.bound().is_some().then_some(owner)
+    }
+
+    /// The version of its claim stream.
+    pub(super) fn workload_version(&self, id: &SpiffeHash) -> u64 {
+        self.workloads.get(id.as_bytes()).map_or(0, |holder| holder.version)
+    }
+
     /// See [`super::Views::look_ahead`].
     pub(super) fn touch(&self, fact: &Fact) {
         let Fact::Node(id, event) = fact else { return };
@@ -263,7 +294,7 @@ impl Registry {
         id: &NodeId,
         event: &Event,
         record: &Record,
-        mut tell: impl FnMut(CertificateHash),
+        mut tell: impl FnMut(Change<'_>),
     ) {
         let node = self.nodes.get_or_insert_with(id, || Node {
             state: State::Unknown,
@@ -275,6 +306,7 @@ impl Registry {
             grouped_seq: record.seq,
         });
         let before = usable(&node.state);
+        let proved = proof(&node.state);
         if matches!(event, Event::Registered { .. } | Event::HardwareReplaced { .. }) {
             unindex(&mut self.serials, &mut self.uuids, id, &node.state);
         }
@@ -283,6 +315,7 @@ impl Registry {
         self.census.enter(&node.state);
         node.version = record.subject_version();
         let after = usable(&node.state);
+        let proves = proof(&node.state);
         match event {
             Event::Registered { hardware, .. } => {
                 node.registered_at = record.recorded_at;
@@ -311,18 +344,27 @@ impl Registry {
             | Event::CertificateRevoked { .. }
             | Event::Drained {}
             | Event::Undrained {} => {}
+            Event::IdentityBound { spiffe_id, .. } => {
+                let hash = spiffe_id.hash();
+                let version = record.version_of(&StreamName::Spiffe(hash)).unwrap_or_default();
+                self.workloads.insert(*hash.as_bytes(), WorkloadHolder { node: id.clone(), version });
+            }
         }
         let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
-        ended.for_each(|(hash, _)| tell(hash));
+        ended.for_each(|(hash, _)| tell(Change::Certificate(hash)));
+        if let Some((id, _)) = proved.filter(|_| proved != proves) {
+            tell(Change::Workload(id));
+        }
     }
 
     /// The domain was restored (R27): nodes keep their hardware and lose their certificates. Answers those, and whose they
     /// were. No stream gets a version by it.
-    pub(super) fn restore(&mut self) -> (Vec<CertificateHash>, Vec<NodeId>) {
-        let (mut ended, mut changed) = (vec![], vec![]);
+    pub(super) fn restore(&mut self) -> (Vec<CertificateHash>, Vec<NodeId>, Vec<SpiffeHash>) {
+        let (mut ended, mut changed, mut workloads) = (vec![], vec![], vec![]);
         let census = &mut self.census;
         self.nodes.change_each(|id, node| {
             let held = usable(&node.state);
+            workloads.extend(proof(&node.state).map(|(id, _)| id));
             ended.extend(held.into_iter().flatten().map(|(hash, _)| hash));
             let old = std::mem::take(&mut node.state);
             census.leave(&old);
@@ -333,7 +375,7 @@ impl Registry {
             }
             node.state = next;
         });
-        (ended, changed)
+        (ended, changed, workloads)
     }
 
     fn claim(&mut self, id: &NodeId, hardware: &HardwareIdentity, record: &Record) {
@@ -378,7 +420,8 @@ fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
         | Event::Unassigned { .. }
         | Event::Moved { .. }
         | Event::Drained {}
-        | Event::Undrained {} => None,
+        | Event::Undrained {}
+        | Event::IdentityBound { .. } => None,
     }
 }
 
@@ -400,6 +443,14 @@ fn unindex(
     {
         nodes.remove(id);
     }
+}
+
+/// The workload identity that proves the node, and by which certificate and until when it does; without one, it proves
+/// nothing.
+fn proof(state: &State) -> Option<(SpiffeHash, Option<(CertificateHash, Timestamp)>)> {
+    let id = state.bound()?.hash();
+    let current = state.current().map(|held| &held.certificate);
+    Some((id, current.map(|certificate| (certificate.sha256, certificate.not_after))))
 }
 
 /// The node's certificates that open something, and until when: the current one and the one in overlap.

@@ -62,6 +62,7 @@ impl World {
             | Action::Replace { .. }
             | Action::NoteRefused { .. }
             | Action::Distrust { .. }
+            | Action::Bind { .. }
             | Action::Assign { .. }
             | Action::Move { .. }
             | Action::Drain { .. }
