@@ -16,6 +16,10 @@
 //! for a moment more. The new stream begins where the boot configuration that the node holds ends, and what both tell counts once
 //! ([`Refresh`]): nothing is missed, nothing is done twice. Until then a failure changes nothing but the time of the next try.
 //!
+//! A better identity than the certificate ([`crate::cascade`]) takes a stream over in the same way, and one that fails to changes
+//! nothing. The enrollment goes on under it: the certificate is renewed over its stream, too, for the node's state has a
+//! certificate's term. What such an identity is told ends no life: the node enrolls again.
+//!
 //! What the node goes by outlives connections, certificates and processes: without a journal it goes by what it had.
 //!
 //! Not here, on purpose: any input or output, a clock, chance. Times count from the begin of the life; one random number comes
@@ -125,6 +129,7 @@ impl Life {
                     self.configure(answer, &mut turn);
                 }
             }
+            Input::Swap => self.swap(&mut turn),
             Input::Renewed(renewed) => self.renewed(renewed, &mut turn),
             Input::Time => {}
             Input::Stop => self.stop(&mut turn),
@@ -149,7 +154,7 @@ impl Life {
             Stage::Connecting(_) => without_a_journal(Phase::Configuring),
             Stage::Connected(_) if self.refresh.held().is_none() => without_a_journal(Phase::Configuring),
             Stage::Connected(connected) => match connected.renewal {
-                Renewal::NotBefore(_) => Phase::Active,
+                Renewal::NotBefore(_) | Renewal::Swapping(_) => Phase::Active,
                 Renewal::Asking(_) | Renewal::Opening { .. } => Phase::Renewing,
             },
             Stage::Leaving => Phase::Goodbye,
@@ -238,13 +243,27 @@ impl Life {
             }
             (Stage::Connecting(_), Err(failure)) => self.not_subscribed(failure, turn),
             (Stage::Connected(connected), Ok(answer)) => {
-                let Renewal::Opening { certificate, .. } = connected.renewal else { return };
+                let certificate = match connected.renewal {
+                    Renewal::Opening { certificate, .. } => certificate,
+                    Renewal::Swapping(renew_at) => {
+                        Validity { renew_at, is_lent: true, ..connected.certificate }
+                    }
+                    Renewal::NotBefore(_) | Renewal::Asking(_) => return,
+                };
                 let backoff = connected.connecting;
                 self.drains_until = Some(turn.now + DRAINED_AFTER);
                 self.adopt(certificate, backoff, answer, turn);
             }
             (Stage::Connected(connected), Err(failure)) => {
-                let Renewal::Opening { certificate, .. } = connected.renewal else { return };
+                let certificate = match connected.renewal {
+                    Renewal::Opening { certificate, .. } => certificate,
+                    Renewal::Swapping(renew_at) => {
+                        connected.renewal = Renewal::NotBefore(renew_at);
+                        turn.warn(Warning::NotSwapped { failure });
+                        return turn.order(Effect::Stay);
+                    }
+                    Renewal::NotBefore(_) | Renewal::Asking(_) => return,
+                };
                 // Whatever it is told: while the present stream lives, so does the node.
                 let told = match verdict(&failure) {
                     Verdict::Again(told) => told,
@@ -253,6 +272,19 @@ impl Life {
                 self.not_renewed(failure, told, Some(certificate), turn);
             }
             (Stage::Probing | Stage::Enrolling(_) | Stage::Leaving | Stage::Ended, _) => {}
+        }
+    }
+
+    /// Opens a stream with another identity, unless the next certificate is on its way: that one has a stream opened anyway.
+    fn swap(&mut self, turn: &mut Turn) {
+        if let Stage::Connected(connected) = &mut self.stage
+            && let Renewal::NotBefore(at) = connected.renewal
+        {
+            connected.renewal = Renewal::Swapping(at);
+            let held = self.refresh.held().cloned();
+            turn.order(Effect::Open { prefer: Prefer::Serving, held });
+        } else {
+            turn.order(Effect::Stay);
         }
     }
 
@@ -289,7 +321,8 @@ impl Life {
             return;
         }
         let is_over = turn.now >= connecting.certificate.expires_at;
-        if !asks_for_a_new_enrollment(&failure, is_over) {
+        // An identity of others that is refused says nothing of the node.
+        if !asks_for_a_new_enrollment(&failure, is_over || connecting.certificate.is_lent) {
             return self.end(failure, turn);
         }
         turn.warn(Warning::CertificateOver { failure: failure.clone() });
@@ -332,7 +365,9 @@ impl Life {
         match heard {
             Heard::Changed(changed) => self.refresh.hear(&changed),
             Heard::RenewNow => {
-                if let Renewal::NotBefore(at) | Renewal::Asking(Try::At(at)) = &mut connected.renewal {
+                if let Renewal::NotBefore(at) | Renewal::Swapping(at) | Renewal::Asking(Try::At(at)) =
+                    &mut connected.renewal
+                {
                     *at = (*at).min(turn.now + retry::part(RENEW_NOW_SPREAD, turn.random));
                 }
             }
@@ -351,7 +386,7 @@ impl Life {
         // The next certificate is there, if not its stream: the present one is superseded.
         let mut certificate = connected.certificate;
         let next = match connected.renewal {
-            Renewal::NotBefore(at) | Renewal::Asking(Try::At(at)) => {
+            Renewal::NotBefore(at) | Renewal::Swapping(at) | Renewal::Asking(Try::At(at)) => {
                 certificate.renew_at = at;
                 None
             }

@@ -41,6 +41,7 @@ use crate::renewal::{Current, Keeper, Outlook};
 use crate::server_credential::{self, DomainCaFiles, Purpose, ServerCredentialError};
 use crate::sockets::{bind, endpoints, local};
 use crate::succession::{Succession, SuccessionError};
+use crate::workloads::{self, BundleError, Workloads};
 
 /// A clock so far ahead of the last fact is wrong, or the domain was asleep: certificates of nodes have ended.
 const LONG_SILENCE: Duration = Duration::from_secs(4 * 24 * 3600);
@@ -74,12 +75,13 @@ struct Proof {
     domain_ca: Der,
 }
 
-/// What is bound before anything is changed, and what listens already.
+/// What is bound and read before anything is changed, and what listens already.
 struct Bound {
     agents: TcpListener,
     operators: TcpListener,
     cluster: SocketAddr,
     probes: (SocketAddr, ProbeListener),
+    workloads: Option<Arc<Workloads>>,
 }
 
 /// Why a journal cannot go on.
@@ -142,6 +144,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// No workload identities of others.
+    #[error(transparent)]
+    Workloads(#[from] BundleError),
     /// No actors.
     #[error(transparent)]
     Actors(#[from] SystemError),
@@ -194,7 +199,8 @@ impl Journal {
         };
         let (agents, operators) = (bind(config.agent_listen)?, bind(config.operator_listen)?);
         let (others, domain_id) = (bind(config.cluster_listen)?, identity.domain_id.clone());
-        let bound = Bound { agents, operators, cluster: local(&others)?, probes };
+        let workloads = workloads::configured(config, identity.domain_id.as_str(), now)?;
+        let bound = Bound { agents, operators, cluster: local(&others)?, probes, workloads };
         let current: Current = Arc::new(ArcSwap::from_pointee(credential));
         let outlook = Outlook::new(identity.journal_id.clone(), path.to_owned(), Arc::clone(&current));
         let proof = Proof { current, outlook, domain_ca };
@@ -229,7 +235,7 @@ impl Journal {
         proof: Proof,
         bound: Bound,
     ) -> Result<Self, StartError> {
-        let Bound { agents, operators, cluster: others, probes: (http, probes) } = bound;
+        let Bound { agents, operators, cluster: others, probes: (http, probes), workloads } = bound;
         data_dir.sign_lock()?;
         probes.observe(log.clone(), proof.outlook.clone());
         let eviction = Eviction::new(log.clone(), identity.journal_id.clone(), &cluster);
@@ -269,17 +275,27 @@ impl Journal {
             reflection: config.reflection,
             outlook: proof.outlook.clone(),
             unconfirmed_alert: Duration::from_secs(config.unconfirmed_alert_secs),
+            workloads: workloads.clone(),
         };
         cluster.recover(edge.operators.clone());
         let (for_agents, for_operators) = limits(hardening::raise_open_files());
-        let acceptor =
-            |limits| Acceptor::new(Arc::clone(&proof.current), log.clone(), Arc::clone(&connections), limits);
-        let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
+        let acceptor = |limits, workloads| {
+            Acceptor::new(
+                Arc::clone(&proof.current),
+                log.clone(),
+                Arc::clone(&connections),
+                limits,
+                workloads,
+            )
+        };
+        // Whoever operates is known by pact's own certificates alone (R11).
+        let acceptors = (acceptor(for_agents, workloads.clone())?, acceptor(for_operators, None)?);
+        let following = workloads.map(|workloads| tokio::spawn(workloads.follow(Arc::clone(&connections))));
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
         let of_itself = speak_of_itself(&edge, &cluster, proof, config, &data_dir, &endpoints)?;
         let mut presence = watch(edge, &system, grace);
-        presence.extend(of_itself);
+        presence.extend(of_itself.into_iter().chain(following));
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
         Ok(Self {
@@ -421,8 +437,8 @@ fn tell_changes(
     let told = (Arc::clone(&journals), updates.clone());
     let (connections, streams, views_of) = (Arc::clone(connections), streams.clone(), log.clone());
     log.on_change(move |changed| {
-        if !changed.certificates.is_empty() {
-            connections.review(&views_of.views(), &changed.certificates, clock::now());
+        if !changed.certificates.is_empty() || !changed.workloads.is_empty() {
+            connections.review(&views_of.views(), changed, clock::now());
         }
         streams.look_at(&changed.nodes);
         let moved = changed.members && journals.follow(&views_of.views());

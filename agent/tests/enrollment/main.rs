@@ -14,6 +14,7 @@ mod renewal;
 mod services;
 mod status;
 mod two_machines;
+mod workload;
 
 use std::{fs, process::Command};
 

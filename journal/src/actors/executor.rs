@@ -252,7 +252,8 @@ fn issued(events: &[Event]) -> Option<&Certificate> {
         | Event::Unassigned { .. }
         | Event::Moved { .. }
         | Event::Drained {}
-        | Event::Undrained {} => None,
+        | Event::Undrained {}
+        | Event::IdentityBound { .. } => None,
     })
 }
 
@@ -273,6 +274,7 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Drain { .. }
         | Order::Contest(_)
         | Order::Resolve
+        | Order::Bind { .. }
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)
         | Order::Distrust { .. } => None,
@@ -297,6 +299,7 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         | Order::Drain { .. }
         | Order::Contest(_)
         | Order::Resolve
+        | Order::Bind { .. }
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)
         | Order::Distrust { .. } => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),

@@ -5,7 +5,9 @@
 //! **Invariant:** [`KEYS`] names exactly the fields of [`super::Config`], in their order.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
+use events::vocabulary::TrustDomain;
 use rustls::pki_types::ServerName;
 use toml::Value;
 
@@ -46,10 +48,14 @@ pub enum Kind {
     },
     /// True or false.
     Switch,
+    /// The trust domain of others, or nothing.
+    TrustDomain,
+    /// A file by its whole path, or nothing.
+    File,
 }
 
 /// All keys.
-pub const KEYS: [Key; 13] = [
+pub const KEYS: [Key; 15] = [
     key("agent_listen", Kind::Address),
     key("operator_listen", Kind::Address),
     key("cluster_listen", Kind::Address),
@@ -68,12 +74,22 @@ pub const KEYS: [Key; 13] = [
     key("unknown_per_minute", Kind::Count { min: 1, max: 100_000 }),
     key("reflection", Kind::Switch),
     key("disk_reserve_bytes", Kind::Count { min: 0, max: 1 << 50 }),
+    Key { name: "workload_trust_domain", kind: Kind::TrustDomain, besides: WORKLOADS },
+    Key { name: "workload_bundle", kind: Kind::File, besides: WORKLOADS },
 ];
+
+/// Neither means anything alone.
+const WORKLOADS: &str = "; workload_trust_domain and workload_bundle are given both, or neither";
 
 const fn key(name: &'static str, kind: Kind) -> Key {
     let besides = match kind {
         Kind::Address => ", and no two listeners on one",
-        Kind::Names | Kind::Seconds { .. } | Kind::Count { .. } | Kind::Switch => "",
+        Kind::Names
+        | Kind::Seconds { .. }
+        | Kind::Count { .. }
+        | Kind::Switch
+        | Kind::TrustDomain
+        | Kind::File => "",
     };
     Key { name, kind, besides }
 }
@@ -102,6 +118,8 @@ impl Key {
             Kind::Seconds { min, max } => format!("a whole number of seconds from {min} to {max}"),
             Kind::Count { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Switch => "true or false".to_owned(),
+            Kind::TrustDomain => "a SPIFFE trust domain like example.org, or empty".to_owned(),
+            Kind::File => "the whole path of a file, or empty".to_owned(),
         };
         format!("{own}{}", self.besides)
     }
@@ -110,7 +128,7 @@ impl Key {
     pub fn of_text(&self, text: &str) -> Option<Value> {
         let text = text.trim();
         let value = match self.kind {
-            Kind::Address => Value::String(text.to_owned()),
+            Kind::Address | Kind::TrustDomain | Kind::File => Value::String(text.to_owned()),
             Kind::Names => {
                 Value::Array(text.split(',').map(|name| Value::String(name.trim().to_owned())).collect())
             }
@@ -133,6 +151,10 @@ impl Key {
                 .and_then(|number| u64::try_from(number).ok())
                 .is_some_and(|number| (min..=max).contains(&number)),
             Kind::Switch => value.is_bool(),
+            Kind::TrustDomain => {
+                value.as_str().is_some_and(|text| text.is_empty() || text.parse::<TrustDomain>().is_ok())
+            }
+            Kind::File => value.as_str().is_some_and(|text| text.is_empty() || Path::new(text).is_absolute()),
         }
     }
 }

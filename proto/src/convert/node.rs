@@ -38,6 +38,7 @@ pub fn to_wire(domain: &DomainId, id: &NodeId, node: &views::Node, last_seen: Op
         labels: labels(&node.state),
         version: node.version,
         sessions: None,
+        spiffe_id: node.state.bound().map(ToString::to_string),
     }
 }
 
@@ -109,6 +110,7 @@ mod tests {
             vcluster: Some("prod".parse().unwrap()),
             contested: false,
             draining: true,
+            bound: None,
         }
     }
 

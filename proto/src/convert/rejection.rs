@@ -23,6 +23,7 @@ pub fn refusal(rejection: &Rejection, now: Timestamp) -> Refusal {
         | Rejection::TooManyMacs { .. }
         | Rejection::HardwareMismatch
         | Rejection::NameTooLong
+        | Rejection::IdentityConflict { .. }
         | Rejection::Revoked
         | Rejection::KeyReused
         | Rejection::CsrInvalid
@@ -43,6 +44,7 @@ fn reason(rejection: &Rejection) -> Reason {
         Rejection::TooManyMacs { .. } => Reason::HardwareInvalid,
         Rejection::HardwareMismatch => Reason::HardwareMismatch,
         Rejection::NameTooLong => Reason::NodeIdInvalid,
+        Rejection::IdentityConflict { .. } => Reason::WorkloadIdentityConflict,
         Rejection::AlreadyActive { .. } => Reason::AlreadyActive,
         Rejection::Revoked => Reason::NodeRevoked,
         Rejection::KeyReused => Reason::KeyReused,
