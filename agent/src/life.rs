@@ -29,6 +29,7 @@
 //! never sees the node gone. And every wait has an end ([`Life::wakes_at`]).
 
 mod due;
+mod opening;
 mod stage;
 mod verdicts;
 mod words;
@@ -233,59 +234,6 @@ impl Life {
     fn connect(&mut self, certificate: Validity, backoff: Backoff, turn: &mut Turn) {
         self.stage = Stage::Connecting(Connecting { certificate, next: Try::UnderWay, backoff });
         turn.order(Effect::Open { prefer: Prefer::Serving, held: self.refresh.held().cloned() });
-    }
-
-    fn opened(&mut self, opened: Result<Result<BootConfig, Failure>, Failure>, turn: &mut Turn) {
-        match (&mut self.stage, opened) {
-            (Stage::Connecting(connecting), Ok(answer)) => {
-                let (certificate, backoff) = (connecting.certificate, connecting.backoff);
-                self.adopt(certificate, backoff, answer, turn);
-            }
-            (Stage::Connecting(_), Err(failure)) => self.not_subscribed(failure, turn),
-            (Stage::Connected(connected), Ok(answer)) => {
-                let certificate = match connected.renewal {
-                    Renewal::Opening { certificate, .. } => certificate,
-                    Renewal::Swapping(renew_at) => {
-                        Validity { renew_at, is_lent: true, ..connected.certificate }
-                    }
-                    Renewal::NotBefore(_) | Renewal::Asking(_) => return,
-                };
-                let backoff = connected.connecting;
-                self.drains_until = Some(turn.now + DRAINED_AFTER);
-                self.adopt(certificate, backoff, answer, turn);
-            }
-            (Stage::Connected(connected), Err(failure)) => {
-                let certificate = match connected.renewal {
-                    Renewal::Opening { certificate, .. } => certificate,
-                    Renewal::Swapping(renew_at) => {
-                        connected.renewal = Renewal::NotBefore(renew_at);
-                        turn.warn(Warning::NotSwapped { failure });
-                        return turn.order(Effect::Stay);
-                    }
-                    Renewal::NotBefore(_) | Renewal::Asking(_) => return,
-                };
-                // Whatever it is told: while the present stream lives, so does the node.
-                let told = match verdict(&failure) {
-                    Verdict::Again(told) => told,
-                    Verdict::Final => None,
-                };
-                self.not_renewed(failure, told, Some(certificate), turn);
-            }
-            (Stage::Probing | Stage::Enrolling(_) | Stage::Leaving | Stage::Ended, _) => {}
-        }
-    }
-
-    /// Opens a stream with another identity, unless the next certificate is on its way: that one has a stream opened anyway.
-    fn swap(&mut self, turn: &mut Turn) {
-        if let Stage::Connected(connected) = &mut self.stage
-            && let Renewal::NotBefore(at) = connected.renewal
-        {
-            connected.renewal = Renewal::Swapping(at);
-            let held = self.refresh.held().cloned();
-            turn.order(Effect::Open { prefer: Prefer::Serving, held });
-        } else {
-            turn.order(Effect::Stay);
-        }
     }
 
     /// What was opened is the present stream.

@@ -26,11 +26,12 @@ use crate::cluster::{Cluster, Dialer, Hearers, Standpoint};
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
 use crate::eviction::Eviction;
-use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
+use crate::grpc::{Acceptor, AcceptorError, Connections, Edge, EdgeError, Listeners};
 use crate::hardening;
-use crate::http::{self, Condition, ProbeListener};
+use crate::http::{Condition, ProbeListener};
 use crate::log::{Inspected, Log, OpenError, Settings};
 use crate::muster::muster;
+use crate::open_files;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::reports::Reports;
@@ -45,9 +46,6 @@ use crate::workloads::{self, BundleError, Workloads};
 
 /// A clock so far ahead of the last fact is wrong, or the domain was asleep: certificates of nodes have ended.
 const LONG_SILENCE: Duration = Duration::from_secs(4 * 24 * 3600);
-
-/// Files that are not connections of agents or operators: the database keeps at most 256 open.
-const OWN_FILES: usize = 400 + http::CONNECTIONS;
 
 /// See the module.
 pub struct Journal {
@@ -278,7 +276,7 @@ impl Journal {
             workloads: workloads.clone(),
         };
         cluster.recover(edge.operators.clone());
-        let (for_agents, for_operators) = limits(hardening::raise_open_files());
+        let (for_agents, for_operators) = open_files::shared(hardening::raise_open_files());
         let acceptor = |limits, workloads| {
             Acceptor::new(
                 Arc::clone(&proof.current),
@@ -479,16 +477,6 @@ fn check_clock(now: Timestamp, last_fact: Timestamp) -> Result<(), StartError> {
         tracing::warn!(%now, %last_fact, "the clock is far ahead of the last fact: is it right?");
     }
     Ok(())
-}
-
-/// Shares the open files: the log, threads and listeners first, then operators, who must get in when agents are too
-/// many.
-fn limits(open_files: u64) -> (Limits, Limits) {
-    let files = usize::try_from(open_files).unwrap_or(usize::MAX).min(1 << 20);
-    let operators = (files / 16).clamp(8, 256);
-    let agents = files.saturating_sub(OWN_FILES + operators).max(8);
-    let agents = Limits { open: agents, anonymous: (agents / 2).min(2048) };
-    (agents, Limits { open: operators, anonymous: operators / 4 })
 }
 
 /// Directory and log must be halves of one journal.

@@ -24,16 +24,12 @@ impl Shell<'_> {
     }
 
     pub(super) fn report_identity(&mut self, identity: &Identity) {
-        let is_first = self.goes_by.is_none();
         self.goes_by = proof(identity);
         let (spiffe_id, not_after) = match identity.svid() {
             Some(svid) => (Some(svid.spiffe_id.clone()), svid.not_after),
             None => (None, identity.not_after),
         };
-        // The first certificate was told of with the enrollment.
-        if !is_first || spiffe_id.is_some() {
-            self.report.change(&Change::Identity { spiffe_id, not_after });
-        }
+        self.report.change(&Change::Identity { spiffe_id, not_after });
     }
 
     /// Does what is due for a better identity, or a newer one.
@@ -51,13 +47,13 @@ impl Shell<'_> {
                     self.happened.push_back(Input::Swap);
                 }
                 (Order::Descend, ..) => self.happened.push_back(Input::Heard(Heard::RenewNow)),
-                (Order::Bind | Order::Swap, ..) => drop(self.rungs.failed()),
+                (Order::Bind | Order::Swap, ..) => self.rungs.failed(),
             }
         }
     }
 }
 
-/// By which certificate an identity is proved.
+/// By which workload identity a node is proved; none: by its certificate, whichever that is.
 pub(super) fn proof(identity: &Identity) -> Option<CertificateHash> {
-    identity.credential.chain().first().map(|der| CertificateHash::of(der))
+    identity.svid().map(|svid| svid.certificate)
 }

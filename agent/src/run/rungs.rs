@@ -117,7 +117,7 @@ impl Rungs {
         match bound {
             Ok(()) => self.cascade.bound(&svid.spiffe_id),
             Err(failure) => {
-                let wait_ms = self.failed().as_millis();
+                let wait_ms = self.put_off().as_millis();
                 let reason = failure.reason_text();
                 tracing::warn!(reason, message = %failure, wait_ms, "the workload identity is not bound yet");
             }
@@ -125,7 +125,11 @@ impl Rungs {
     }
 
     /// No stream came of the candidate, or there is none to be opened.
-    pub(super) fn failed(&mut self) -> Duration {
+    pub(super) fn failed(&mut self) {
+        self.put_off();
+    }
+
+    fn put_off(&mut self) -> Duration {
         if self.candidate.take().is_some() {
             self.opening = None;
         }

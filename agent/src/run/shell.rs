@@ -60,7 +60,7 @@ pub(super) struct Shell<'a> {
     next_key: Option<Arc<NodeKey>>,
     /// With the newest certificate.
     pub(super) identity: Option<Identity>,
-    /// What the present stream was opened with, as its user knows.
+    /// The workload identity by which the node goes, as its user knows.
     pub(super) goes_by: Option<CertificateHash>,
     /// The journal that answered last, and what was told of all with the newest certificate.
     pub(super) journal: Option<JournalAddress>,
@@ -248,7 +248,7 @@ impl<'a> Shell<'a> {
             Effect::Enroll(key) => self.enroll(key),
             Effect::Open { prefer, held } => self.open(prefer, held),
             Effect::Adopt => self.adopt(),
-            Effect::Stay => drop(self.rungs.failed()),
+            Effect::Stay => self.rungs.failed(),
             Effect::Release => self.draining = None,
             Effect::Lose => {
                 if self.rungs.has_candidate() {
@@ -325,7 +325,7 @@ impl<'a> Shell<'a> {
         let Some(before) = self.identity.take() else { return };
         let identity = self.rungs.stands(&before);
         // What is discarded here is zeroized: the key of the certificate, or the identity that a newer one replaced.
-        if proof(&before) != proof(&identity) || self.goes_by != proof(&identity) {
+        if self.goes_by != proof(&identity) {
             self.hand_on(&identity);
             self.report_identity(&identity);
         }

@@ -12,6 +12,7 @@ mod journal_under_test;
 mod probed;
 mod renewal;
 mod services;
+mod spire;
 mod status;
 mod two_machines;
 mod workload;

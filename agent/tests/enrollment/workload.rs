@@ -1,116 +1,13 @@
-//! A node where SPIRE runs, as far as its Workload API goes (R11): the real agent, a real journal, and a server on the official
-//! stubs of the API (`workload_api.py`, in the environment of `scripts/install-judges.sh`).
-
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
+//! A node where SPIRE runs, as far as its Workload API goes (R11): the real agent, a real journal, and [`Spire`].
 
 use proto::pb::NodeState;
-use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
-};
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use super::{
     agent_process::{RunningAgent, assert_refused, ended, run_at},
     journal_under_test::JournalUnderTest,
+    spire::{SPIFFE_ID, Spire},
 };
-
-const SPIFFE_ID: &str = "spiffe://site.example/pact/compute-042";
-
-/// SPIRE, as a node and a journal know it.
-struct Spire {
-    directory: TempDir,
-    issuer: Issuer<'static, KeyPair>,
-    bundle: rcgen::Certificate,
-    editions: u32,
-    server: Option<Child>,
-}
-
-impl Drop for Spire {
-    fn drop(&mut self) {
-        self.goes();
-    }
-}
-
-impl Spire {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params.subject_alt_names = vec![SanType::URI("spiffe://site.example".try_into().unwrap())];
-        let bundle = params.self_signed(&key).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("bundle.pem"), bundle.pem()).unwrap();
-        fs::write(directory.path().join("bundle.der"), bundle.der()).unwrap();
-        Self { directory, issuer: Issuer::new(params, key), bundle, editions: 0, server: None }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn endpoint(&self) -> String {
-        format!("unix://{}", self.file("api.sock").display())
-    }
-
-    /// What journals are started with that take its identities.
-    fn flags(&self) -> Vec<String> {
-        let bundle = self.file("bundle.pem").display().to_string();
-        ["--workload-trust-domain", "site.example", "--workload-bundle", &bundle].map(str::to_owned).to_vec()
-    }
-
-    /// Gives the node an identity, or the next one.
-    fn issues(&mut self, spiffe_id: &str, life: time::Duration) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.subject_alt_names = vec![SanType::URI(spiffe_id.try_into().unwrap())];
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let now = time::OffsetDateTime::now_utc();
-        (params.not_before, params.not_after) = (now - time::Duration::seconds(5), now + life);
-        let svid = params.signed_by(&key, &self.issuer).unwrap();
-        self.editions += 1;
-        fs::write(self.file("id"), spiffe_id).unwrap();
-        fs::write(self.file("svid.der"), svid.der()).unwrap();
-        fs::write(self.file("key.der"), key.serialize_der()).unwrap();
-        fs::write(self.file("serial.next"), self.editions.to_string()).unwrap();
-        fs::rename(self.file("serial.next"), self.file("serial")).unwrap();
-    }
-
-    /// Its Workload API appears.
-    fn comes(&mut self) {
-        fs::remove_file(self.file("api.sock")).ok();
-        self.server = Some(serve(&self.endpoint(), self.directory.path()));
-    }
-
-    /// And goes.
-    fn goes(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            server.kill().ok();
-            server.wait().ok();
-        }
-    }
-}
-
-/// A Workload API at an endpoint.
-fn serve(endpoint: &str, directory: &Path) -> Child {
-    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache/pact/venv/bin");
-    let python = env::var_os("PACT_JUDGES_DIR").map_or_else(home, PathBuf::from).join("python3");
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/enrollment/workload_api.py");
-    let mut command = Command::new(&python);
-    command.arg(program).arg(endpoint).arg(directory).stdin(Stdio::null());
-    command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}; scripts/install-judges.sh makes it", python.display()))
-}
 
 async fn journal_with(spire: &Spire, more: &[&str]) -> JournalUnderTest {
     let flags = spire.flags();
@@ -269,8 +166,7 @@ async fn rule_11_a_workload_api_is_spoken_to_over_tcp_too() {
     spire.issues(SPIFFE_ID, time::Duration::hours(1));
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let endpoint = format!("tcp://127.0.0.1:{port}");
-    spire.server = Some(serve(&endpoint, spire.directory.path()));
+    spire.comes_at(&endpoint, |python| std::process::Command::new(python));
     let mut agent = agent(&journal, &endpoint);
     goes_by(&mut agent, Some(SPIFFE_ID)).await;
-    assert!(!spire.bundle.der().is_empty());
 }
