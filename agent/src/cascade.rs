@@ -145,15 +145,8 @@ impl Cascade {
 
     /// What is due, which is under way from then on.
     pub(crate) fn begin(&mut self, now: Duration) -> Option<Order> {
-        if self.under_way.is_some() {
-            return None;
-        }
-        let (order, at) = self.next()?;
+        let (order, at) = self.next(now)?;
         if at > now {
-            return None;
-        }
-        // One that was good is not any more.
-        if order != Order::Descend && self.offered.as_ref().is_none_or(|offer| now >= offer.good_until) {
             return None;
         }
         self.under_way = Some(order);
@@ -162,33 +155,30 @@ impl Cascade {
 
     /// When something is due even if nothing happens.
     pub(crate) fn wakes_at(&self, now: Duration) -> Option<Duration> {
+        self.next(now).map(|(_, at)| at)
+    }
+
+    /// What comes next, as it looks now, and when.
+    fn next(&self, now: Duration) -> Option<(Order, Duration)> {
         if self.under_way.is_some() {
             return None;
         }
-        let (order, at) = self.next()?;
-        let dead = order != Order::Descend
-            && self.offered.as_ref().is_none_or(|offer| at.max(now) >= offer.good_until);
-        (!dead).then_some(at)
-    }
-
-    fn next(&self) -> Option<(Order, Duration)> {
-        match (&self.uses, &self.offered) {
-            (Uses::Nothing, _) | (Uses::Certificate, None) => None,
-            (Uses::Certificate, Some(offer)) => {
-                let order =
-                    if self.bound.as_ref() == Some(&offer.spiffe_id) { Order::Swap } else { Order::Bind };
-                Some((order, self.not_before))
-            }
-            (Uses::Workload(of), offered) => {
-                let newer = offered.as_ref().filter(|offer| {
-                    offer.spiffe_id == of.spiffe_id
-                        && offer.certificate != of.certificate
-                        && offer.good_until > of.good_until.max(self.not_before)
-                });
-                match newer {
-                    Some(_) => Some((Order::Swap, self.not_before)),
-                    None => Some((Order::Descend, of.good_until.max(self.not_before))),
-                }
+        let begins = now.max(self.not_before);
+        let offered = self.offered.as_ref().filter(|offer| begins < offer.good_until);
+        match &self.uses {
+            Uses::Nothing => None,
+            Uses::Certificate => offered.map(|offer| {
+                let bound = self.bound.as_ref() == Some(&offer.spiffe_id);
+                (if bound { Order::Swap } else { Order::Bind }, self.not_before)
+            }),
+            Uses::Workload(of) => {
+                let another =
+                    |offer: &&Offer| offer.spiffe_id == of.spiffe_id && offer.certificate != of.certificate;
+                Some(match offered.filter(another) {
+                    // The last that was given counts, also if it ends sooner: who gave it knows why.
+                    Some(_) => (Order::Swap, self.not_before),
+                    None => (Order::Descend, of.good_until.max(self.not_before)),
+                })
             }
         }
     }

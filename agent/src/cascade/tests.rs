@@ -54,11 +54,22 @@ fn rule_11_a_newer_identity_of_the_same_name_takes_the_place_of_the_present_one(
     assert_eq!(cascade.begin(secs(50)), Some(Order::Swap));
     cascade.stands(Some(offer("a", 2, 200)));
     assert_eq!(cascade.wakes_at(secs(50)), Some(secs(200)));
-    // The same once more, and an older one.
-    for known in [offer("a", 2, 200), offer("a", 1, 100)] {
-        cascade.offered(known);
-        assert_eq!(cascade.begin(secs(60)), None);
-    }
+    cascade.offered(offer("a", 2, 200));
+    assert_eq!(cascade.begin(secs(60)), None, "it is the same");
+    cascade.offered(offer("a", 3, 70));
+    assert_eq!(
+        cascade.begin(secs(60)),
+        Some(Order::Swap),
+        "the last that was given counts, though it ends sooner"
+    );
+}
+
+#[test]
+fn rule_11_an_identity_that_is_over_when_it_comes_is_no_better_one() {
+    let mut cascade = up();
+    cascade.offered(offer("a", 2, 40));
+    assert_eq!((cascade.begin(secs(50)), cascade.wakes_at(secs(50))), (None, Some(secs(100))));
+    assert_eq!(cascade.begin(secs(100)), Some(Order::Descend));
 }
 
 #[test]
