@@ -148,10 +148,18 @@ impl Workloads {
         let spiffe_id = own.ok_or(CertificateError::ApplicationVerificationFailure)?;
         let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
         let not_after = Timestamp::from_millis(seconds.saturating_mul(1000));
+        // A connection ends at that moment: nobody is let in at it.
+        if seconds <= now.as_secs() {
+            return Err(CertificateError::Expired);
+        }
         let trust = self.trust.load();
         let verifier = trust.verifier.as_ref().ok_or(CertificateError::UnknownIssuer)?;
         match verifier.verify_client_cert(leaf, intermediates, now) {
             Ok(_) => Ok(Workload { id: spiffe_id.hash(), spiffe_id, not_after }),
+            // An authority of the same name with another key. The alert for that would not speak of the certificate.
+            Err(rustls::Error::InvalidCertificate(CertificateError::BadSignature)) => {
+                Err(CertificateError::UnknownIssuer)
+            }
             Err(rustls::Error::InvalidCertificate(error)) => Err(error),
             Err(_) => Err(CertificateError::ApplicationVerificationFailure),
         }
