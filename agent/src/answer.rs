@@ -6,17 +6,17 @@
 //! Not here, on purpose: whether the journal was allowed to issue the certificate. It showed a certificate of the domain
 //! CA, and journals check each other's certificates against the log (R10).
 //!
-//! **Invariant:** the certificate of an [`Identity`] is of our key, and what the answer says about it is what stands
+//! **Invariant:** the certificate of an [`Identity`] is of a key that we made, and what the answer says about it is what stands
 //! in it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use events::vocabulary::{DomainId, NodeId, Serial, Timestamp};
 use proto::{convert::moment, outcome::Failure, pb, pem_file::Credential};
 use rustls::pki_types::CertificateDer;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer, time::ASN1Time};
 
-use crate::key::NodeKey;
+use crate::{key::NodeKey, workload_identity::Svid};
 
 /// A renewal is never due sooner: an answer that is wrong about times must not make an agent ask without pause.
 const SOONEST_RENEWAL: Duration = Duration::from_secs(1);
@@ -48,10 +48,35 @@ pub struct Identity {
     pub expires_in: Duration,
     /// Absent in maintenance mode.
     pub vcluster: Option<String>,
-    /// Certificate and key, to connect with. Without the chain: journals know their authorities.
+    /// What to connect with: the certificate, without its chain, for journals know their authorities; or a workload identity.
     pub credential: Credential,
-    /// The key, for a successor of this agent.
-    pub(crate) key: NodeKey,
+    /// Whose key that is, for a successor of this agent.
+    pub(crate) holds: Holds,
+}
+
+/// By what a node proves who it is. One at a time: whoever has a workload identity has the certificate's key no more.
+#[derive(Debug, Clone)]
+pub(crate) enum Holds {
+    /// The key of its certificate.
+    Key(NodeKey),
+    /// A workload identity that is bound to it (R11).
+    Workload(Arc<Svid>),
+}
+
+impl Identity {
+    /// The same enrollment, proved by a workload identity. The certificate's key is not held any more.
+    pub(crate) fn lent(&self, svid: Arc<Svid>) -> Self {
+        let credential = svid.credential.clone();
+        Self { credential, holds: Holds::Workload(svid), ..self.clone() }
+    }
+
+    /// The workload identity by which it is proved, if it is.
+    pub(crate) fn svid(&self) -> Option<&Arc<Svid>> {
+        match &self.holds {
+            Holds::Key(_) => None,
+            Holds::Workload(svid) => Some(svid),
+        }
+    }
 }
 
 /// Why an answer is not used.
@@ -73,10 +98,24 @@ impl From<AnswerError> for Failure {
 /// # Errors
 /// Says what is wrong with it.
 pub fn check(answer: pb::EnrollResponse, key: &NodeKey) -> Result<Identity, AnswerError> {
-    let certificate = x509(&answer.certificate, "the certificate")?;
-    if certificate.public_key().raw != key.public_key() {
+    if x509(&answer.certificate, "the certificate")?.public_key().raw != key.public_key() {
         return Err(wrong("the certificate is not of the key that was sent"));
     }
+    let leaf = CertificateDer::from(answer.certificate.clone());
+    let credential = key.credential(vec![leaf]).map_err(wrong)?;
+    taken(answer, credential, Holds::Key(key.clone()))
+}
+
+/// Checks what an agent left that held a workload identity in the place of the certificate's key.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(crate) fn check_lent(answer: pb::EnrollResponse, svid: Arc<Svid>) -> Result<Identity, AnswerError> {
+    taken(answer, svid.credential.clone(), Holds::Workload(svid))
+}
+
+fn taken(answer: pb::EnrollResponse, credential: Credential, holds: Holds) -> Result<Identity, AnswerError> {
+    let certificate = x509(&answer.certificate, "the certificate")?;
     let serial: Serial = parsed("serial", &answer.serial)?;
     if certificate.raw_serial() != serial.as_bytes() {
         return Err(wrong("the serial is not that of the certificate"));
@@ -87,13 +126,11 @@ pub fn check(answer: pb::EnrollResponse, key: &NodeKey) -> Result<Identity, Answ
         return Err(wrong("the chain does not begin with the certificate's issuer"));
     }
     let times = Times::read(&answer, &certificate)?;
-    let leaf = CertificateDer::from(answer.certificate);
-    let credential = key.credential(vec![leaf.clone()]).map_err(wrong)?;
     Ok(Identity {
         node_id: parsed("node_id", &answer.node_id)?,
         domain_id: parsed("domain_id", &answer.domain_id)?,
         serial,
-        certificate: leaf,
+        certificate: CertificateDer::from(answer.certificate),
         ca_chain: answer.ca_chain.into_iter().map(CertificateDer::from).collect(),
         not_before: times.not_before,
         not_after: times.not_after,
@@ -103,7 +140,7 @@ pub fn check(answer: pb::EnrollResponse, key: &NodeKey) -> Result<Identity, Answ
         expires_in: times.not_after.since(times.journal_time),
         vcluster: answer.vcluster_id,
         credential,
-        key: key.clone(),
+        holds,
     })
 }
 

@@ -18,6 +18,7 @@ use proto::{
     manual::{self, Completion},
     outcome::Failure,
 };
+use spiffe::transport::Endpoint;
 
 use crate::{
     config_file::{self, ConfigFile},
@@ -98,7 +99,16 @@ impl RunArguments {
     }
 
     fn take_from_file(&mut self, file: ConfigFile) {
-        let ConfigFile { journals, ca, hardware, image_built_at, state_dir, services } = file;
+        let ConfigFile {
+            journals,
+            ca,
+            hardware,
+            image_built_at,
+            state_dir,
+            services,
+            workload_api,
+            bootstrap_identity,
+        } = file;
         if self.journals.is_empty() {
             self.journals = journals;
         }
@@ -107,6 +117,8 @@ impl RunArguments {
         self.image_built_at = self.image_built_at.or(image_built_at);
         self.state_dir = self.state_dir.take().or(state_dir);
         self.services = self.services.or(services);
+        self.workload_api = self.workload_api.take().or(workload_api);
+        self.bootstrap_identity = self.bootstrap_identity.take().or(bootstrap_identity);
     }
 
     fn take_from_kernel(&mut self, kernel: &KernelCommandLine) {
@@ -117,6 +129,7 @@ impl RunArguments {
             self.ca.clone_from(&kernel.ca);
         }
         self.image_built_at = self.image_built_at.or(kernel.image_built_at);
+        self.workload_api = self.workload_api.take().or_else(|| kernel.workload_api.clone());
     }
 }
 
@@ -179,7 +192,7 @@ impl Command {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub struct RunArguments {
-    /// A file (TOML) that stands in for flags and environment: journals, ca, hardware, image_built_at, state_dir, services.
+    /// A file (TOML) that stands in for flags and environment: journals, ca, hardware, image_built_at, state_dir, services, workload_api, bootstrap_identity.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The agents' listener of a journal. Any one is enough, several are better. [kernel: pact.journal=].
@@ -208,6 +221,14 @@ pub struct RunArguments {
     /// Runs the services that the boot configuration declares. Only the first process of a machine does, unless told.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub services: Option<bool>,
+    /// Where SPIRE's agent, or another SPIFFE Workload API, gives this node an identity: unix:///PATH or tcp://ADDRESS:PORT. It may
+    /// appear late, or never. What it gives is bound to the node and used in place of its certificate. [kernel: pact.workload_api=].
+    #[arg(long, value_name = "ENDPOINT", env = "SPIFFE_ENDPOINT_SOCKET", value_parser = endpoint)]
+    pub workload_api: Option<Endpoint>,
+    /// A certificate and its key (PEM) that the image holds, shown at the first enrollment. It opens nothing that does not open without
+    /// it: a journal that refuses it is asked without.
+    #[arg(long, value_name = "FILE")]
+    pub bootstrap_identity: Option<PathBuf>,
     /// What the kernel's command line says, if a file may say it before.
     #[arg(skip)]
     pub kernel: Option<KernelCommandLine>,
@@ -289,6 +310,11 @@ const HARDWARE_EXAMPLES: &str = "Examples:
   pact-agent hardware                        as root: the serial and the UUID are not for others
   pact-agent hardware -o json > node.json    for `pact-agent run --hardware node.json`";
 
+/// Reads the endpoint of a Workload API.
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    Endpoint::parse(text).map_err(|error| error.to_string())
+}
+
 /// Reads a time with its unit: `500ms`, `30s`, `5m`, `1h`. Zero is none.
 fn span(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; `30s` would be");
@@ -360,6 +386,29 @@ mod tests {
         assert_eq!(settled(&[]), (k1(), "file.pem".to_owned(), Some(true)));
         let flags = ["--ca", "flag.pem", "--services=false"];
         assert_eq!(settled(&flags), (k1(), "flag.pem".to_owned(), Some(false)));
+    }
+
+    #[test]
+    fn rule_11_a_workload_api_is_named_by_flag_file_or_kernel_and_checked() {
+        let told = |run: &RunArguments| run.workload_api.clone();
+        let endpoint = |text| Endpoint::parse(text).ok();
+        for text in ["unix:///run/spire/agent.sock", "tcp://10.0.2.2:8081"] {
+            assert_eq!(told(&parse(&["--workload-api", text]).unwrap()), endpoint(text));
+        }
+        for text in
+            ["", "/run/spire/agent.sock", "http://10.0.2.2:1", "tcp://host:1", "tcp://10.0.2.2", "unix://a/b"]
+        {
+            assert!(parse(&["--workload-api", text]).is_err(), "{text}");
+        }
+        let run = parse_beside("pact.workload_api=tcp://10.0.2.2:8081", &LEAST).unwrap();
+        assert_eq!(told(&run), endpoint("tcp://10.0.2.2:8081"));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("agent.toml");
+        std::fs::write(&file, "workload_api = \"unix:///run/a.sock\"\n").unwrap();
+        let file = file.display().to_string();
+        let command = [&LEAST[..], &["--config", &file]].concat();
+        let run = parse_beside("pact.workload_api=tcp://10.0.2.2:8081", &command).unwrap();
+        assert_eq!(told(&run.settled().unwrap()), endpoint("unix:///run/a.sock"));
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! image_built_at = "2026-01-31T12:00:00Z"
 //! state_dir = "/var/lib/pact"
 //! services = true
+//! workload_api = "unix:///run/spire/agent.sock"
+//! bootstrap_identity = "/etc/pact/bootstrap.pem"
 //! ```
 //!
 //! [`crate::arguments`] reads it. Each key means what the flag of its name means.
@@ -25,8 +27,9 @@ use std::{
 use events::vocabulary::Timestamp;
 use proto::{channel::JournalAddress, outcome::Failure};
 use serde::Deserialize;
+use spiffe::transport::Endpoint;
 
-/// A file of six keys has a few hundred bytes; what is much larger is another file.
+/// A file of eight keys has a few hundred bytes; what is much larger is another file.
 const FILE_BYTES: u64 = 64 * 1024;
 /// A message shows so many characters of a line.
 const SHOWN: usize = 80;
@@ -46,6 +49,10 @@ pub struct ConfigFile {
     pub state_dir: Option<PathBuf>,
     /// `--services`
     pub services: Option<bool>,
+    /// `--workload-api`
+    pub workload_api: Option<Endpoint>,
+    /// `--bootstrap-identity`
+    pub bootstrap_identity: Option<PathBuf>,
 }
 
 /// Why it cannot be used.
@@ -95,6 +102,8 @@ struct Keys {
     image_built_at: Option<toml::Spanned<String>>,
     state_dir: Option<PathBuf>,
     services: Option<bool>,
+    workload_api: Option<toml::Spanned<String>>,
+    bootstrap_identity: Option<PathBuf>,
 }
 
 /// Reads a file.
@@ -137,6 +146,10 @@ pub fn parse(path: &str, bytes: &[u8]) -> Result<ConfigFile, ConfigFileError> {
         let must = "it must be a time, as \"2026-01-31T12:00:00Z\"";
         time.get_ref().parse::<Timestamp>().map_err(|_| at(time.span().start, must.to_owned()))
     });
+    let workload_api = keys.workload_api.map(|endpoint| {
+        let parsed = Endpoint::parse(endpoint.get_ref());
+        parsed.map_err(|error| at(endpoint.span().start, error.to_string()))
+    });
     Ok(ConfigFile {
         journals,
         ca: keys.ca,
@@ -144,6 +157,8 @@ pub fn parse(path: &str, bytes: &[u8]) -> Result<ConfigFile, ConfigFileError> {
         image_built_at: image_built_at.transpose()?,
         state_dir: keys.state_dir,
         services: keys.services,
+        workload_api: workload_api.transpose()?,
+        bootstrap_identity: keys.bootstrap_identity,
     })
 }
 
@@ -159,6 +174,7 @@ hardware = "/etc/pact/hardware.json"
 image_built_at = "2026-01-31T12:00:00Z"
 state_dir = "/var/lib/pact"
 services = true
+workload_api = "unix:///run/spire/agent.sock"
 "#;
 
     fn wrong(text: &str) -> String {
@@ -172,7 +188,7 @@ services = true
         assert_eq!(journals, ["https://j1:9443", "https://j2:9443"]);
         assert_eq!((read.ca, read.services), (Some("/etc/pact/domain-ca.pem".into()), Some(true)));
         assert_eq!(read.state_dir, Some("/var/lib/pact".into()));
-        assert!(read.hardware.is_some() && read.image_built_at.is_some());
+        assert!(read.hardware.is_some() && read.image_built_at.is_some() && read.workload_api.is_some());
         assert_eq!(parse("agent.toml", b"").unwrap(), ConfigFile::default());
     }
 
@@ -193,6 +209,7 @@ services = true
                 "ca = \"a\"\njournals = [\"http://j1:9443\"]\n",
                 "agent.toml, line 2: journals = [\"http://j1:9443\"]: ",
             ),
+            ("workload_api = \"/run/a.sock\"\n", "agent.toml, line 1: workload_api = \"/run/a.sock\": "),
             (
                 "image_built_at = \"noon\"\n",
                 "agent.toml, line 1: image_built_at = \"noon\": it must be a time",

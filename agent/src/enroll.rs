@@ -2,7 +2,7 @@
 //!
 //! [`crate::run`] calls it, one try after another as [`crate::life`] says; `loadtest` once a made-up machine.
 //!
-//! Every try is a connection of its own, without a client certificate, and goes to the journals in an order of its own
+//! Every try is a connection of its own, without a client certificate unless the image has one, and goes to the journals in an order of its own
 //! ([`crate::round`]).
 //!
 //! Not here, on purpose: tokens, and asking two journals at once: an Enroll must not be sent twice in parallel.
@@ -16,6 +16,7 @@ use proto::{
     channel::{Connection, JournalAddress},
     outcome::Failure,
     pb::{EnrollRequest, EnrollResponse, enrollment_service_client::EnrollmentServiceClient},
+    pem_file::Credential,
 };
 use tokio::time;
 
@@ -76,24 +77,50 @@ pub async fn try_all(
     key: &NodeKey,
     patience: Patience,
 ) -> Result<Enrolled, Failure> {
-    let request = EnrollRequest {
+    round(journals, (&request(machine, key), key), None, patience).await
+}
+
+/// [`try_all`] of a machine whose image holds an identity for this (R11). It opens nothing that no certificate opens: a journal that
+/// does not know it is asked without it.
+///
+/// # Errors
+/// As [`try_all`].
+pub async fn try_all_as(
+    journals: &Journals,
+    machine: &Machine,
+    key: &NodeKey,
+    bootstrap: Option<&Credential>,
+    patience: Patience,
+) -> Result<Enrolled, Failure> {
+    if bootstrap.is_some() {
+        match round(journals, (&request(machine, key), key), bootstrap, patience).await {
+            Err(Failure::ConnectionRefused(refusal)) => {
+                tracing::info!(%refusal, "the image's bootstrap identity opens nothing here: enrolling without it");
+            }
+            answered => return answered,
+        }
+    }
+    try_all(journals, machine, key, patience).await
+}
+
+fn request(machine: &Machine, key: &NodeKey) -> EnrollRequest {
+    EnrollRequest {
         hardware_identity: Some((&machine.hardware).into()),
         csr: key.csr().to_vec(),
         boot_id: machine.boot_id.to_string(),
         protocol: PROTOCOL,
         ..Default::default()
-    };
-    round(journals, &request, key, patience).await
+    }
 }
 
 /// Asks each journal once, until one answers or refuses for good.
 async fn round(
     journals: &Journals,
-    request: &EnrollRequest,
-    key: &NodeKey,
+    (request, key): (&EnrollRequest, &NodeKey),
+    shown: Option<&Credential>,
     patience: Patience,
 ) -> Result<Enrolled, Failure> {
-    let mut round = Round::new(journals, Preference::Any, None, patience);
+    let mut round = Round::new(journals, Preference::Any, shown, patience);
     while let Some(connection) = round.connect().await? {
         match ask(&connection, request, patience).await {
             Ok(mut answer) => {

@@ -20,8 +20,8 @@ use events::vocabulary::CertificateHash;
 use proto::{
     channel::JournalAddress,
     pb::{
-        AgentMessage, BootConfigRequest, EnrollRequest, EnrollResponse, JournalMessage, RenewCertRequest,
-        agent_message,
+        AgentMessage, BindIdentityRequest, BindIdentityResponse, BootConfigRequest, EnrollRequest,
+        EnrollResponse, JournalMessage, RenewCertRequest, agent_message,
         agent_message::Hello,
         boot_config_service_server::{BootConfigService, BootConfigServiceServer},
         enrollment_service_server::{EnrollmentService, EnrollmentServiceServer},
@@ -349,6 +349,13 @@ impl EnrollmentService for FakeJournal {
         locked(&self.stage.renew_requests).push(request.clone());
         self.play(&request.csr).await
     }
+
+    async fn bind_identity(
+        &self,
+        _: Request<BindIdentityRequest>,
+    ) -> Result<Response<BindIdentityResponse>, Status> {
+        Err(Status::unimplemented("no workload identity is bound here"))
+    }
 }
 
 #[tonic::async_trait]
@@ -404,4 +411,13 @@ impl BootConfigService for FakeJournal {
         });
         Ok(Response::new(ReceiverStream::new(answers)))
     }
+}
+
+/// A workload identity with a key of its own.
+pub(crate) fn svid(spiffe_id: &str) -> Arc<crate::workload_identity::Svid> {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.subject_alt_names = vec![rcgen::SanType::URI(spiffe_id.try_into().unwrap())];
+    let der = params.self_signed(&key).unwrap().der().to_vec();
+    Arc::new(crate::workload_identity::Svid::new(vec![der], &key.serialize_der()).unwrap())
 }

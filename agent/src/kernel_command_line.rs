@@ -1,5 +1,5 @@
 //! What the kernel command line says to an agent that is the first process of its machine: `pact.journal=`,
-//! `pact.ca=`, `pact.image_built_at=`, `pact.token=`, `pact.ip=`, `pact.dns=`, `pact.hostname=`.
+//! `pact.ca=`, `pact.image_built_at=`, `pact.workload_api=`, `pact.token=`, `pact.ip=`, `pact.dns=`, `pact.hostname=`.
 //!
 //! A machine without a disk has no other place for it. [`crate::arguments`] asks for what neither flags nor the
 //! environment give, `crate::init` for what the machine itself needs. The names have a dot, so that the kernel does not hand them on to its first process in other ways.
@@ -29,6 +29,7 @@ use proto::{
     channel::{InvalidAddress, JournalAddress},
     outcome::Failure,
 };
+use spiffe::transport::Endpoint;
 use zeroize::Zeroizing;
 
 use crate::journals::LEARNED;
@@ -57,6 +58,8 @@ pub struct KernelCommandLine {
     pub ca: Option<PathBuf>,
     /// `pact.image_built_at=2026-01-31T12:00:00Z`: what time it is later than for sure (R25).
     pub image_built_at: Option<Timestamp>,
+    /// `pact.workload_api=unix:///PATH` or `tcp://ADDRESS:PORT`: where a workload identity of others may come from (R11).
+    pub workload_api: Option<Endpoint>,
     /// `pact.token=TOKEN`. It has no effect yet.
     pub token: Option<Token>,
     /// `pact.ip=ADDRESS/PREFIX[,GATEWAY]` or `pact.ip=dhcp`: what the first interface is given.
@@ -119,6 +122,9 @@ pub enum UnusableWord {
     /// It is no time.
     #[error("kernel command line: pact.image_built_at must be a time, as in 2026-01-31T12:00:00Z")]
     ImageBuiltAt,
+    /// It is no endpoint of a Workload API.
+    #[error("kernel command line: pact.workload_api must be unix:///PATH or tcp://ADDRESS:PORT")]
+    WorkloadApi,
     /// Empty, too long, or with characters that no token has.
     #[error("kernel command line: pact.token must have 1 to {TOKEN_BYTES} printable ASCII characters")]
     Token,
@@ -291,6 +297,11 @@ impl KernelCommandLine {
             b"pact.ca" => {
                 let path = word.value.filter(|path| !path.is_empty() && !path.contains(&0));
                 self.ca = Some(OsStr::from_bytes(path.ok_or(UnusableWord::Ca)?).into());
+                Ok(())
+            }
+            b"pact.workload_api" => {
+                let told = Endpoint::parse(word.text("pact.workload_api")?);
+                self.workload_api = Some(told.map_err(|_| UnusableWord::WorkloadApi)?);
                 Ok(())
             }
             b"pact.image_built_at" => {

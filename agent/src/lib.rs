@@ -20,6 +20,7 @@
 //! | [`run`] | puts the steps in their order, for one boot or as the machine says |
 //! | [`services`] | runs what the boot configuration declares |
 //! | [`cache`] | keeps what the node is configured by for the next process |
+//! | `cascade`, `workload_api`, [`workload_identity`], `bind` | whether it is proved by an identity of others, such as SPIRE's |
 //! | [`status`] | says how it is with the running agent |
 //! | [`arguments`], [`config_file`], [`kernel_command_line`] | what the user says, or the image that the machine booted |
 //! | [`report`] | what the user is told |
@@ -33,8 +34,10 @@
 
 pub mod answer;
 pub mod arguments;
+mod bind;
 pub mod boot_config;
 pub mod cache;
+mod cascade;
 pub mod children;
 pub mod config_file;
 pub mod enroll;
@@ -58,6 +61,8 @@ pub mod session;
 pub mod status;
 pub mod subscription;
 mod waking;
+mod workload_api;
+pub mod workload_identity;
 
 #[cfg(test)]
 mod fake_journal;

@@ -16,6 +16,10 @@
 //! for a moment more. The new stream begins where the boot configuration that the node holds ends, and what both tell counts once
 //! ([`Refresh`]): nothing is missed, nothing is done twice. Until then a failure changes nothing but the time of the next try.
 //!
+//! A better identity than the certificate ([`crate::cascade`]) takes a stream over in the same way, and one that fails to changes
+//! nothing. The enrollment goes on under it: the certificate is renewed over its stream, too, for the node's state has a
+//! certificate's term. What such an identity is told ends no life: the node enrolls again.
+//!
 //! What the node goes by outlives connections, certificates and processes: without a journal it goes by what it had.
 //!
 //! Not here, on purpose: any input or output, a clock, chance. Times count from the begin of the life; one random number comes
@@ -25,6 +29,7 @@
 //! never sees the node gone. And every wait has an end ([`Life::wakes_at`]).
 
 mod due;
+mod opening;
 mod stage;
 mod verdicts;
 mod words;
@@ -125,6 +130,7 @@ impl Life {
                     self.configure(answer, &mut turn);
                 }
             }
+            Input::Swap => self.swap(&mut turn),
             Input::Renewed(renewed) => self.renewed(renewed, &mut turn),
             Input::Time => {}
             Input::Stop => self.stop(&mut turn),
@@ -149,7 +155,7 @@ impl Life {
             Stage::Connecting(_) => without_a_journal(Phase::Configuring),
             Stage::Connected(_) if self.refresh.held().is_none() => without_a_journal(Phase::Configuring),
             Stage::Connected(connected) => match connected.renewal {
-                Renewal::NotBefore(_) => Phase::Active,
+                Renewal::NotBefore(_) | Renewal::Swapping(_) => Phase::Active,
                 Renewal::Asking(_) | Renewal::Opening { .. } => Phase::Renewing,
             },
             Stage::Leaving => Phase::Goodbye,
@@ -230,32 +236,6 @@ impl Life {
         turn.order(Effect::Open { prefer: Prefer::Serving, held: self.refresh.held().cloned() });
     }
 
-    fn opened(&mut self, opened: Result<Result<BootConfig, Failure>, Failure>, turn: &mut Turn) {
-        match (&mut self.stage, opened) {
-            (Stage::Connecting(connecting), Ok(answer)) => {
-                let (certificate, backoff) = (connecting.certificate, connecting.backoff);
-                self.adopt(certificate, backoff, answer, turn);
-            }
-            (Stage::Connecting(_), Err(failure)) => self.not_subscribed(failure, turn),
-            (Stage::Connected(connected), Ok(answer)) => {
-                let Renewal::Opening { certificate, .. } = connected.renewal else { return };
-                let backoff = connected.connecting;
-                self.drains_until = Some(turn.now + DRAINED_AFTER);
-                self.adopt(certificate, backoff, answer, turn);
-            }
-            (Stage::Connected(connected), Err(failure)) => {
-                let Renewal::Opening { certificate, .. } = connected.renewal else { return };
-                // Whatever it is told: while the present stream lives, so does the node.
-                let told = match verdict(&failure) {
-                    Verdict::Again(told) => told,
-                    Verdict::Final => None,
-                };
-                self.not_renewed(failure, told, Some(certificate), turn);
-            }
-            (Stage::Probing | Stage::Enrolling(_) | Stage::Leaving | Stage::Ended, _) => {}
-        }
-    }
-
     /// What was opened is the present stream.
     fn adopt(
         &mut self,
@@ -289,7 +269,8 @@ impl Life {
             return;
         }
         let is_over = turn.now >= connecting.certificate.expires_at;
-        if !asks_for_a_new_enrollment(&failure, is_over) {
+        // An identity of others that is refused says nothing of the node.
+        if !asks_for_a_new_enrollment(&failure, is_over || connecting.certificate.is_lent) {
             return self.end(failure, turn);
         }
         turn.warn(Warning::CertificateOver { failure: failure.clone() });
@@ -332,7 +313,9 @@ impl Life {
         match heard {
             Heard::Changed(changed) => self.refresh.hear(&changed),
             Heard::RenewNow => {
-                if let Renewal::NotBefore(at) | Renewal::Asking(Try::At(at)) = &mut connected.renewal {
+                if let Renewal::NotBefore(at) | Renewal::Swapping(at) | Renewal::Asking(Try::At(at)) =
+                    &mut connected.renewal
+                {
                     *at = (*at).min(turn.now + retry::part(RENEW_NOW_SPREAD, turn.random));
                 }
             }
@@ -351,7 +334,7 @@ impl Life {
         // The next certificate is there, if not its stream: the present one is superseded.
         let mut certificate = connected.certificate;
         let next = match connected.renewal {
-            Renewal::NotBefore(at) | Renewal::Asking(Try::At(at)) => {
+            Renewal::NotBefore(at) | Renewal::Swapping(at) | Renewal::Asking(Try::At(at)) => {
                 certificate.renew_at = at;
                 None
             }

@@ -15,7 +15,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use events::vocabulary::{Digest, DomainId, NodeId, Serial, Timestamp, VClusterId};
+use events::vocabulary::{Digest, DomainId, NodeId, Serial, SpiffeId, Timestamp, VClusterId};
 use proto::{channel::JournalAddress, outcome::Failure, supervisor::Supervisor};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
@@ -72,6 +72,13 @@ pub enum Change {
         reason: String,
         /// Why, for people.
         message: String,
+    },
+    /// From now on it connects with another identity.
+    Identity {
+        /// A workload identity of others; null: its certificate.
+        spiffe_id: Option<SpiffeId>,
+        /// Until when that is valid.
+        not_after: Timestamp,
     },
     /// It was given its next certificate.
     Renewed(Enrollment),
@@ -200,6 +207,10 @@ impl Change {
             Self::Enrolled(told) => format!("enrolled {}", of(told)),
             Self::Subscribed { journal } => format!("subscribed at {journal}"),
             Self::Lost { reason, message } => format!("lost {reason}: {message}"),
+            Self::Identity { spiffe_id: Some(id), not_after } => format!("identity {id} until {not_after}"),
+            Self::Identity { spiffe_id: None, not_after } => {
+                format!("identity its certificate until {not_after}")
+            }
             Self::Renewed(told) => format!("renewed {}", of(told)),
             Self::Configured { vcluster, revision, overlay_sha256 } => {
                 format!("configured {}", by(vcluster.as_ref(), *revision, *overlay_sha256))
@@ -306,6 +317,7 @@ impl Report {
             Change::Subscribed { .. } => self.supervisor.tell(&format!("READY=1\nSTATUS={status}")),
             Change::Enrolled(_)
             | Change::Lost { .. }
+            | Change::Identity { .. }
             | Change::Renewed(_)
             | Change::Configured { .. }
             | Change::Degraded { .. }

@@ -7,16 +7,22 @@
 //!
 //! **Invariant:** a node is up when it has its certificate, an open subscription and its boot configuration.
 
+mod climb;
 mod companions;
 mod errands;
 mod farewell;
 mod log;
+mod rungs;
 mod shell;
 mod start;
 
 use std::{path::PathBuf, process, time::Duration};
 
-use proto::{outcome::Failure, pem_file::Trust};
+use proto::{
+    outcome::Failure,
+    pem_file::{Credential, Trust},
+};
+use spiffe::transport::Endpoint;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::shell::Shell;
@@ -53,6 +59,10 @@ pub struct Agent {
     pub session: Session,
     pub(crate) presents: Presents,
     pub(crate) keeps: Keeps,
+    /// What the image holds to enroll with (R11). It opens nothing that no certificate opens.
+    pub(crate) bootstrap: Option<Credential>,
+    /// Where workload identities of others come from, if there are any.
+    pub(crate) workload_api: Option<Endpoint>,
 }
 
 /// How an agent that is asked to stop leaves.
@@ -90,7 +100,7 @@ impl Agent {
     /// One that presents a machine.
     pub fn new(journals: Journals, machine: Machine) -> Self {
         let (presents, keeps) = (Presents::Known(machine), Keeps::default());
-        Self { journals, session: Session::default(), presents, keeps }
+        Self { journals, session: Session::default(), presents, keeps, bootstrap: None, workload_api: None }
     }
 
     /// What it presents. Looks at the machine, if nobody says what it is.
@@ -130,7 +140,9 @@ impl Agent {
         let services = arguments.services.unwrap_or_else(|| process::id() == 1);
         let sessions = socket.as_deref().and_then(marks::folder);
         let keeps = Keeps { cache, socket, sessions, services };
-        Ok(Self { journals, session: Session::default(), presents, keeps })
+        let workload_api = arguments.workload_api.clone();
+        let bootstrap = arguments.bootstrap_identity.as_deref().map(Credential::read).transpose()?;
+        Ok(Self { journals, session: Session::default(), presents, keeps, bootstrap, workload_api })
     }
 
     /// [`boot`](Self::boot) for callers that only want the node up: the boot configuration was checked, and is dropped.

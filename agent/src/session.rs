@@ -22,7 +22,13 @@ use proto::{convert::moment, pb::EnrollResponse};
 use rustix::time::{ClockId, clock_gettime};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::{answer, enroll::Enrolled, journals::Told, key::NodeKey};
+use crate::{
+    answer::{self, Holds},
+    enroll::Enrolled,
+    journals::Told,
+    key::NodeKey,
+    workload_identity::Svid,
+};
 
 /// What is written. A later one is not read: the successor enrolls.
 const FORMAT: u32 = 1;
@@ -64,8 +70,13 @@ struct Written {
     journal: String,
     #[prost(message, optional, tag = "4")]
     answer: Option<EnrollResponse>,
+    /// Empty if there is a workload identity in its place. An earlier release does not read that, and enrolls.
     #[prost(bytes = "vec", tag = "5")]
     key: Vec<u8>,
+    #[prost(bytes = "vec", repeated, tag = "6")]
+    svid_chain: Vec<Vec<u8>>,
+    #[prost(bytes = "vec", tag = "7")]
+    svid_key: Vec<u8>,
 }
 
 impl fmt::Debug for Written {
@@ -77,6 +88,7 @@ impl fmt::Debug for Written {
 impl Drop for Written {
     fn drop(&mut self) {
         self.key.zeroize();
+        self.svid_key.zeroize();
     }
 }
 
@@ -129,12 +141,21 @@ impl Session {
         // A renewed answer says how long it was good for; what has passed of that since is added to when it was given.
         let good_for = identity.not_after.since(identity.journal_time);
         let answered_at = answered_at.saturating_sub(good_for.saturating_sub(total));
+        let (key, (svid_chain, svid_key)) = match &identity.holds {
+            Holds::Key(key) => (key.pkcs8().to_vec(), (vec![], vec![])),
+            Holds::Workload(svid) => {
+                let (chain, key) = svid.parts();
+                (vec![], (chain, key.to_vec()))
+            }
+        };
         let written = Written {
             format: FORMAT,
             answered_at_ms: u64::try_from(answered_at.as_millis()).unwrap_or(u64::MAX),
             journal: journal.to_string(),
             answer: Some(answer),
-            key: identity.key.pkcs8().to_vec(),
+            key,
+            svid_chain,
+            svid_key,
         };
         Some(Zeroizing::new(written.encode_to_vec()))
     }
@@ -151,8 +172,14 @@ impl Session {
         }
         let mut answer = written.answer.take().ok_or(UnusableSession::Unreadable)?;
         let told = Told::of(&mut answer);
-        let key = NodeKey::of_pkcs8(&written.key).map_err(|_| UnusableSession::Unreadable)?;
-        let identity = answer::check(answer, &key).map_err(|error| unfit(&error))?;
+        let identity = if written.svid_chain.is_empty() {
+            let key = NodeKey::of_pkcs8(&written.key).map_err(|_| UnusableSession::Unreadable)?;
+            answer::check(answer, &key).map_err(|error| unfit(&error))?
+        } else {
+            let chain = std::mem::take(&mut written.svid_chain);
+            let svid = Svid::new(chain, &written.svid_key).map_err(|error| unfit(&error))?;
+            answer::check_lent(answer, Arc::new(svid)).map_err(|error| unfit(&error))?
+        };
         let journal = written.journal.parse().map_err(|error| unfit(&error))?;
         let answered_at = Duration::from_millis(written.answered_at_ms);
         let kept = Kept { enrolled: Enrolled { identity, journal, told }, answered_at };
@@ -187,13 +214,32 @@ mod tests {
         session
     }
 
+    fn public(identity: &answer::Identity) -> Vec<u8> {
+        let Holds::Key(key) = &identity.holds else { panic!("it holds another identity") };
+        key.public_key().to_vec()
+    }
+
+    #[test]
+    fn a_successor_has_the_workload_identity_that_was_held_in_the_place_of_the_key() {
+        let session = session();
+        let svid = crate::fake_journal::svid("spiffe://example.org/a");
+        let enrolled = session.resume().unwrap();
+        let identity = enrolled.identity.lent(Arc::clone(&svid));
+        session.keep(&Enrolled { identity, ..enrolled });
+        let bytes = session.to_bytes().unwrap();
+        assert!(Written::decode(&**bytes).unwrap().key.is_empty(), "the certificate's key is gone");
+        let after = Session::of_bytes(&bytes).unwrap().resume().unwrap();
+        assert_eq!(after.identity.svid().unwrap().certificate, svid.certificate);
+        assert_eq!(after.identity.credential.chain(), svid.credential.chain());
+    }
+
     #[test]
     fn a_successor_has_the_same_key_certificate_and_journals() {
         let session = session();
         let (before, after) =
             (session.resume().unwrap(), Session::of_bytes(&session.to_bytes().unwrap()).unwrap());
         let after = after.resume().unwrap();
-        assert_eq!(before.identity.key.public_key(), after.identity.key.public_key());
+        assert_eq!(public(&before.identity), public(&after.identity));
         assert_eq!(before.identity.certificate, after.identity.certificate);
         assert_eq!((&before.journal, &before.told.endpoints), (&after.journal, &after.told.endpoints));
         assert_eq!(before.told.evicted, after.told.evicted);

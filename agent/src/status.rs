@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use events::vocabulary::{Digest, DomainId, NodeId, Serial, Timestamp, VClusterId};
+use events::vocabulary::{Digest, DomainId, NodeId, Serial, SpiffeId, Timestamp, VClusterId};
 use proto::outcome::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,13 @@ pub struct Snapshot {
     pub node_id: Option<NodeId>,
     /// As `node_id`.
     pub domain_id: Option<DomainId>,
+    /// By what the node proves who it is: its certificate, or a workload identity of others that is bound to it (R11). Null
+    /// without any.
+    pub identity: Option<Proof>,
+    /// Of the workload identity. Null without one.
+    pub spiffe_id: Option<SpiffeId>,
+    /// Until when that is valid. Null without one.
+    pub spiffe_not_after: Option<Timestamp>,
     /// Of the newest certificate. Null without one.
     pub serial: Option<Serial>,
     /// When it ends.
@@ -58,6 +65,16 @@ pub struct Snapshot {
     pub last_failure: Option<LastFailure>,
 }
 
+/// By what a node proves who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// By the key of its certificate.
+    Certificate,
+    /// By a workload identity of others.
+    Workload,
+}
+
 /// What failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastFailure {
@@ -74,6 +91,9 @@ impl Snapshot {
             phase: Phase::Probing,
             node_id: None,
             domain_id: None,
+            identity: None,
+            spiffe_id: None,
+            spiffe_not_after: None,
             serial: None,
             not_after: None,
             renew_after: None,
@@ -82,6 +102,13 @@ impl Snapshot {
             journal: None,
             services: Vec::new(),
             last_failure: None,
+        }
+    }
+
+    fn proof(&self, proof: Proof) -> String {
+        match (proof, &self.spiffe_id, self.spiffe_not_after) {
+            (Proof::Workload, Some(id), Some(end)) => format!("{id} until {end}"),
+            (Proof::Certificate | Proof::Workload, _, _) => "its certificate".to_owned(),
         }
     }
 
@@ -99,6 +126,7 @@ impl Snapshot {
             ("renewed after", self.renew_after.map(|time| time.to_string())),
             ("ends", self.not_after.map(|time| time.to_string())),
             ("journal", self.journal.clone()),
+            ("identity", self.identity.map(|proof| self.proof(proof))),
         ];
         if let Some(LastFailure { reason, message }) = &self.last_failure {
             rows.push(("last failure", Some(format!("{reason}: {message}"))));

@@ -54,6 +54,11 @@ impl Clock for OwnClock {
     }
 }
 
+/// What the clock of this machine says.
+pub(crate) fn wall_clock() -> Timestamp {
+    OwnClock.now()
+}
+
 impl Waking {
     /// Of this machine, with an image that was built then.
     pub(crate) fn of_this_machine(image_built_at: Timestamp, trust: &Trust) -> Self {

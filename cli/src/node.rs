@@ -8,6 +8,7 @@
 
 mod assign;
 pub mod batch;
+mod bind_identity;
 mod deactivate;
 mod decommission;
 mod drain;
@@ -64,6 +65,8 @@ pub enum Verb {
     ReplaceHardware(replace_hardware::ReplaceHardware),
     /// Settle which of two machines a contested node is
     Resolve(resolve::Resolve),
+    /// Let a workload identity, such as one of SPIRE, prove a node, too
+    BindIdentity(bind_identity::BindIdentity),
 }
 
 impl Verb {
@@ -86,6 +89,7 @@ impl Verb {
             Self::Decommission(decommission) => decommission.run(journals).await,
             Self::ReplaceHardware(replace) => replace.run(journals).await,
             Self::Resolve(resolve) => resolve.run(journals).await,
+            Self::BindIdentity(bind) => bind.run(journals).await,
         }
     }
 }

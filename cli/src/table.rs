@@ -67,6 +67,9 @@ pub fn of_node(node: &NodeJson) -> String {
             property("  AUTHORITY", [&certificate.authority]),
         ]);
     }
+    if node.spiffe_id.is_some() {
+        table.add_row(property("WORKLOAD", node.spiffe_id.as_deref()));
+    }
     if node.sessions.is_some() {
         table.add_row(property("SESSIONS", node.sessions));
     }
@@ -350,6 +353,7 @@ mod tests {
             ]),
             version: 1,
             sessions: None,
+            spiffe_id: None,
         }
     }
 

@@ -61,6 +61,9 @@ impl Fact {
             Self::Node(_, node::Event::Revoked { macs, .. }) => {
                 macs.iter().copied().map(StreamName::Mac).for_each(tell);
             }
+            Self::Node(_, node::Event::IdentityBound { spiffe_id, .. }) => {
+                tell(StreamName::Spiffe(spiffe_id.hash()));
+            }
             Self::Domain(
                 domain::Event::Created(_)
                 | domain::Event::RemarkErased { .. }
@@ -169,7 +172,8 @@ impl Fact {
                 | node::Event::Unassigned { .. }
                 | node::Event::Moved { .. }
                 | node::Event::Drained {}
-                | node::Event::Undrained {},
+                | node::Event::Undrained {}
+                | node::Event::IdentityBound { .. },
             ) => None,
         }
     }

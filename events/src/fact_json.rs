@@ -134,7 +134,8 @@ pub fn remark_field(fact: &Fact) -> Option<(&'static str, Option<RemarkHash>)> {
             | node::Event::Unassigned { .. }
             | node::Event::Moved { .. }
             | node::Event::Drained {}
-            | node::Event::Undrained {},
+            | node::Event::Undrained {}
+            | node::Event::IdentityBound { .. },
         ) => return None,
     };
     Some((field, fact.remark()))

@@ -25,7 +25,7 @@ impl Level {
     /// Of a log in which no fact says otherwise.
     pub const FIRST: Self = Self(1);
     /// Adds `LevelRaised`, `DomainDefaultSet`, `DomainRestored`, `CertificateRevoked`, `NodeUnassigned`, `NodeMoved`,
-    /// `NodeDrained` and `NodeUndrained`, and of `CertificateIssued` the cause `warm-reboot`.
+    /// `NodeDrained`, `NodeUndrained` and `IdentityBound`, and of `CertificateIssued` the cause `warm-reboot`.
     pub const SECOND: Self = Self(2);
     /// All that this release reads.
     pub const NEWEST: Self = Self::SECOND;
@@ -76,7 +76,8 @@ impl Fact {
                 | node::Event::Unassigned { .. }
                 | node::Event::Moved { .. }
                 | node::Event::Drained {}
-                | node::Event::Undrained {},
+                | node::Event::Undrained {}
+                | node::Event::IdentityBound { .. },
             ) => Level::SECOND,
             Self::Domain(
                 domain::Event::Created(_)

@@ -230,6 +230,17 @@ pub(crate) fn moved(from: &str, to: &str) -> Event {
     Event::Moved { from: from.parse().unwrap(), to: to.parse().unwrap() }
 }
 
+/// An operator binds the workload of this name.
+pub(crate) fn bound(name: &str) -> Event {
+    bound_by(name, None)
+}
+
+/// The node does over the certificate of this number, or else an operator.
+pub(crate) fn bound_by(name: &str, over: Option<u8>) -> Event {
+    let spiffe_id = format!("spiffe://example.org/{name}").parse().unwrap();
+    Event::IdentityBound { spiffe_id, over: over.map(serial) }
+}
+
 pub(crate) fn overlay_set(vcluster: &str, bytes: &[u8]) -> Fact {
     let overlay = Overlay::of(bytes).unwrap();
     Fact::VCluster(vcluster.parse().unwrap(), crate::vcluster::Event::OverlaySet { overlay })
@@ -421,6 +432,7 @@ impl Log {
         log.append(vec![overlay_set("prod", b"1"), overlay_set("test", b"2")]);
         log.of("n1", assigned("prod")).of("n1", moved("prod", "test")).of("n1", unassigned("test"));
         log.of("n1", Event::Drained {}).of("n1", Event::Undrained {});
+        log.of("n1", bound("a")).of("n2", registered(2, &[3])).of("n1", bound("b")).of("n2", bound("a"));
         log
     }
 

@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::vocabulary::{AuthorityId, JournalId, KeyHash, Mac, NodeId, OperatorId, SecretHash, VClusterId};
+use crate::vocabulary::{
+    AuthorityId, JournalId, KeyHash, Mac, NodeId, OperatorId, SecretHash, SpiffeHash, VClusterId,
+};
 
 /// A fact lies in at most this many streams (R2).
 pub const MAX_STREAMS: usize = 32;
@@ -33,6 +35,8 @@ pub enum StreamName {
     VCluster(VClusterId),
     /// A journal, as a member of the quorum.
     Journal(JournalId),
+    /// The claim to a workload identity of others (R11).
+    Spiffe(SpiffeHash),
 }
 
 /// A text that names no stream.
@@ -52,6 +56,7 @@ impl fmt::Display for StreamName {
             Self::Join(hash) => write!(f, "join/{hash}"),
             Self::VCluster(id) => write!(f, "vcluster/{id}"),
             Self::Journal(id) => write!(f, "journal/{id}"),
+            Self::Spiffe(id) => write!(f, "spiffe/{id}"),
         }
     }
 }
@@ -73,6 +78,7 @@ impl FromStr for StreamName {
             Some(("join", hash)) => part(hash, Self::Join),
             Some(("vcluster", id)) => part(id, Self::VCluster),
             Some(("journal", id)) => part(id, Self::Journal),
+            Some(("spiffe", id)) => part(id, Self::Spiffe),
             None | Some(_) => Err(InvalidStreamName),
         }
     }
@@ -111,6 +117,7 @@ mod tests {
     fn a_stream_is_named_by_kind_and_subject() {
         let key = format!("key/{}", KeyHash::of(b"k"));
         let join = format!("join/{}", SecretHash::of(b"s"));
+        let workload = format!("spiffe/{}", SpiffeHash::of(b"spiffe://a/b"));
         for text in [
             "domain",
             "node/compute-042",
@@ -119,6 +126,7 @@ mod tests {
             "journal/j1",
             &key,
             &join,
+            &workload,
         ] {
             assert_eq!(text.parse::<StreamName>().map(|name| name.to_string()), Ok(text.to_owned()));
         }

@@ -292,6 +292,7 @@ fn not_started(error: &StartError) -> Failure {
         StartError::Log(_) => "LOG_UNUSABLE",
         StartError::Clock { .. } => "CLOCK_SKEW",
         StartError::NoDomain | StartError::OtherDomain { .. } => "OTHER_DOMAIN",
+        StartError::Workloads(_) => "WORKLOAD_BUNDLE_INVALID",
         StartError::Server(_) | StartError::Tls(_) => "SERVER_CERTIFICATE_INVALID",
         StartError::Listen { .. } => "LISTEN_FAILED",
         StartError::Broken { .. } => "LOG_UNWRITABLE",

@@ -26,11 +26,12 @@ use crate::cluster::{Cluster, Dialer, Hearers, Standpoint};
 use crate::config::{Config, WarmReboot};
 use crate::data_dir::{DataDir, DataDirError, Endpoints, Identity};
 use crate::eviction::Eviction;
-use crate::grpc::{self, Acceptor, AcceptorError, Connections, Edge, EdgeError, Limits, Listeners};
+use crate::grpc::{self, Acceptor, AcceptorError, Connections, Edge, EdgeError, Listeners};
 use crate::hardening;
-use crate::http::{self, Condition, ProbeListener};
+use crate::http::{Condition, ProbeListener};
 use crate::log::{Inspected, Log, OpenError, Settings};
 use crate::muster::muster;
+use crate::open_files;
 use crate::operators::Operators;
 use crate::overlays::Overlays;
 use crate::presence::{
@@ -42,6 +43,7 @@ use crate::renewal::{Current, Keeper, Outlook};
 use crate::server_credential::{self, DomainCaFiles, Purpose, ServerCredentialError};
 use crate::sockets::{bind, endpoints, local};
 use crate::succession::{Succession, SuccessionError};
+use crate::workloads::{self, BundleError, Workloads};
 
 /// A clock so far ahead of the last fact is wrong, or the domain was asleep: certificates of nodes have ended.
 const LONG_SILENCE: Duration = Duration::from_secs(4 * 24 * 3600);
@@ -72,12 +74,13 @@ struct Proof {
     domain_ca: Der,
 }
 
-/// What is bound before anything is changed, and what listens already.
+/// What is bound and read before anything is changed, and what listens already.
 struct Bound {
     agents: TcpListener,
     operators: TcpListener,
     cluster: SocketAddr,
     probes: (SocketAddr, ProbeListener),
+    workloads: Option<Arc<Workloads>>,
 }
 
 /// Why a journal cannot go on.
@@ -140,6 +143,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// No workload identities of others.
+    #[error(transparent)]
+    Workloads(#[from] BundleError),
     /// No actors.
     #[error(transparent)]
     Actors(#[from] SystemError),
@@ -192,7 +198,8 @@ impl Journal {
         };
         let (agents, operators) = (bind(config.agent_listen)?, bind(config.operator_listen)?);
         let (others, domain_id) = (bind(config.cluster_listen)?, identity.domain_id.clone());
-        let bound = Bound { agents, operators, cluster: local(&others)?, probes };
+        let workloads = workloads::configured(config, identity.domain_id.as_str(), now)?;
+        let bound = Bound { agents, operators, cluster: local(&others)?, probes, workloads };
         let current: Current = Arc::new(ArcSwap::from_pointee(credential));
         let outlook = Outlook::new(identity.journal_id.clone(), path.to_owned(), Arc::clone(&current));
         let proof = Proof { current, outlook, domain_ca };
@@ -227,7 +234,7 @@ impl Journal {
         proof: Proof,
         bound: Bound,
     ) -> Result<Self, StartError> {
-        let Bound { agents, operators, cluster: others, probes: (http, probes) } = bound;
+        let Bound { agents, operators, cluster: others, probes: (http, probes), workloads } = bound;
         data_dir.sign_lock()?;
         probes.observe(log.clone(), proof.outlook.clone());
         let eviction = Eviction::new(log.clone(), identity.journal_id.clone(), &cluster);
@@ -269,19 +276,22 @@ impl Journal {
             reflection: config.reflection,
             outlook: proof.outlook.clone(),
             unconfirmed_alert: Duration::from_secs(config.unconfirmed_alert_secs),
+            workloads: workloads.clone(),
         };
         cluster.recover(edge.operators.clone());
-        let (for_agents, for_operators) = Limits::shared(hardening::raise_open_files());
-        let acceptor = |limits| {
+        let (for_agents, for_operators) = open_files::shared(hardening::raise_open_files());
+        let acceptor = |limits, workloads| {
             let (credential, connections) = (Arc::clone(&proof.current), Arc::clone(&connections));
-            Acceptor::new(credential, (log.clone(), edge.nodes.clone()), connections, limits)
+            Acceptor::new(credential, (log.clone(), edge.nodes.clone()), connections, limits, workloads)
         };
-        let acceptors = (acceptor(for_agents)?, acceptor(for_operators)?);
+        // Whoever operates is known by pact's own certificates alone (R11).
+        let acceptors = (acceptor(for_agents, workloads.clone())?, acceptor(for_operators, None)?);
+        let following = workloads.map(|workloads| tokio::spawn(workloads.follow(Arc::clone(&connections))));
         let listeners = Listeners::start(&edge, acceptors, connections, agents, operators).await?;
         let succession = tokio::spawn(succession.run(system.pool().clone()));
         let of_itself = speak_of_itself(&edge, &cluster, proof, config, &data_dir, &endpoints)?;
         let mut presence = watch(edge, &system, grace);
-        presence.extend(of_itself);
+        presence.extend(of_itself.into_iter().chain(following));
         data_dir.write_endpoints(&endpoints)?;
         probes.readiness().turn(Condition::Ready);
         Ok(Self {
@@ -431,8 +441,8 @@ fn tell_changes(
     let told = (Arc::clone(&journals), updates.clone());
     let (connections, streams, views_of) = (Arc::clone(connections), streams.clone(), log.clone());
     log.on_change(move |changed| {
-        if !changed.certificates.is_empty() {
-            connections.review(&views_of.views(), &changed.certificates, clock::now());
+        if !changed.certificates.is_empty() || !changed.workloads.is_empty() {
+            connections.review(&views_of.views(), changed, clock::now());
         }
         streams.look_at(&changed.nodes);
         let moved = changed.members && journals.follow(&views_of.views());

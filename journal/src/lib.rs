@@ -15,10 +15,10 @@
 //! two machines claim to be; [`attempts`] has refusals recorded; [`overlays`]
 //! sets and shows what they are configured by; [`operators`] gives and takes the certificates of those who command;
 //! [`membership`] shows and changes the quorum, [`distrust`] ends what an evicted journal had signed, [`renewal`] keeps the
-//! server certificate alive; [`init`] makes a domain, [`restore`] goes on with one whose journals are lost,
+//! server certificate alive, [`workloads`] recognizes identities of others; [`init`] makes a domain, [`restore`] goes on with one whose journals are lost,
 //! [`recover_operator`] lets somebody command again, [`journal`] starts and stops, [`succession`]
 //! replaces authorities, [`http`] answers probes and [`metrics`] counts.
-//! [`args`] and [`commands`] are the command line, [`stop`] hears when to end, [`config`] the settings; [`dev`] serves a domain to try things on, and
+//! [`args`] and [`commands`] are the command line, [`stop`] hears when to end, [`open_files`] shares them, [`config`] the settings; [`dev`] serves a domain to try things on, and
 //! [`supervisor`] tells systemd how it stands.
 //! Not here: any rule. Rules are in `events`.
 
@@ -53,6 +53,7 @@ pub mod metrics;
 mod muster;
 mod new_directory;
 mod one_certificate;
+mod open_files;
 mod operators;
 mod overlays;
 mod own_append;
@@ -70,3 +71,4 @@ mod source_remark;
 mod stop;
 mod succession;
 mod supervisor;
+pub mod workloads;

@@ -8,6 +8,7 @@
 //! | [`pb`] | the generated messages, clients and servers |
 //! | [`reason`], [`refusal`] | why a journal said no, and how that crosses the wire |
 //! | [`tls`], [`channel`] | the one crypto provider; the client's connection to a journal |
+//! | [`binding`] | what is signed to bind a workload identity to a node |
 //! | [`corked`] | a TCP stream that sends in few segments, for both sides |
 //! | [`pem_file`] | the two files that a client is given: whom to trust, and who it is |
 //! | [`join_token`] | what a journal joins with |
@@ -23,6 +24,7 @@
 //!
 //! **Invariant:** a message that was converted is valid; what is invalid stops at the conversion.
 
+pub mod binding;
 pub mod channel;
 pub mod convert;
 pub mod corked;

@@ -4,8 +4,8 @@
 //!
 //! Not here, on purpose: tables for people, and the JSON of other things.
 //!
-//! **Invariant:** every field is always there but `sessions`, which only `inspect` tells and only while some run; what is
-//! unknown is `null`. Times are RFC 3339 in UTC with milliseconds.
+//! **Invariant:** every field is always there but `sessions`, which only `inspect` tells and only while some run, and `spiffe_id`,
+//! which only a node has that one is bound to; what is unknown is `null`. Times are RFC 3339 in UTC with milliseconds.
 
 use std::collections::BTreeMap;
 
@@ -52,6 +52,9 @@ pub struct NodeJson {
     /// How many sessions run on it, as it says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sessions: Option<u32>,
+    /// The workload identity of others that proves it, too (R11).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spiffe_id: Option<String>,
 }
 
 /// The hardware of a node, in the format that `pact-agent run --hardware` reads.
@@ -121,6 +124,7 @@ impl TryFrom<pb::Node> for NodeJson {
             labels: node.labels,
             version: node.version,
             sessions: node.sessions,
+            spiffe_id: node.spiffe_id,
         })
     }
 }

@@ -67,6 +67,8 @@ reasons! {
     WireguardKeyConflict = "WIREGUARD_KEY_CONFLICT" => AlreadyExists,
     /// Another node or epoch has this public key (R8).
     KeyReused = "KEY_REUSED" => AlreadyExists,
+    /// The workload identity proves another node (R11).
+    WorkloadIdentityConflict = "WORKLOAD_IDENTITY_CONFLICT" => AlreadyExists,
 
     /// The node is enrolled and its certificate is current (R14).
     AlreadyActive = "ALREADY_ACTIVE" => FailedPrecondition,
@@ -100,6 +102,8 @@ reasons! {
     OwnCertificate = "OWN_CERTIFICATE" => FailedPrecondition,
     /// This journal does not hold the domain CA's key, and so signs no server certificates.
     DomainCaKeyAbsent = "DOMAIN_CA_KEY_ABSENT" => FailedPrecondition,
+    /// The journal takes no workload identities, or none of this trust domain (R11).
+    WorkloadNotTrusted = "WORKLOAD_NOT_TRUSTED" => FailedPrecondition,
     /// TPM keys cannot be registered before they can be proved (R13).
     TpmNotSupported = "TPM_NOT_SUPPORTED" => FailedPrecondition,
 
@@ -181,14 +185,14 @@ mod tests {
         (
             Code::AlreadyExists,
             "NODE_ALREADY_ENROLLED OPERATOR_ALREADY_EXISTS JOURNAL_ALREADY_EXISTS HARDWARE_IDENTITY_CONFLICT \
-             WIREGUARD_KEY_CONFLICT KEY_REUSED",
+             WIREGUARD_KEY_CONFLICT KEY_REUSED WORKLOAD_IDENTITY_CONFLICT",
         ),
         (
             Code::FailedPrecondition,
             "ALREADY_ACTIVE TOKEN_EXPIRED TOKEN_REVOKED TOKEN_CONSUMED ACTIVE_SESSIONS NODE_ASSIGNED \
              NODE_UNASSIGNED SERIAL_SUPERSEDED UNDERLAY_UNREACHABLE LAST_ADMIN JOURNAL_EVICTED LAST_JOURNAL LEVEL_TOO_LOW UPGRADE_NEEDED \
              OWN_CERTIFICATE DOMAIN_CA_KEY_ABSENT \
-             TPM_NOT_SUPPORTED",
+             WORKLOAD_NOT_TRUSTED TPM_NOT_SUPPORTED",
         ),
         (Code::PermissionDenied, "NODE_REVOKED HARDWARE_MISMATCH TOKEN_WRONG_NODE ROLE_NOT_ALLOWED"),
         (

@@ -86,6 +86,7 @@ fn of_node(event: &node::Event, said: &str) -> String {
         node::Event::Unassigned { vcluster } => format!("from {vcluster}"),
         node::Event::Moved { from, to } => format!("from {from} to {to}"),
         node::Event::Drained {} | node::Event::Undrained {} | node::Event::Resolved {} => String::new(),
+        node::Event::IdentityBound { spiffe_id, .. } => spiffe_id.to_string(),
         node::Event::HardwareReplaced { hardware, .. } => joined(&hardware.macs),
         node::Event::AttemptsRefused(attempts) => {
             format!("{} {} since {}", attempts.count, attempts.reason.as_str(), attempts.first)

@@ -107,6 +107,7 @@ fn touched(fact: &Fact) -> Vec<Serial> {
             node::Event::EnrollmentConfirmed { serial }
             | node::Event::Reactivated { serial }
             | node::Event::Contested { serial, .. } => vec![*serial],
+            node::Event::IdentityBound { over, .. } => over.iter().copied().collect(),
             node::Event::Deactivated { supersedes, .. } => supersedes.iter().copied().collect(),
             node::Event::Revoked { serials, .. }
             | node::Event::HardwareReplaced { serials, .. }

@@ -152,6 +152,14 @@ fn of_node(node: &str, event: &node::Event) -> String {
         }
         node::Event::Drained {} => format!("Nothing new is to be placed on {node} from here on"),
         node::Event::Undrained {} => format!("Work may be placed on {node} again"),
+        node::Event::IdentityBound { spiffe_id, over: Some(serial) } => {
+            format!(
+                "The workload {spiffe_id} proves {node}, too, as it said itself over {serial}, until it enrolls anew"
+            )
+        }
+        node::Event::IdentityBound { spiffe_id, over: None } => {
+            format!("The workload {spiffe_id} proves {node}, too, until its enrollment ends")
+        }
         node::Event::Contested { serial, rival_spki_sha256, presented, .. } => format!(
             "Two machines claim to be {node}: one with certificate {serial} was there and answered, and another with the \
              addresses {} had asked with the key {rival_spki_sha256}",

@@ -23,6 +23,7 @@ impl Life {
             Stage::Connected(connected) => {
                 let renewal = match connected.renewal {
                     Renewal::NotBefore(at) => Some(at),
+                    Renewal::Swapping(_) => None,
                     Renewal::Asking(next) | Renewal::Opening { next, .. } => next.at(),
                 };
                 [renewal, self.refresh.begins_at()].into_iter().flatten().min()
@@ -73,7 +74,7 @@ impl Life {
             connected.renewal = Renewal::Asking(Try::At(now));
         }
         match &mut connected.renewal {
-            Renewal::NotBefore(_) => {}
+            Renewal::NotBefore(_) | Renewal::Swapping(_) => {}
             Renewal::Asking(next) => {
                 if next.begin(now) {
                     let key = if self.next_key_is_used { Key::Same } else { Key::New };

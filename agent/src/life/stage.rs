@@ -96,11 +96,13 @@ pub(super) struct Validity {
     pub(super) renew_at: Duration,
     /// Never too early: it counts from the answer's arrival.
     pub(super) expires_at: Duration,
+    /// Whether the node connects with a workload identity of others: what that is told says nothing about the certificate.
+    pub(super) is_lent: bool,
 }
 
 impl Validity {
     pub(super) fn of(given: &Given, now: Duration) -> Self {
-        Self { renew_at: now + given.renew_in, expires_at: now + given.expires_in }
+        Self { renew_at: now + given.renew_in, expires_at: now + given.expires_in, is_lent: given.is_lent }
     }
 }
 
@@ -109,6 +111,8 @@ impl Validity {
 pub(super) enum Renewal {
     /// The present certificate is not to be renewed before.
     NotBefore(Duration),
+    /// A stream is opened with another identity, beside the present one. It is not renewed before then, nor before that is done.
+    Swapping(Duration),
     /// The next certificate is asked for over the present connection.
     Asking(Try),
     /// The next certificate is there: a stream is opened with it, beside the present one.

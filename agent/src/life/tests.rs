@@ -2,6 +2,7 @@
 
 mod every_phase;
 mod renewal;
+mod swapping;
 
 use proto::{channel::ConnectionRefusal, pb::journal_message::Changed, reason::Reason, refusal::Refusal};
 
@@ -30,6 +31,7 @@ fn given() -> Given {
         domain_id: "alps".parse().unwrap(),
         renew_in: secs(60),
         expires_in: secs(90),
+        is_lent: false,
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Given {
     pub(crate) renew_in: Duration,
     /// From this moment.
     pub(crate) expires_in: Duration,
+    /// Whether the node connects with a workload identity of others in the certificate's place (R11).
+    pub(crate) is_lent: bool,
 }
 
 /// What a life was configured by when it last was, in whichever process that was.
@@ -72,6 +74,8 @@ pub(crate) enum Input {
     StreamEnded(Failure),
     /// What came of a fetch over the present connection.
     Fetched(Result<BootConfig, Failure>),
+    /// There is a better identity, or a newer one: a stream is to be opened with it.
+    Swap,
     /// What came of asking for the next certificate.
     Renewed(Result<Given, Failure>),
     /// Time has passed.
@@ -126,6 +130,8 @@ pub(crate) enum Effect {
     Open { prefer: Prefer, held: Option<BootConfig> },
     /// What was just opened is the present stream. The one that it replaces is heard to its end.
     Adopt,
+    /// No stream came of the identity that was to take the present one's place.
+    Stay,
     /// The replaced stream has had its time.
     Release,
     /// The present stream is lost, with all that goes on over its connection.
@@ -176,6 +182,8 @@ pub(crate) enum Warning {
     NotSubscribed { failure: Failure, wait: Duration },
     /// There is no next certificate yet, or no stream with it. The present one lives on for so long.
     NotRenewed { failure: Failure, wait: Duration, left: Duration },
+    /// No stream came of another identity. The present one lives on.
+    NotSwapped { failure: Failure },
     /// There is no boot configuration yet.
     NotConfigured { failure: Failure },
     /// The certificate was ended: the node enrolls anew.

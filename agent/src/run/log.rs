@@ -16,6 +16,10 @@ pub(super) fn warn(warning: &Warning) {
             let (reason, wait_ms) = (failure.reason_text(), wait.as_millis());
             tracing::warn!(reason, message = %failure, wait_ms, left_secs = left.as_secs(), "not renewed yet");
         }
+        Warning::NotSwapped { failure } => {
+            let reason = failure.reason_text();
+            tracing::warn!(reason, message = %failure, "the node does not go by its workload identity yet");
+        }
         Warning::NotConfigured { failure } => {
             let reason = failure.reason_text();
             tracing::warn!(reason, message = %failure, "no boot configuration yet");

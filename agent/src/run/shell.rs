@@ -8,25 +8,29 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use events::vocabulary::CertificateHash;
 use proto::{
     channel::{Connection, JournalAddress},
     outcome::Failure,
     pb::journal_message::Message,
+    pem_file::Credential,
 };
 use tokio::time::{self, Instant};
 
 use super::{
     Agent, Caller, Leaving,
+    climb::proof,
     companions::Companions,
     errands::{Errands, Outcome},
     farewell::{self, Farewell},
     log,
+    rungs::Rungs,
 };
 use crate::{
     answer::Identity,
     boot_config::{self, BootConfig},
     enroll::{self, Enrolled},
-    journals::{Journals, Preference},
+    journals::{self, Journals, Preference},
     key::NodeKey,
     life::{Cached, Effect, Given, Heard, Input, Key, Life, Prefer, Told, is_refused},
     machine::Machine,
@@ -35,56 +39,67 @@ use crate::{
     report::{Change, Enrollment, Report},
     retry::{self, Patience},
     services::{News, stopped},
-    status::{LastFailure, Snapshot},
+    status::{LastFailure, Proof, Snapshot},
     subscription::Subscription,
 };
 
 /// See the module.
 pub(super) struct Shell<'a> {
-    agent: &'a Agent,
-    report: &'a Report,
+    pub(super) agent: &'a Agent,
+    pub(super) report: &'a Report,
     life: Life,
     began: Instant,
     /// What happened while something was done.
-    happened: VecDeque<Input>,
+    pub(super) happened: VecDeque<Input>,
     machine: Option<Machine>,
     /// Those that were given, and those that journals told.
     journals: Journals,
+    /// Until there is a better identity.
+    bootstrap: Option<Credential>,
     key: Option<Arc<NodeKey>>,
     /// The key of a renewal that is under way.
     next_key: Option<Arc<NodeKey>>,
     /// With the newest certificate.
-    identity: Option<Identity>,
-    /// The journal that answered last.
-    journal: Option<JournalAddress>,
+    pub(super) identity: Option<Identity>,
+    /// The workload identity by which the node goes, as its user knows.
+    pub(super) goes_by: Option<CertificateHash>,
+    /// The journal that answered last, and what was told of all with the newest certificate.
+    pub(super) journal: Option<JournalAddress>,
+    pub(super) told: journals::Told,
     /// The present stream.
     open: Option<Subscription>,
     /// One that the life has not taken up yet.
     opened: Option<Subscription>,
     /// The one that the present stream replaced.
     draining: Option<Subscription>,
-    errands: Errands,
+    pub(super) errands: Errands,
     companions: Companions,
     marks: Marks,
     /// Sessions that run on the node.
     sessions: u32,
+    /// By which identity the node goes.
+    pub(super) rungs: Rungs,
     end: Option<Result<(), Failure>>,
 }
 
 impl<'a> Shell<'a> {
     pub(super) fn new(agent: &'a Agent, report: &'a Report) -> Self {
+        let began = Instant::now();
         Self {
             agent,
             report,
             life: Life::new(),
-            began: Instant::now(),
+            began,
             happened: VecDeque::new(),
             machine: None,
             journals: agent.journals.clone(),
+            bootstrap: agent.bootstrap.clone(),
             key: None,
             next_key: None,
             identity: None,
+            goes_by: None,
             journal: None,
+            told: journals::Told::default(),
             open: None,
             opened: None,
             draining: None,
@@ -92,6 +107,7 @@ impl<'a> Shell<'a> {
             companions: Companions::of(&agent.keeps),
             marks: Marks::in_folder(agent.keeps.sessions.clone()),
             sessions: 0,
+            rungs: Rungs::new(agent.workload_api.as_ref(), began),
             end: None,
         }
     }
@@ -119,6 +135,7 @@ impl<'a> Shell<'a> {
             for effect in self.life.step(input, self.began.elapsed(), retry::random()) {
                 self.perform(effect);
             }
+            self.climb();
             self.companions.show(self.snapshot());
             if let Some(end) = self.end.take() {
                 return self.end_services(end).await;
@@ -135,11 +152,16 @@ impl<'a> Shell<'a> {
     /// What happens next.
     async fn next(&mut self) -> Input {
         let wake = self.life.wakes_at().map(|at| self.began + at);
-        let Self { errands, open, draining, companions, report, marks, .. } = self;
+        let wake = [wake, self.rungs.wakes_at()].into_iter().flatten().min();
+        let Self { errands, open, draining, companions, report, marks, rungs, .. } = self;
         tokio::select! {
             sessions = marks.look() => {
                 self.sessions = sessions;
                 self.say_sessions();
+                Input::Time
+            }
+            svid = rungs.offered() => {
+                rungs.take(svid);
                 Input::Time
             }
             news = companions.news() => {
@@ -159,8 +181,10 @@ impl<'a> Shell<'a> {
             Outcome::Enrolled(enrolled) => {
                 Input::Enrolled(enrolled.map(|Enrolled { identity, journal, told }| {
                     self.journals.learn(&told);
-                    self.key = None;
+                    (self.key, self.bootstrap) = (None, None);
+                    self.rungs.enrolled(&identity);
                     self.journal = Some(journal.clone());
+                    self.told = told.clone();
                     // Who comes after this process goes on with it: with another key it would be refused.
                     self.agent.session.keep(&Enrolled { identity: identity.clone(), journal, told });
                     self.is(identity)
@@ -173,12 +197,16 @@ impl<'a> Shell<'a> {
             Outcome::Renewed(renewed) => Input::Renewed(renewed.map(|(identity, told)| {
                 self.journals.learn(&told);
                 self.next_key = None;
-                if let Some(journal) = self.journal.clone() {
-                    self.agent.session.keep(&Enrolled { identity: identity.clone(), journal, told });
-                }
+                self.told = told.clone();
+                let identity = self.rungs.renewed(identity);
+                self.hand_on(&identity);
                 self.is(identity)
             })),
             Outcome::Fetched(config) => Input::Fetched(config),
+            Outcome::Bound(svid, bound) => {
+                self.rungs.bound(&svid, bound);
+                Input::Time
+            }
             Outcome::Left(goodbye, last) => {
                 self.tell_of_services(last);
                 Input::Left { goodbye }
@@ -193,6 +221,7 @@ impl<'a> Shell<'a> {
             domain_id: identity.domain_id.clone(),
             renew_in: identity.renew_in,
             expires_in: identity.expires_in,
+            is_lent: identity.svid().is_some(),
         };
         self.identity = Some(identity);
         given
@@ -230,13 +259,19 @@ impl<'a> Shell<'a> {
             Effect::Enroll(key) => self.enroll(key),
             Effect::Open { prefer, held } => self.open(prefer, held),
             Effect::Adopt => self.adopt(),
+            Effect::Stay => self.rungs.failed(),
             Effect::Release => self.draining = None,
             Effect::Lose => {
+                if self.rungs.has_candidate() {
+                    self.errands.opening = None;
+                }
+                self.rungs.lost();
                 self.open = None;
-                (self.errands.fetching, self.errands.renewing) = (None, None);
+                self.errands.let_go();
             }
             Effect::Forget => {
                 self.agent.session.forget();
+                self.rungs.lost();
                 (self.identity, self.next_key, self.draining) = (None, None, None);
             }
             Effect::Fetch { held } => self.fetch(held),
@@ -269,14 +304,16 @@ impl<'a> Shell<'a> {
             Err(failure) => return self.happened.push_back(Input::Enrolled(Err(failure))),
         };
         let Some(machine) = self.machine.clone() else { return };
-        let journals = self.journals.clone();
+        let (journals, bootstrap) = (self.journals.clone(), self.bootstrap.clone());
         self.errands.enrolling = Some(Box::pin(async move {
-            Outcome::Enrolled(enroll::try_all(&journals, &machine, &key, Patience::ENDLESS).await)
+            let shown = bootstrap.as_ref();
+            Outcome::Enrolled(enroll::try_all_as(&journals, &machine, &key, shown, Patience::ENDLESS).await)
         }));
     }
 
     fn open(&mut self, prefer: Prefer, held: Option<BootConfig>) {
-        let (Some(machine), Some(identity)) = (self.machine.clone(), self.identity.clone()) else { return };
+        let (Some(machine), Some(identity)) = (self.machine.clone(), self.identity.as_ref()) else { return };
+        let identity = self.rungs.connects_as(identity);
         let (journals, journal) = (self.journals.clone(), self.journal.clone());
         self.errands.opening = Some(Box::pin(async move {
             let preference = match (prefer, &journal) {
@@ -295,8 +332,16 @@ impl<'a> Shell<'a> {
             self.journal = Some(opened.connection().address().clone());
             self.draining = self.open.replace(opened);
             self.say_sessions();
-            (self.errands.fetching, self.errands.renewing) = (None, None);
+            self.errands.let_go();
         }
+        let Some(before) = self.identity.take() else { return };
+        let identity = self.rungs.stands(&before);
+        // What is discarded here is zeroized: the key of the certificate, or the identity that a newer one replaced.
+        if self.goes_by != proof(&identity) {
+            self.hand_on(&identity);
+            self.report_identity(&identity);
+        }
+        self.identity = Some(identity);
     }
 
     /// Says how many run on the node, where that was not said yet. What finds no room is said after the next look.
@@ -344,6 +389,10 @@ impl<'a> Shell<'a> {
             phase: self.life.phase(),
             node_id: node_id.cloned(),
             domain_id: domain_id.cloned(),
+            identity: identity
+                .map(|identity| identity.svid().map_or(Proof::Certificate, |_| Proof::Workload)),
+            spiffe_id: identity.and_then(Identity::svid).map(|svid| svid.spiffe_id.clone()),
+            spiffe_not_after: identity.and_then(Identity::svid).map(|svid| svid.not_after),
             serial: identity.map(|identity| identity.serial),
             not_after: identity.map(|identity| identity.not_after),
             renew_after: identity.map(|identity| identity.renew_after),
@@ -355,7 +404,7 @@ impl<'a> Shell<'a> {
         }
     }
 
-    fn connection(&self) -> Option<Connection> {
+    pub(super) fn connection(&self) -> Option<Connection> {
         self.open.as_ref().map(|open| open.connection().clone())
     }
 

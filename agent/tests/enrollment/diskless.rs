@@ -20,7 +20,7 @@ use std::{
 
 use tokio::time::{self, Instant};
 
-use super::{agent_process, journal_under_test};
+use super::{agent_process, journal_under_test, spire};
 
 /// An emulated machine on a slow one takes its time.
 const PATIENCE: Duration = Duration::from_secs(180);

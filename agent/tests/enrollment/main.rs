@@ -12,9 +12,11 @@ mod journal_under_test;
 mod probed;
 mod renewal;
 mod services;
+mod spire;
 mod status;
 mod two_machines;
 mod warm_reboot;
+mod workload;
 
 use std::{fs, process::Command};
 

@@ -240,6 +240,13 @@ impl NodeService for Service {
     async fn resolve_node(&self, _: Request<pb::ResolveNodeRequest>) -> Answered<pb::ResolveNodeResponse> {
         absent()
     }
+
+    async fn bind_node_identity(
+        &self,
+        _: Request<pb::BindNodeIdentityRequest>,
+    ) -> Answered<pb::BindNodeIdentityResponse> {
+        absent()
+    }
 }
 
 #[tonic::async_trait]

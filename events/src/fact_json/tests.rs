@@ -173,6 +173,9 @@ fn facts_about_strange_machines_keep_all_their_fields() {
     check(node(moved), "NodeMoved", &["node_id", "from", "to"]);
     check(node(node::Event::Drained {}), "NodeDrained", &["node_id"]);
     check(node(node::Event::Undrained {}), "NodeUndrained", &["node_id"]);
+    let spiffe_id = "spiffe://example.org/a".parse().unwrap();
+    let bound = node::Event::IdentityBound { spiffe_id, over: Some(serial(7)) };
+    check(node(bound), "IdentityBound", &["node_id", "spiffe_id", "over"]);
     let replaced = node::Event::HardwareReplaced { hardware, released: vec![], serials: vec![serial(7)] };
     check(node(replaced), "HardwareReplaced", &["node_id", "hardware", "released", "serials"]);
     let refused = node::Event::AttemptsRefused(RefusedAttempts {

@@ -52,7 +52,8 @@ impl<'a> Before<'a> {
                 | StreamName::Key(_)
                 | StreamName::Join(_)
                 | StreamName::VCluster(_)
-                | StreamName::Journal(_),
+                | StreamName::Journal(_)
+                | StreamName::Spiffe(_),
                 _,
             ) => self.past.version(stream),
         }

@@ -42,7 +42,8 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         | Event::Unassigned { .. }
         | Event::Moved { .. }
         | Event::Drained {}
-        | Event::Undrained {} => Ok(()),
+        | Event::Undrained {}
+        | Event::IdentityBound { .. } => Ok(()),
     }
 }
 

@@ -29,6 +29,7 @@ mod streams_are_complete;
 #[cfg(test)]
 mod tests;
 mod time_never_runs_back;
+mod workload_has_one_node;
 
 use crate::certificate::Certificate;
 use crate::fact::{Fact, Record};
@@ -55,7 +56,7 @@ pub struct Violation {
 type Check = fn(&Before<'_>, &Record) -> Result<(), String>;
 
 /// All invariants, the envelope's first.
-const ALL: [(&str, Check); 20] = [
+const ALL: [(&str, Check); 21] = [
     (seq_has_no_gaps::NAME, seq_has_no_gaps::check),
     (domain_comes_first::NAME, domain_comes_first::check),
     (fact_fits_the_level::NAME, fact_fits_the_level::check),
@@ -76,6 +77,7 @@ const ALL: [(&str, Check); 20] = [
     (serial_is_unique::NAME, serial_is_unique::check),
     (key_has_one_holder::NAME, key_has_one_holder::check),
     (mac_has_one_owner::NAME, mac_has_one_owner::check),
+    (workload_has_one_node::NAME, workload_has_one_node::check),
 ];
 
 /// Checks a history, fact by fact.
@@ -150,7 +152,8 @@ fn issued(fact: &Fact) -> Option<(&Certificate, &Der)> {
             | node::Event::Unassigned { .. }
             | node::Event::Moved { .. }
             | node::Event::Drained {}
-            | node::Event::Undrained {},
+            | node::Event::Undrained {}
+            | node::Event::IdentityBound { .. },
         )
         | Fact::Operator(_, operator::Event::Revoked { .. })
         | Fact::Domain(_)

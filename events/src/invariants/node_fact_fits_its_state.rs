@@ -7,7 +7,9 @@ use crate::node::{
     BETWEEN_WARM_REBOOTS, Cause, DeactivationCause, DistrustCause, Event, Held, MAX_REPLACED, RefusalReason,
     RefusedAttempts, State,
 };
-use crate::vocabulary::{BootId, HardwareIdentity, KeyHash, MAX_MACS, Serial, Timestamp, VClusterId};
+use crate::vocabulary::{
+    BootId, HardwareIdentity, KeyHash, MAX_MACS, Serial, SpiffeId, Timestamp, VClusterId,
+};
 
 use super::{Before, ensure};
 
@@ -60,6 +62,9 @@ pub(super) fn check(past: &Before<'_>, record: &Record) -> Result<(), String> {
         Event::HardwareReplaced { hardware, .. } => replaced(state, hardware),
         Event::AttemptsRefused(attempts) => refused(state, attempts),
         Event::CertificateRevoked { cause, serials } => distrusted(past, *cause, serials),
+        Event::IdentityBound { spiffe_id, over } => {
+            bound(state, spiffe_id, *over, record.decided_at.min(record.recorded_at))
+        }
     }
 }
 
@@ -151,6 +156,24 @@ fn contested(
     ensure(enrollment.hardware.is_matched_by(presented), || {
         "what was presented does not match what is registered".to_owned()
     })
+}
+
+/// Somebody who may say so says something new.
+fn bound(state: &State, spiffe_id: &SpiffeId, over: Option<Serial>, now: Timestamp) -> Result<(), String> {
+    let enrollment = match state {
+        State::Unknown => return Err("it was never registered".to_owned()),
+        State::Revoked { .. } => return Ok(()),
+        State::Registered { enrollment }
+        | State::Active { enrollment, .. }
+        | State::Inactive { enrollment, .. } => enrollment,
+    };
+    let lives = |serial: Serial| state.usable_until(serial).is_some_and(|until| until > now);
+    ensure(over.is_none_or(lives), || "it was bound over no living certificate of the node".to_owned())?;
+    let same = enrollment
+        .bound
+        .as_ref()
+        .is_some_and(|bound| bound.spiffe_id == *spiffe_id && (bound.by_operator || over.is_some()));
+    ensure(!same, || "it is bound already".to_owned())
 }
 
 fn replaced(state: &State, hardware: &HardwareIdentity) -> Result<(), String> {
@@ -269,11 +292,12 @@ fn reactivated(state: &State, serial: Serial, now: Timestamp, same_append: bool)
 mod tests {
     use super::*;
     use crate::samples::{
-        DAY, Log, assigned, certificate, confirmed, contested, deactivated, disproved, distrusted, enrolled,
-        evicted, goodbye, hardware, in_boot, issued, joined, level_raised, moved, overlay_set, put_away,
-        re_enrolled, reactivated, rebooted, refused, registered, renewed, replaced, revoked, serial,
-        supersedes, unassigned, with_serial,
+        DAY, Log, assigned, bound, bound_by, certificate, confirmed, contested, deactivated, disproved,
+        distrusted, enrolled, evicted, goodbye, hardware, in_boot, issued, joined, level_raised, moved, node,
+        overlay_set, put_away, re_enrolled, reactivated, rebooted, refused, registered, renewed, replaced,
+        revoked, serial, supersedes, unassigned, with_serial,
     };
+    use crate::vocabulary::Principal;
 
     const UNKNOWN: &str = "n9";
     const REGISTERED: &str = "n2";
@@ -410,6 +434,27 @@ mod tests {
         found(UNKNOWN, &revoked(&[], &[]));
         fits(REGISTERED, &revoked(&[], &[3]));
         fits(PUT_AWAY, &revoked(&[], &[6]));
+    }
+
+    #[test]
+    fn rule_11_an_identity_bound_over_what_does_not_live_or_twice_is_found() {
+        let mut log = Log::enrolled();
+        log.append(vec![level_raised(2)]);
+        let breaks = |log: &Log, name, event| {
+            let mut record = log.next_of(name, event);
+            record.principal = Principal::Node(node(name));
+            log.broken_by(record)
+        };
+        assert_eq!(breaks(&log, "n1", bound_by("a", Some(1))), [""; 0]);
+        assert_eq!(breaks(&log, "n1", bound_by("a", Some(2))), [NAME]);
+        assert_eq!(breaks(&log, REGISTERED, bound_by("a", Some(1))), [NAME]);
+        assert_eq!(log.broken_by_node(REGISTERED, bound("a")), [""; 0]);
+        assert_eq!(log.broken_by_node(UNKNOWN, bound("a")), [NAME]);
+        log.of("n1", bound("a"));
+        assert_eq!(log.broken_by_node("n1", bound("a")), [NAME]);
+        assert_eq!(breaks(&log, "n1", bound_by("a", Some(1))), [NAME]);
+        log.wait(3 * DAY);
+        assert_eq!(breaks(&log, "n1", bound_by("b", Some(1))), [NAME]);
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl Past {
             | StreamName::Mac(_)
             | StreamName::Join(_)
             | StreamName::VCluster(_)
-            | StreamName::Journal(_) => None,
+            | StreamName::Journal(_)
+            | StreamName::Spiffe(_) => None,
         }
     }
 
@@ -81,7 +82,8 @@ impl Past {
             | StreamName::Mac(_)
             | StreamName::Join(_)
             | StreamName::VCluster(_)
-            | StreamName::Journal(_) => {
+            | StreamName::Journal(_)
+            | StreamName::Spiffe(_) => {
                 black_box(self.views.version(stream));
             }
         }
@@ -104,7 +106,8 @@ impl Past {
                 | StreamName::Mac(_)
                 | StreamName::Join(_)
                 | StreamName::VCluster(_)
-                | StreamName::Journal(_) => None,
+                | StreamName::Journal(_)
+                | StreamName::Spiffe(_) => None,
             })
         };
         for record in next.clone() {
@@ -136,7 +139,8 @@ impl Past {
                 | StreamName::Mac(_)
                 | StreamName::Join(_)
                 | StreamName::VCluster(_)
-                | StreamName::Journal(_) => {}
+                | StreamName::Journal(_)
+                | StreamName::Spiffe(_) => {}
             }
         }
         if let Some(serial) = serial(&record.fact) {

@@ -40,6 +40,7 @@ fn node(past: &Before<'_>, record: &Record, id: &NodeId, event: &Event) -> Resul
         | Event::Drained {}
         | Event::Undrained {}
         | Event::Contested { .. }
+        | Event::IdentityBound { .. }
         | Event::Resolved {} => alive(id, state),
         Event::CertificateRevoked { serials, .. } => {
             alive(id, state)?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::certificate::Terms;
 use crate::vocabulary::{
     AuthorityId, BootId, DomainId, HardwareIdentity, KeyHash, Labels, Mac, NodeId, RemarkHash, Role, Serial,
-    Timestamp, VClusterId,
+    SpiffeId, Timestamp, VClusterId,
 };
 
 use super::event::{DeactivationCause, RefusedAttempts, RevocationCause};
@@ -97,6 +97,8 @@ pub enum Command {
     },
     /// Machines that asked to be the node were refused.
     NoteRefused(RefusedAttempts),
+    /// A workload identity of others shall prove the node, too (R11).
+    Bind(Bind),
     /// What these authorities signed shall open nothing any more.
     Distrust {
         /// Those of an evicted journal.
@@ -185,6 +187,19 @@ pub struct Renew {
     pub key: Option<KeyClaim>,
     /// The world's part of a certificate.
     pub terms: Terms,
+}
+
+/// See [`Command::Bind`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// The workload's name.
+    pub spiffe_id: SpiffeId,
+    /// The node that it proves now, if it proves one.
+    pub holder: Option<NodeId>,
+    /// The certificate over which the node asks; none: an operator orders it.
+    pub over: Option<Serial>,
+    /// At this time.
+    pub now: Timestamp,
 }
 
 /// Who has each of some addresses; absent: nobody (R2).

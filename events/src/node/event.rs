@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::certificate::Certificate;
 use crate::vocabulary::{
-    BootId, Der, HardwareField, HardwareIdentity, KeyHash, Labels, Mac, RemarkHash, Serial, Timestamp,
-    VClusterId,
+    BootId, Der, HardwareField, HardwareIdentity, KeyHash, Labels, Mac, RemarkHash, Serial, SpiffeId,
+    Timestamp, VClusterId,
 };
 
 /// A fact about one node.
@@ -130,6 +130,14 @@ pub enum Event {
     /// The node takes work again.
     #[serde(rename = "NodeUndrained")]
     Undrained {},
+    /// A workload identity of others proves the node, too, in place of the one that did before (R11).
+    IdentityBound {
+        /// The name that the other authority gave to it.
+        spiffe_id: SpiffeId,
+        /// The node's certificate over which it said so itself: it counts until the node enrolls anew. None: an operator
+        /// said so, for the rest of the epoch.
+        over: Option<Serial>,
+    },
 }
 
 /// Refused requests for one node with one reason, added up (R5). **Stored** (R6).

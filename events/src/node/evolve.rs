@@ -3,10 +3,10 @@
 
 use std::mem;
 
-use crate::vocabulary::{Assurance, BootId, HardwareIdentity, Serial, Timestamp};
+use crate::vocabulary::{Assurance, BootId, HardwareIdentity, Serial, SpiffeId, Timestamp};
 
 use super::event::{Cause, DeactivationCause, DistrustCause, Event, Supersession};
-use super::state::{Enrollment, Held, MAX_REPLACED, Replaced, State, WarmReboot};
+use super::state::{Bound, Enrollment, Held, MAX_REPLACED, Replaced, State, WarmReboot};
 
 /// Applies a recorded fact. `recorded_at` and `assurance` are the envelope's.
 pub fn evolve(
@@ -37,10 +37,12 @@ pub(crate) fn evolve_in_place(
                 draining: false,
                 boot_id: None,
                 warm_reboot: None,
+                bound: None,
             };
             *state = State::Registered { enrollment };
         }
         Event::CertificateIssued { cause, certificate, supersedes, presented, boot_id, .. } => {
+            unbind(state, *cause);
             match cause {
                 Cause::Enrolled | Cause::ReEnrolled => {
                     asked_by(state, boot_id.as_ref());
@@ -124,6 +126,7 @@ pub(crate) fn evolve_in_place(
         Event::CertificateRevoked { cause: DistrustCause::FormerKeyProved, serials } => {
             disproved(state, serials);
         }
+        Event::IdentityBound { spiffe_id, over } => bound(state, spiffe_id, over.is_none()),
     }
 }
 
@@ -250,12 +253,34 @@ fn contested(state: &mut State, contested: bool) {
 
 /// The new machine has no certificate, and the former one none any more.
 fn replaced(state: &mut State, hardware: &HardwareIdentity) {
-    let with = |enrollment| Enrollment { hardware: hardware.clone(), ..enrollment };
+    // What proved the former machine does not prove the new one.
+    let with = |enrollment| Enrollment { hardware: hardware.clone(), bound: None, ..enrollment };
     *state = match mem::take(state) {
         same @ (State::Unknown | State::Revoked { .. }) => same,
         State::Registered { enrollment } => State::Registered { enrollment: with(enrollment) },
         State::Active { enrollment, .. } | State::Inactive { enrollment, .. } => {
             without(with(enrollment), None)
+        }
+    }
+}
+
+/// Whoever enrolls anew ends what the machine before it held (R15): also the identity that it had bound.
+fn unbind(state: &mut State, cause: Cause) {
+    if cause != Cause::Renewed
+        && let Some(enrollment) = state.enrollment_mut()
+    {
+        enrollment.bound = enrollment.bound.take().filter(|bound| bound.by_operator);
+    }
+}
+
+/// What was revoked is proved by nothing.
+fn bound(state: &mut State, spiffe_id: &SpiffeId, by_operator: bool) {
+    match state {
+        State::Unknown | State::Revoked { .. } => {}
+        State::Registered { enrollment }
+        | State::Active { enrollment, .. }
+        | State::Inactive { enrollment, .. } => {
+            enrollment.bound = Some(Box::new(Bound { spiffe_id: spiffe_id.clone(), by_operator }));
         }
     }
 }

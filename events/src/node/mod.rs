@@ -18,7 +18,9 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, Contest, Enroll, Former, Group, KeyClaim, KeyHolder, MacClaims, Register, Renew};
+pub use command::{
+    Bind, Command, Contest, Enroll, Former, Group, KeyClaim, KeyHolder, MacClaims, Register, Renew,
+};
 pub use decide::{Decision, Issue, MAX_MACS_CHANGED, decide, distrusted};
 pub use due::{Presence, due, next_due};
 pub use event::{
@@ -28,4 +30,6 @@ pub use event::{
 pub(crate) use evolve::evolve_in_place;
 pub use evolve::{evolve, restored};
 pub use rejection::Rejection;
-pub use state::{BETWEEN_WARM_REBOOTS, Enrollment, Held, MAX_REPLACED, OVERLAP, Replaced, State, WarmReboot};
+pub use state::{
+    BETWEEN_WARM_REBOOTS, Bound, Enrollment, Held, MAX_REPLACED, OVERLAP, Replaced, State, WarmReboot,
+};

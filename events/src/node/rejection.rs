@@ -93,6 +93,12 @@ pub enum Rejection {
     /// `CSR_INVALID`
     #[error("the certificate request cannot be read")]
     CsrInvalid,
+    /// `WORKLOAD_IDENTITY_CONFLICT`; names the node that it proves to operators only ([`super::Bind::over`]).
+    #[error("the workload identity proves {}", match .owner { Some(node) => format!("the node {node}"), None => "another node".to_owned() })]
+    IdentityConflict {
+        /// Which, if the asker may know.
+        owner: Option<NodeId>,
+    },
     /// `SERIAL_SUPERSEDED`
     #[error("the certificate is not the node's current one")]
     SerialSuperseded,
@@ -119,6 +125,7 @@ impl Rejection {
             | Self::HardwareConflict { .. }
             | Self::TooManyMacs { .. }
             | Self::NameTooLong
+            | Self::IdentityConflict { .. }
             | Self::SerialSuperseded => None,
         }
     }

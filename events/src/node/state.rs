@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::certificate::Certificate;
 use crate::vocabulary::{
-    Assurance, BootId, HardwareIdentity, KeyHash, Labels, Serial, Timestamp, VClusterId,
+    Assurance, BootId, HardwareIdentity, KeyHash, Labels, Serial, SpiffeId, Timestamp, VClusterId,
 };
 
 /// A renewed certificate's predecessor lives on this long after the first use of the new one (R15).
@@ -70,6 +70,17 @@ pub struct Enrollment {
     pub boot_id: Option<BootId>,
     /// The last warm reboot of this epoch, if there was one.
     pub warm_reboot: Option<Box<WarmReboot>>,
+    /// The workload identity of others that proves it, too (R11).
+    pub bound: Option<Box<Bound>>,
+}
+
+/// A workload identity that is bound to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bound {
+    /// Its name.
+    pub spiffe_id: SpiffeId,
+    /// Whether an operator bound it: then it outlives the node's certificates.
+    pub by_operator: bool,
 }
 
 /// A machine was let in as another boot of one that answered nobody (R14 c). That is a claim: who proves a key that it
@@ -143,6 +154,17 @@ impl State {
     /// Whether nothing new is to be placed on it. Independent of the state.
     pub fn is_draining(&self) -> bool {
         self.enrollment().is_some_and(|enrollment| enrollment.draining)
+    }
+
+    /// The workload identity of others that stands for its current certificate (R11); none: none does, also of what was
+    /// revoked.
+    pub fn bound(&self) -> Option<&SpiffeId> {
+        match self {
+            Self::Unknown | Self::Revoked { .. } => None,
+            Self::Registered { enrollment }
+            | Self::Active { enrollment, .. }
+            | Self::Inactive { enrollment, .. } => enrollment.bound.as_ref().map(|bound| &bound.spiffe_id),
+        }
     }
 
     /// The former certificate that a renewal left, usable or not.

@@ -5,12 +5,14 @@ use std::time::Duration;
 use super::*;
 use crate::certificate::{Certificate, Subject, Terms};
 use crate::samples::{
-    DAY, assigned, at, authority_id, certificate, confirmed, contested, deactivated, der, distrusted,
-    enrolled, goodbye, hardware, issued, key, mac, moved, node, put_away, re_enrolled, reactivated, refused,
-    registered, remark, renewed, replaced, revoked, serial, supersedes, unassigned, with_serial,
+    DAY, assigned, at, authority_id, bound, bound_by, certificate, confirmed, contested, deactivated, der,
+    distrusted, enrolled, goodbye, hardware, issued, key, mac, moved, node, put_away, re_enrolled,
+    reactivated, refused, registered, remark, renewed, replaced, revoked, serial, supersedes, unassigned,
+    with_serial,
 };
 use crate::vocabulary::{Assurance, HardwareIdentity, KeyHash, Labels, Role, Timestamp};
 
+mod binding;
 mod cells;
 mod contest;
 mod distrust;

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a fold does the same whether somebody listens or not.
 
-use crate::vocabulary::{CertificateHash, NodeId};
+use crate::vocabulary::{CertificateHash, NodeId, SpiffeHash};
 
 /// What a fold changed that open connections and timers depend on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Changed {
     pub certificates: Vec<CertificateHash>,
     /// The nodes that a fact told of.
     pub nodes: Vec<NodeId>,
+    /// The workload identities of others whose [`Standing`](super::Standing) may be another now.
+    pub workloads: Vec<SpiffeHash>,
     /// Whether an overlay was set or a node assigned: some nodes may have another boot configuration now.
     pub configurations: bool,
     /// Whether a fact told of a journal as a member of the quorum.
@@ -21,6 +23,7 @@ pub struct Changed {
 pub(super) enum Change<'a> {
     Certificate(CertificateHash),
     Node(&'a NodeId),
+    Workload(SpiffeHash),
     Configurations,
     Members,
 }
@@ -50,6 +53,7 @@ impl Listener for Changed {
         match change {
             Change::Certificate(hash) => self.certificates.push(hash),
             Change::Node(id) => self.nodes.push(id.clone()),
+            Change::Workload(id) => self.workloads.push(id),
             Change::Configurations => self.configurations = true,
             Change::Members => self.members = true,
         }
@@ -61,6 +65,7 @@ impl Changed {
     pub fn add(&mut self, next: Self) {
         self.certificates.extend(next.certificates);
         self.nodes.extend(next.nodes);
+        self.workloads.extend(next.workloads);
         self.configurations |= next.configurations;
         self.members |= next.members;
     }
@@ -69,6 +74,7 @@ impl Changed {
     pub(super) fn tell(&self, listener: &mut impl Listener) {
         self.certificates.iter().for_each(|hash| listener.hear(Change::Certificate(*hash)));
         self.nodes.iter().for_each(|id| listener.hear(Change::Node(id)));
+        self.workloads.iter().for_each(|id| listener.hear(Change::Workload(*id)));
         if self.configurations {
             listener.hear(Change::Configurations);
         }

@@ -29,7 +29,7 @@ use crate::node::{KeyClaim, KeyHolder};
 use crate::stream::StreamName;
 use crate::vocabulary::{
     AuthorityId, CertificateHash, JournalId, KeyHash, NodeId, OperatorId, Overlay, Role, SecretHash, Serial,
-    Timestamp, VClusterId,
+    SpiffeHash, Timestamp, VClusterId,
 };
 use crate::{domain, node, operator};
 
@@ -263,6 +263,20 @@ impl Views {
         }
     }
 
+    /// What a workload identity of others opens at a moment: what the current certificate of the node does that it is bound
+    /// to (R11). How far the identity itself may be believed is for whoever checked it.
+    pub fn workload_standing(&self, id: &SpiffeHash, now: Timestamp) -> Standing {
+        let now = now.max(self.recorded_at);
+        let Some((node_id, node)) = self.registry.workload(id) else { return Standing::Unknown };
+        let Some(current) = node.state.current() else { return Standing::Revoked };
+        let until = current.certificate.not_after;
+        if until <= now {
+            return Standing::Expired;
+        }
+        let identity = Identity::Node { node_id: node_id.clone(), serial: current.certificate.serial };
+        Standing::Valid { identity, until }
+    }
+
     /// What a node is configured by. None: there is no such node.
     pub fn boot_config(&self, id: &NodeId) -> Option<BootConfig> {
         let node = self.registry.node(id)?;
@@ -318,6 +332,7 @@ impl Views {
             StreamName::Key(key) => self.keys.version(key),
             StreamName::VCluster(id) => Some(self.vclusters.get(id).map_or(0, |vcluster| vcluster.version)),
             StreamName::Join(secret) => Some(self.join_tokens.get(secret).map_or(0, |token| token.version)),
+            StreamName::Spiffe(id) => Some(self.registry.workload_version(id)),
             StreamName::Journal(id) => Some(self.members.get(id).map_or(0, |member| member.version)),
         }
     }
@@ -375,7 +390,8 @@ fn issued(record: &Record) -> Option<(&Certificate, Receiver<'_>)> {
             | node::Event::Unassigned { .. }
             | node::Event::Moved { .. }
             | node::Event::Drained {}
-            | node::Event::Undrained {},
+            | node::Event::Undrained {}
+            | node::Event::IdentityBound { .. },
         )
         | Fact::Domain(_)
         | Fact::VCluster(..)

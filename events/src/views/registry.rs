@@ -8,7 +8,8 @@ use crate::node::{Event, MacClaims, State, evolve_in_place, restored};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::vocabulary::{
-    CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, SERIAL_BYTES, Timestamp,
+    CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, SERIAL_BYTES, SpiffeHash,
+    Timestamp,
 };
 
 use super::by_name::ByName;
@@ -21,6 +22,8 @@ pub struct Registry {
     macs: Table<6, MacHolder>,
     serials: Table<SERIAL_BYTES, Sharers>,
     uuids: Table<16, Sharers>,
+    /// The workload identities of others, and the node to which each was bound last (R11).
+    workloads: Table<32, WorkloadHolder>,
     census: Census,
     contests: u64,
 }
@@ -121,6 +124,13 @@ impl Sharers {
 struct MacHolder {
     node: NodeId,
     released: bool,
+    version: u64,
+}
+
+/// To whom a workload identity was bound last. Whether it still is, the node's state says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct WorkloadHolder {
+    node: NodeId,
     version: u64,
 }
 
@@ -238,6 +248,26 @@ impl Registry {
         serial.into_iter().chain(uuid.map(|node| (HardwareField::Uuid, node))).collect()
     }
 
+    /// The node that a workload identity was bound to, also while it proves nothing of it: it is revoked, or without a
+    /// certificate. None: it was bound to nobody, or the node was bound to another one or enrolled anew since.
+    pub fn workload(&self, id: &SpiffeHash) -> Option<(&NodeId, &Node)> {
+        let holder = self.workloads.get(id.as_bytes())?;
+        let node = self.nodes.get(&holder.node)?;
+        let bound = node.state.enrollment().and_then(|enrollment| enrollment.bound.as_ref());
+        bound.is_some_and(|bound| bound.spiffe_id.hash() == *id).then_some((&holder.node, node))
+    }
+
+    /// The node that a workload identity is bound to: no other may have it (R2). What was revoked has none.
+    pub fn workload_owner(&self, id: &SpiffeHash) -> Option<&NodeId> {
+        let (owner, node) = self.workload(id)?;
+        node.state.bound().is_some().then_some(owner)
+    }
+
+    /// The version of its claim stream.
+    pub(super) fn workload_version(&self, id: &SpiffeHash) -> u64 {
+        self.workloads.get(id.as_bytes()).map_or(0, |holder| holder.version)
+    }
+
     /// See [`super::Views::look_ahead`].
     pub(super) fn touch(&self, fact: &Fact) {
         let Fact::Node(id, event) = fact else { return };
@@ -276,7 +306,7 @@ impl Registry {
             active_since: record.recorded_at,
             grouped_seq: record.seq,
         });
-        let before = L::LISTENS.then(|| usable(&node.state));
+        let before = L::LISTENS.then(|| (usable(&node.state), proof(&node.state)));
         if matches!(event, Event::Registered { .. } | Event::HardwareReplaced { .. }) {
             unindex(&mut self.serials, &mut self.uuids, id, &node.state);
         }
@@ -284,7 +314,7 @@ impl Registry {
         evolve_in_place(&mut node.state, event, record.recorded_at, record.assurance);
         self.census.enter(&node.state);
         node.version = record.subject_version();
-        let after = L::LISTENS.then(|| usable(&node.state));
+        let after = L::LISTENS.then(|| (usable(&node.state), proof(&node.state)));
         match event {
             Event::Registered { hardware, .. } => {
                 node.registered_at = record.recorded_at;
@@ -313,20 +343,29 @@ impl Registry {
             | Event::CertificateRevoked { .. }
             | Event::Drained {}
             | Event::Undrained {} => {}
+            Event::IdentityBound { spiffe_id, .. } => {
+                let hash = spiffe_id.hash();
+                let version = record.version_of(&StreamName::Spiffe(hash)).unwrap_or_default();
+                self.workloads.insert(*hash.as_bytes(), WorkloadHolder { node: id.clone(), version });
+            }
         }
-        if let (Some(before), Some(after)) = (before, after) {
+        if let (Some((before, proved)), Some((after, proves))) = (before, after) {
             let ended = before.into_iter().flatten().filter(|old| !after.contains(&Some(*old)));
             ended.for_each(|(hash, _)| listener.hear(Change::Certificate(hash)));
+            if let Some((id, _)) = proved.filter(|_| proved != proves) {
+                listener.hear(Change::Workload(id));
+            }
         }
     }
 
     /// The domain was restored (R27): nodes keep their hardware and lose their certificates. Answers those, and whose they
     /// were. No stream gets a version by it.
-    pub(super) fn restore(&mut self) -> (Vec<CertificateHash>, Vec<NodeId>) {
-        let (mut ended, mut changed) = (vec![], vec![]);
+    pub(super) fn restore(&mut self) -> (Vec<CertificateHash>, Vec<NodeId>, Vec<SpiffeHash>) {
+        let (mut ended, mut changed, mut workloads) = (vec![], vec![], vec![]);
         let census = &mut self.census;
         self.nodes.change_each(|id, node| {
             let held = usable(&node.state);
+            workloads.extend(proof(&node.state).map(|(id, _)| id));
             ended.extend(held.into_iter().flatten().map(|(hash, _)| hash));
             let old = std::mem::take(&mut node.state);
             census.leave(&old);
@@ -337,7 +376,7 @@ impl Registry {
             }
             node.state = next;
         });
-        (ended, changed)
+        (ended, changed, workloads)
     }
 
     fn claim(&mut self, id: &NodeId, hardware: &HardwareIdentity, record: &Record) {
@@ -382,7 +421,8 @@ fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
         | Event::Unassigned { .. }
         | Event::Moved { .. }
         | Event::Drained {}
-        | Event::Undrained {} => None,
+        | Event::Undrained {}
+        | Event::IdentityBound { .. } => None,
     }
 }
 
@@ -404,6 +444,14 @@ fn unindex(
     {
         nodes.remove(id);
     }
+}
+
+/// The workload identity that proves the node, and by which certificate and until when it does; without one, it proves
+/// nothing.
+fn proof(state: &State) -> Option<(SpiffeHash, Option<(CertificateHash, Timestamp)>)> {
+    let id = state.bound()?.hash();
+    let current = state.current().map(|held| &held.certificate);
+    Some((id, current.map(|certificate| (certificate.sha256, certificate.not_after))))
 }
 
 /// The node's certificates that open something, and until when: the current one and the one in overlap.

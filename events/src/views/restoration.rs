@@ -14,7 +14,7 @@ use super::{Changed, LastRestore, Views};
 impl Views {
     /// See the module. Join tokens are folded with all facts of the domain.
     pub(super) fn restore(&mut self, restored: &Restored, record: &Record) -> Changed {
-        let (mut certificates, nodes) = self.registry.restore();
+        let (mut certificates, nodes, workloads) = self.registry.restore();
         let (ended, revoked) = self.operators.restore(&restored.operator);
         certificates.extend(ended);
         for serial in revoked {
@@ -23,7 +23,7 @@ impl Views {
         self.authorities.void();
         let last = LastRestore { seq: record.seq, at: record.recorded_at };
         self.members.restore(&restored.founder, restored.raft_id, last);
-        Changed { certificates, nodes, configurations: false, members: true }
+        Changed { certificates, nodes, workloads, configurations: false, members: true }
     }
 }
 

@@ -5,10 +5,10 @@ use crate::authority;
 use crate::certificate::Certificate;
 use crate::node::{Cause, Event};
 use crate::samples::{
-    DAY, Log, admin, announced, at, authority_id, certificate, confirmed, contested, der, distrusted,
+    DAY, Log, admin, announced, at, authority_id, bound, certificate, confirmed, contested, der, distrusted,
     enrolled, evicted, goodbye, hardware, issued, joined, journal, key, level_raised, mac, node,
-    operator_renewed, operator_revoked, put_away, reactivated, registered, renewed, replaced, revoked,
-    serial, supersedes, with_serial,
+    operator_renewed, operator_revoked, put_away, re_enrolled, reactivated, registered, renewed, replaced,
+    revoked, serial, supersedes, with_serial,
 };
 use crate::vocabulary::{HardwareIdentity, Labels};
 
@@ -449,4 +449,75 @@ fn a_certificate_that_is_not_trusted_any_more_opens_nothing_and_stands_among_the
     assert_eq!(after.standing(&hash(1), at(0)), Standing::Revoked);
     assert_eq!(after.revocations.get(&serial(1)).map(|revoked| revoked.seq), Some(next.seq));
     assert_eq!((after.registry.census().active, after.registry.census().inactive), (0, 1));
+}
+
+/// n1 is active with the certificate 1 and bound to the workload a.
+fn proved() -> Log {
+    let mut log = Log::enrolled();
+    log.append(vec![level_raised(2)]).of("n1", bound("a"));
+    log
+}
+
+fn workload(name: &str) -> crate::vocabulary::SpiffeHash {
+    let id: crate::vocabulary::SpiffeId = format!("spiffe://example.org/{name}").parse().unwrap();
+    id.hash()
+}
+
+#[test]
+fn rule_11_a_workload_opens_what_its_nodes_current_certificate_does() {
+    let mut log = proved();
+    let standing = |log: &Log, secs| log.views().workload_standing(&workload("a"), at(secs));
+    let valid = |number, until| Standing::Valid {
+        identity: Identity::Node { node_id: node("n1"), serial: serial(number) },
+        until: at(until),
+    };
+    assert_eq!(standing(&log, 10), valid(1, 3 * DAY));
+    assert_eq!(log.views().workload_standing(&workload("b"), at(10)), Standing::Unknown);
+    assert_eq!(standing(&log, 3 * DAY), Standing::Expired);
+    log.of("n1", renewed(2, 10, &[supersedes(1, 300)]));
+    assert_eq!(standing(&log, 10), valid(2, 3 * DAY + 10));
+    log.of("n1", goodbye());
+    assert_eq!(standing(&log, 10), valid(2, 3 * DAY + 10));
+    log.of("n1", re_enrolled(3, 20, &[supersedes(2, 0)], &[1]));
+    assert_eq!(standing(&log, 10), valid(3, 3 * DAY + 20));
+    log.of("n1", put_away(3));
+    assert_eq!(standing(&log, 10), Standing::Revoked);
+    log.of("n1", revoked(&[], &[1, 2]));
+    assert_eq!(standing(&log, 10), Standing::Revoked);
+    log.of("n1", registered(2, &[1]));
+    assert_eq!(standing(&log, 10), Standing::Unknown);
+}
+
+#[test]
+fn rule_11_the_last_workload_that_was_bound_counts_and_the_former_is_free() {
+    let mut log = proved();
+    log.of("n1", bound("b"));
+    let views = log.views();
+    assert_eq!(views.workload_standing(&workload("a"), at(10)), Standing::Unknown);
+    assert_eq!(views.registry.workload_owner(&workload("a")), None);
+    assert_eq!(views.registry.workload_owner(&workload("b")), Some(&node("n1")));
+    log.of("n2", bound("a"));
+    assert_eq!(log.views().workload_standing(&workload("a"), at(10)), Standing::Revoked);
+    assert_eq!(log.views().registry.workload_owner(&workload("a")), Some(&node("n2")));
+}
+
+#[test]
+fn rule_17_a_workload_whose_standing_changed_is_reported() {
+    for (event, reported) in [
+        (confirmed(9), false),
+        (bound("b"), true),
+        (renewed(2, 10, &[supersedes(1, 300)]), true),
+        (goodbye(), false),
+        (put_away(1), true),
+        (replaced(&[7], &[1, 2], &[1]), true),
+        (revoked(&[1], &[1, 2]), true),
+    ] {
+        let log = proved();
+        let next = log.next_of("n1", event);
+        let told = log.views().fold(&next).workloads;
+        assert_eq!(told, if reported { vec![workload("a")] } else { vec![] }, "{next:?}");
+    }
+    let log = proved();
+    let restored = log.next(crate::samples::restored("j9", 9, log.records.len() as u64));
+    assert_eq!(log.views().fold(&restored).workloads, [workload("a")]);
 }

@@ -127,6 +127,10 @@ digest!(
     /// SHA-256 of a token's or join token's secret (R23): the secret itself is never stored.
     SecretHash
 );
+digest!(
+    /// SHA-256 of a workload's SPIFFE ID: the name of its claim stream, which is as short as any (R2).
+    SpiffeHash
+);
 bytes!(
     /// Random identity of one append; stored in its facts, so that a repetition is recognised (R7).
     AppendId,

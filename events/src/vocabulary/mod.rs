@@ -28,6 +28,7 @@ pub use der::Der;
 pub(crate) use digest::sha256;
 pub use digest::{
     AppendId, CertificateHash, Digest, InvalidHex, KeyHash, LogId, OverlayHash, RemarkHash, SecretHash,
+    SpiffeHash,
 };
 pub(crate) use hardware::SERIAL_BYTES;
 pub use hardware::{
@@ -46,5 +47,7 @@ pub(crate) use remark::StoredRemark;
 pub use remark::{InvalidRemark, Remark};
 pub use role::{InvalidRole, Role, Verb};
 pub use serial::{InvalidSerial, Serial};
-pub use spiffe::{MAX_COMMON_NAME, common_name, operator_common_name, spiffe_uri};
+pub use spiffe::{
+    InvalidSpiffeId, MAX_COMMON_NAME, SpiffeId, TrustDomain, common_name, operator_common_name, spiffe_uri,
+};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -64,6 +64,7 @@ impl World {
             | Action::Replace { .. }
             | Action::NoteRefused { .. }
             | Action::Distrust { .. }
+            | Action::Bind { .. }
             | Action::Assign { .. }
             | Action::Move { .. }
             | Action::Drain { .. }

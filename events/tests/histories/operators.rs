@@ -46,6 +46,7 @@ impl World {
             | Action::Resolve { .. }
             | Action::NoteRefused { .. }
             | Action::Distrust { .. }
+            | Action::Bind { .. }
             | Action::Announce
             | Action::Retire { .. }
             | Action::CreateOperator { .. }

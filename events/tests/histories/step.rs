@@ -60,6 +60,8 @@ pub enum Action {
     SetOverlay { vcluster: u8, overlay: u8 },
     /// What evicted journals had signed for it ends.
     Distrust { node: u8 },
+    /// A node binds a workload identity over its current or former certificate, or an operator does.
+    Bind { node: u8, workload: u8, over: Option<bool> },
     /// The journal makes a new authority.
     Announce,
     /// The journal retires an old one.
@@ -172,6 +174,8 @@ fn of_strangers() -> impl Strategy<Value = Action> {
         2 => (0..NODES, macs(), chassis()).prop_map(|(node, macs, chassis)| Action::Replace { node, macs, chassis }),
         1 => (0..NODES).prop_map(|node| Action::NoteRefused { node }),
         2 => (0..NODES).prop_map(|node| Action::Distrust { node }),
+        4 => (0..NODES, 0..3_u8, prop::option::of(prop::bool::weighted(0.2)))
+            .prop_map(|(node, workload, over)| Action::Bind { node, workload, over }),
     ]
 }
 

@@ -10,15 +10,15 @@ use events::certificate::Terms;
 use events::domain;
 use events::fact::{Fact, Record};
 use events::node::{
-    self, Command, Contest, Enroll, Former, KeyClaim, MacClaims, RefusalReason, RefusedAttempts, Register,
-    Renew,
+    self, Bind, Command, Contest, Enroll, Former, KeyClaim, MacClaims, RefusalReason, RefusedAttempts,
+    Register, Renew,
 };
 use events::operator;
 use events::stream::{StreamName, StreamVersion};
 use events::views::{Identified, Views};
 use events::vocabulary::{
     AppendId, Assurance, AuthorityId, BootId, CertificateHash, Der, HardwareIdentity, JournalId, KeyHash,
-    Labels, LogId, Mac, NodeId, OperatorId, Principal, Role, Serial, Timestamp,
+    Labels, LogId, Mac, NodeId, OperatorId, Principal, Role, Serial, SpiffeId, Timestamp,
 };
 
 use super::step::{Action, MACS, Step};
@@ -136,6 +136,9 @@ impl World {
             Action::Resolve { node } => self.command(&desk, stale, &node_id(*node), Command::Resolve, &[]),
             Action::NoteRefused { node } => self.note_refused(&desk, stale, &node_id(*node)),
             Action::Distrust { node } => self.distrust(&desk, stale, *node),
+            Action::Bind { node, workload, over } => {
+                self.bind(&desk, stale, &node_id(*node), *workload, *over);
+            }
             Action::Assign { .. }
             | Action::Move { .. }
             | Action::Drain { .. }
@@ -167,6 +170,19 @@ impl World {
     fn distrust(&mut self, desk: &Desk, stale: bool, node: u8) {
         let authorities = desk.views.authorities_of_evicted();
         self.command(desk, stale, &node_id(node), Command::Distrust { authorities, now: desk.now }, &[]);
+    }
+
+    fn bind(&mut self, desk: &Desk, stale: bool, id: &NodeId, workload: u8, over: Option<bool>) {
+        let over = match over.map(|former| self.certificate_of(id, former)) {
+            Some(None) => return,
+            Some(over) => over,
+            None => None,
+        };
+        let text = format!("spiffe://example.org/{workload}");
+        let spiffe_id: SpiffeId = text.parse().expect("a SPIFFE ID");
+        let holder = desk.views.registry.workload_owner(&spiffe_id.hash()).cloned();
+        let command = Command::Bind(Bind { spiffe_id, holder, over, now: desk.now });
+        self.command(desk, stale, id, command, &[]);
     }
 
     fn revoke_operator(&mut self, desk: &Desk, stale: bool, operator: u8) {
@@ -399,7 +415,7 @@ impl World {
         let append = Append {
             append_id: AppendId::new(self.draw().to_be_bytes()),
             decided_at: desk.now,
-            principal: Principal::Journal(journal()),
+            principal: principal(&facts),
             proposed_by: journal(),
             source: None,
             assurance: Some(Assurance::Claimed),
@@ -496,6 +512,15 @@ impl Desk {
 
     fn claim(&self, key: u8) -> KeyClaim {
         self.views.key_claim(KeyHash::of(&[key]))
+    }
+}
+
+/// Who may say so; most may be said by anybody.
+fn principal(facts: &[Fact]) -> Principal {
+    match facts {
+        [Fact::Node(id, node::Event::IdentityBound { over: Some(_), .. })] => Principal::Node(id.clone()),
+        [Fact::Node(_, node::Event::IdentityBound { over: None, .. })] => Principal::Operator(operator_id(0)),
+        _ => Principal::Journal(journal()),
     }
 }
 

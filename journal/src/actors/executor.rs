@@ -261,7 +261,8 @@ fn issued(events: &[Event]) -> Option<&Certificate> {
         | Event::Unassigned { .. }
         | Event::Moved { .. }
         | Event::Drained {}
-        | Event::Undrained {} => None,
+        | Event::Undrained {}
+        | Event::IdentityBound { .. } => None,
     })
 }
 
@@ -283,6 +284,7 @@ fn said(order: &Order) -> Option<&Remark> {
         | Order::Contest(_)
         | Order::ProveFormer { .. }
         | Order::Resolve
+        | Order::Bind { .. }
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)
         | Order::Distrust { .. } => None,
@@ -308,6 +310,7 @@ fn readable(order: &Order, at: Timestamp) -> Result<Csr, AskError> {
         | Order::Contest(_)
         | Order::ProveFormer { .. }
         | Order::Resolve
+        | Order::Bind { .. }
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)
         | Order::Distrust { .. } => Err(AskError::Rejected { rejection: Rejection::CsrInvalid, at }),

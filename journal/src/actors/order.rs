@@ -7,8 +7,8 @@ use std::time::Duration;
 use events::certificate::Certificate;
 use events::node::{Contest, Former, RefusedAttempts, Rejection, RevocationCause};
 use events::vocabulary::{
-    AuthorityId, BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Role, Serial, Timestamp,
-    VClusterId,
+    AuthorityId, BootId, Der, HardwareIdentity, Labels, NodeId, Principal, Remark, Role, Serial, SpiffeId,
+    Timestamp, VClusterId,
 };
 
 use crate::authority::{Csr, CsrError, IssueError};
@@ -121,6 +121,13 @@ pub enum Order {
     },
     /// Settle which machine it is.
     Resolve,
+    /// Let a workload identity of others prove it, too (R11).
+    Bind {
+        /// Which.
+        spiffe_id: SpiffeId,
+        /// The certificate over which the node asks; none: an operator does.
+        over: Option<Serial>,
+    },
     /// Put another machine in its place.
     ReplaceHardware {
         /// What that must present.
@@ -154,6 +161,7 @@ impl Order {
             | Self::Contest(_)
             | Self::ProveFormer { .. }
             | Self::Resolve
+            | Self::Bind { .. }
             | Self::NoteRefused(_)
             | Self::Distrust { .. } => None,
         }

@@ -9,8 +9,8 @@ use events::certificate::Terms;
 use events::fact::Fact;
 use events::level::Level;
 use events::node::{
-    Command, DeactivationCause, Decision, Enroll, Former, Group, Register, Rejection, Renew, State, decide,
-    due,
+    Bind, Command, DeactivationCause, Decision, Enroll, Former, Group, Register, Rejection, Renew, State,
+    decide, due,
 };
 use events::stream::{StreamName, StreamVersion};
 use events::views::Views;
@@ -45,6 +45,7 @@ pub fn key_of(order: &Order) -> Option<KeyHash> {
         | Order::Contest(_)
         | Order::ProveFormer { .. }
         | Order::Resolve
+        | Order::Bind { .. }
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)
         | Order::Distrust { .. } => None,
@@ -68,6 +69,7 @@ pub fn unreadable(order: &Order) -> Option<&CsrError> {
         | Order::Contest(_)
         | Order::ProveFormer { .. }
         | Order::Resolve
+        | Order::Bind { .. }
         | Order::ReplaceHardware { .. }
         | Order::NoteRefused(_)
         | Order::Distrust { .. } => None,
@@ -129,6 +131,7 @@ fn reads(node: &NodeId, order: &Order, terms: &Terms) -> BTreeSet<StreamName> {
         Order::Assign { vcluster: group, .. } | Order::Move { to: group, .. } => {
             [subject, StreamName::VCluster(group.clone())].into_iter().collect()
         }
+        Order::Bind { spiffe_id, .. } => BTreeSet::from([subject, StreamName::Spiffe(spiffe_id.hash())]),
         Order::Renew { .. } => [subject].into_iter().chain(key).chain(signer).collect(),
         Order::Confirm { .. }
         | Order::Goodbye { .. }
@@ -190,6 +193,12 @@ fn command(views: &Views, domain: &DomainId, node: &NodeId, order: &Order, terms
         Order::Contest(contest) => Command::Contest(contest.clone()),
         Order::ProveFormer { serial } => Command::ProveFormer { serial: *serial, now: terms.now },
         Order::Resolve => Command::Resolve,
+        Order::Bind { spiffe_id, over } => Command::Bind(Bind {
+            spiffe_id: spiffe_id.clone(),
+            holder: views.registry.workload_owner(&spiffe_id.hash()).cloned(),
+            over: *over,
+            now: terms.now,
+        }),
         Order::ReplaceHardware { hardware } => Command::ReplaceHardware {
             hardware: hardware.clone(),
             macs: views.registry.mac_claims(&hardware.macs),

@@ -5,7 +5,9 @@
 //! **Invariant:** [`KEYS`] names exactly the fields of [`super::Config`], in their order.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
+use events::vocabulary::TrustDomain;
 use rustls::pki_types::ServerName;
 use toml::Value;
 
@@ -48,10 +50,14 @@ pub enum Kind {
     Switch,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// The trust domain of others, or nothing.
+    TrustDomain,
+    /// A file by its whole path, or nothing.
+    File,
 }
 
 /// All keys.
-pub const KEYS: [Key; 14] = [
+pub const KEYS: [Key; 16] = [
     key("agent_listen", Kind::Address),
     key("operator_listen", Kind::Address),
     key("cluster_listen", Kind::Address),
@@ -71,12 +77,23 @@ pub const KEYS: [Key; 14] = [
     key("warm_reboot", Kind::Word(&["off", "claimed"])),
     key("reflection", Kind::Switch),
     key("disk_reserve_bytes", Kind::Count { min: 0, max: 1 << 50 }),
+    Key { name: "workload_trust_domain", kind: Kind::TrustDomain, besides: WORKLOADS },
+    Key { name: "workload_bundle", kind: Kind::File, besides: WORKLOADS },
 ];
+
+/// Neither means anything alone.
+const WORKLOADS: &str = "; workload_trust_domain and workload_bundle are given both, or neither";
 
 const fn key(name: &'static str, kind: Kind) -> Key {
     let besides = match kind {
         Kind::Address => ", and no two listeners on one",
-        Kind::Names | Kind::Seconds { .. } | Kind::Count { .. } | Kind::Switch | Kind::Word(_) => "",
+        Kind::Names
+        | Kind::Seconds { .. }
+        | Kind::Count { .. }
+        | Kind::Switch
+        | Kind::Word(_)
+        | Kind::TrustDomain
+        | Kind::File => "",
     };
     Key { name, kind, besides }
 }
@@ -109,6 +126,8 @@ impl Key {
                 let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
                 quoted.join(" or ")
             }
+            Kind::TrustDomain => "a SPIFFE trust domain like example.org, or empty".to_owned(),
+            Kind::File => "the whole path of a file, or empty".to_owned(),
         };
         format!("{own}{}", self.besides)
     }
@@ -117,7 +136,7 @@ impl Key {
     pub fn of_text(&self, text: &str) -> Option<Value> {
         let text = text.trim();
         let value = match self.kind {
-            Kind::Address | Kind::Word(_) => Value::String(text.to_owned()),
+            Kind::Address | Kind::Word(_) | Kind::TrustDomain | Kind::File => Value::String(text.to_owned()),
             Kind::Names => {
                 Value::Array(text.split(',').map(|name| Value::String(name.trim().to_owned())).collect())
             }
@@ -141,6 +160,10 @@ impl Key {
                 .is_some_and(|number| (min..=max).contains(&number)),
             Kind::Switch => value.is_bool(),
             Kind::Word(words) => value.as_str().is_some_and(|text| words.contains(&text)),
+            Kind::TrustDomain => {
+                value.as_str().is_some_and(|text| text.is_empty() || text.parse::<TrustDomain>().is_ok())
+            }
+            Kind::File => value.as_str().is_some_and(|text| text.is_empty() || Path::new(text).is_absolute()),
         }
     }
 }

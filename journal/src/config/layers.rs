@@ -177,6 +177,11 @@ impl Merged {
             );
             self.blame(["authority_ttl_secs", "certificate_ttl_secs"], &config.authority_ttl_secs, wrong);
         }
+        let (domain, bundle) = (&config.workload_trust_domain, &config.workload_bundle);
+        if domain.is_empty() != bundle.as_os_str().is_empty() {
+            let wrong = "workload_trust_domain and workload_bundle are given both, or neither".to_owned();
+            self.blame(["workload_trust_domain", "workload_bundle"], domain, wrong);
+        }
         let listeners = [
             ("agent_listen", config.agent_listen),
             ("operator_listen", config.operator_listen),

@@ -57,6 +57,10 @@ pub struct Config {
     /// Below so many free bytes of disk only revocations and evictions are recorded, 256 MiB by default; 0: no reserve
     /// (R3).
     pub disk_reserve_bytes: u64,
+    /// The trust domain of others whose workload identities may be bound to nodes; empty, as by default: of none (R11).
+    pub workload_trust_domain: String,
+    /// The certificates that vouch for them, in PEM; read again when the file changes.
+    pub workload_bundle: PathBuf,
 }
 
 /// See [`Config::warm_reboot`].
@@ -87,6 +91,8 @@ impl Default for Config {
             warm_reboot: WarmReboot::Off,
             reflection: false,
             disk_reserve_bytes: 256 << 20,
+            workload_trust_domain: String::new(),
+            workload_bundle: PathBuf::new(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! **Invariant:** a flag for each key, of the key's name; one that is not given is no value.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -58,4 +59,10 @@ pub struct Settings {
     /// Free bytes of disk below which only revocations and evictions are recorded; 0: no reserve
     #[arg(long, value_name = "BYTES")]
     pub disk_reserve_bytes: Option<u64>,
+    /// The SPIFFE trust domain whose workload identities may be bound to nodes
+    #[arg(long, value_name = "NAME")]
+    pub workload_trust_domain: Option<String>,
+    /// The certificates of that trust domain in PEM, read again when the file changes
+    #[arg(long, value_name = "FILE")]
+    pub workload_bundle: Option<PathBuf>,
 }

@@ -209,6 +209,8 @@ fn every_key_can_be_set_by_its_variable_and_by_its_flag() {
             "authority_ttl_secs" => ("7777777", Value::from(7_777_777)),
             "warm_reboot" => ("claimed", Value::from("claimed")),
             "reflection" => ("true", Value::from(true)),
+            "workload_trust_domain" => ("a.example", Value::from("a.example")),
+            "workload_bundle" => ("/a.pem", Value::from("/a.pem")),
             other => panic!("a value for {other} is missing here"),
         };
         let by_variable = load(LEAST, &[(&key.variable(), text)], Settings::default()).unwrap();

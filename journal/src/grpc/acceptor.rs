@@ -13,6 +13,7 @@ use events::views::{Identity, Standing};
 use events::vocabulary::{CertificateHash, Principal, Timestamp};
 use proto::corked::Corked;
 use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -29,9 +30,10 @@ use crate::log::{KNOWN, Log};
 use crate::metrics::{Handshake, handshake};
 use crate::renewal::Current;
 use crate::source_remark;
+use crate::workloads::{Workload, Workloads};
 
 use super::connection::{Connection, Hold};
-use super::connections::{Connections, Leash};
+use super::connections::{self, Connections, Leash, Shown};
 use super::verifier::{Verifier, counted};
 
 /// Handshakes under way at once; the rest waits (R21). More only adds memory: two cores finish fewer than this in a
@@ -106,6 +108,7 @@ pub struct Acceptor {
     lobby: Arc<Lobby<Arc<Leash>>>,
     unknown: Arc<Semaphore>,
     nodes: Nodes,
+    workloads: Option<Arc<Workloads>>,
 }
 
 /// Why a listener has no TLS.
@@ -115,15 +118,16 @@ pub struct AcceptorError(#[source] rustls::Error);
 
 impl Acceptor {
     /// An acceptor that proves itself with the journal's credential, whichever that is at the time. `nodes`: who has it recorded
-    /// when a former machine of a node comes back.
+    /// when a former machine of a node comes back. `workloads`: whose workload identities may prove nodes here (R11).
     pub fn new(
         credential: Current,
         (log, nodes): (Log, Nodes),
         connections: Arc<Connections>,
         limits: Limits,
+        workloads: Option<Arc<Workloads>>,
     ) -> Result<Self, AcceptorError> {
         let provider = proto::tls::provider();
-        let verifier = Arc::new(Verifier::new(log.clone(), Arc::clone(&provider)));
+        let verifier = Arc::new(Verifier::new(log.clone(), Arc::clone(&provider), workloads.clone()));
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(proto::tls::VERSIONS)
             .map_err(AcceptorError)?
@@ -144,6 +148,7 @@ impl Acceptor {
             lobby: Lobby::new(limits.anonymous),
             unknown: places(UNKNOWN),
             nodes,
+            workloads,
         })
     }
 
@@ -207,15 +212,19 @@ impl Acceptor {
                 return None;
             }
         };
-        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let certificate = certificate.map(|der| CertificateHash::of(der));
+        let edition = self.workloads.as_ref().map(|workloads| workloads.edition());
+        let (shown, workload) = self.shown(stream.get_ref().1.peer_certificates())?;
         // First register, then look up: a revocation in between finds the connection, or is found.
-        let mut hold = Hold::register(&self.connections, certificate);
+        let mut hold = Hold::register(&self.connections, shown);
+        if edition != self.workloads.as_ref().map(|workloads| workloads.edition()) && workload.is_some() {
+            return None;
+        }
         let now = clock::now();
-        let standing = match certificate {
-            Some(certificate) => Some(self.proved(&certificate, address, now).await),
-            None => None,
+        let standing = match shown {
+            Shown::Nothing => None,
+            Shown::Certificate(_) | Shown::Workload(_) => Some(self.proved(shown, address, now).await),
         };
+        workload.into_iter().for_each(|workload| hold.of_workload(workload));
         // Since the verifier looked.
         if standing.is_some() && !self.log.is_fresh() {
             handshake(Handshake::Stale);
@@ -226,31 +235,24 @@ impl Acceptor {
                 handshake(let_in(&identity));
                 hold.end_at(until);
             }
+            // It hears from its calls that it is bound to no node, and takes a place as one who shows nothing.
+            Some(Standing::Unknown) if hold.is_of_workload() => {
+                self.welcome(&mut hold, doorstep, now).await?
+            }
             // Since the verifier looked.
             Some(Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. }) => {
                 handshake(Handshake::Revoked);
                 return None;
             }
-            None => {
-                let Some((visit, idlest)) =
-                    self.lobby.enter(doorstep.source(), Arc::clone(hold.leash())).await
-                else {
-                    handshake(Handshake::Full);
-                    return None;
-                };
-                handshake(Handshake::Anonymous);
-                idlest.iter().for_each(|idlest| idlest.cut());
-                hold.welcome(visit);
-                hold.end_at(now.plus(ANONYMOUS_LIFE));
-            }
+            None => self.welcome(&mut hold, doorstep, now).await?,
         }
         Some(Connection::new(stream, address, hold))
     }
 
-    /// What a certificate opens, whose key the peer holds. One that a warm reboot replaced opens nothing before it is recorded
+    /// What opens what the peer showed, whose key it holds. One that a warm reboot replaced opens nothing before it is recorded
     /// that there are two machines, and that this one stands (R14 c).
-    async fn proved(&self, certificate: &CertificateHash, from: SocketAddr, now: Timestamp) -> Standing {
-        let standing = self.standing(certificate, now).await;
+    async fn proved(&self, shown: Shown, from: SocketAddr, now: Timestamp) -> Standing {
+        let standing = self.standing(shown, now).await;
         let Standing::Replaced { node_id, serial } = &standing else { return standing };
         let Ok(_place) = self.unknown.try_acquire() else { return standing };
         let order = Order::ProveFormer { serial: *serial };
@@ -263,20 +265,46 @@ impl Acceptor {
                 tracing::warn!(node = %node_id, %error, "that a former machine of the node came back was not recorded");
             }
         }
-        self.log.views().standing(certificate, now)
+        connections::standing(&self.log.views(), shown, now)
     }
 
-    /// What a certificate opens. One that no fact records yet, though an announced authority signed it, waits until all
+    /// What the peer of a handshake showed. None: the bundle changed since the verifier looked.
+    fn shown(&self, chain: Option<&[CertificateDer<'_>]>) -> Option<(Shown, Option<Workload>)> {
+        let Some([leaf, intermediates @ ..]) = chain else { return Some((Shown::Nothing, None)) };
+        match self.workloads.as_ref().filter(|workloads| workloads.named_by(leaf)) {
+            Some(workloads) => {
+                let workload = workloads.recognize(leaf, intermediates, UnixTime::now()).ok()?;
+                Some((Shown::Workload(workload.id), Some(workload)))
+            }
+            None => Some((Shown::Certificate(CertificateHash::of(leaf)), None)),
+        }
+    }
+
+    /// Gives a connection that opens nothing yet a place for a while. None: there is none.
+    async fn welcome(&self, hold: &mut Hold, doorstep: &Doorstep, now: Timestamp) -> Option<()> {
+        let Some((visit, idlest)) = self.lobby.enter(doorstep.source(), Arc::clone(hold.leash())).await
+        else {
+            handshake(Handshake::Full);
+            return None;
+        };
+        handshake(Handshake::Anonymous);
+        idlest.iter().for_each(|idlest| idlest.cut());
+        hold.welcome(visit);
+        hold.end_at(now.plus(ANONYMOUS_LIFE));
+        Some(())
+    }
+
+    /// What a certificate or a workload opens. One that no fact records yet, though an announced authority signed it, waits until all
     /// that was recorded elsewhere is known here (R10).
-    async fn standing(&self, certificate: &CertificateHash, now: Timestamp) -> Standing {
-        let standing = self.log.views().standing(certificate, now);
+    async fn standing(&self, shown: Shown, now: Timestamp) -> Standing {
+        let standing = connections::standing(&self.log.views(), shown, now);
         if standing != Standing::Unknown || self.log.is_alone() {
             return standing;
         }
         let Ok(_place) = self.unknown.try_acquire() else { return standing };
         // Known by then or not: the look-up says.
         self.log.read_index(KNOWN).await.ok();
-        self.log.views().standing(certificate, now)
+        connections::standing(&self.log.views(), shown, now)
     }
 
     /// `Err`: the stream of a client that is to read its alert; none, if it does not even listen.

@@ -14,8 +14,10 @@ use tonic::Request;
 use crate::clock;
 use crate::log::{Fitness, Log};
 use crate::source_remark;
+use crate::workloads::Workload;
 
 use super::connection::Peer;
+use super::connections::{self, Shown};
 
 /// A quorum that comes back is heard of within a second or two.
 const STALE_AGAIN: Duration = Duration::from_secs(2);
@@ -29,6 +31,8 @@ pub enum Call {
     Enroll,
     /// RenewCert, SubscribeConfigUpdates: for a node, for itself.
     OwnNode,
+    /// BindIdentity: for a node, over its own certificate.
+    OwnCertificate,
     /// A call of an operator.
     Operate(Verb),
     /// RenewOperator: for an operator of any role, for themselves.
@@ -42,6 +46,8 @@ pub enum Caller {
     Anonymous,
     /// A node, by this certificate.
     Node(NodeId, Serial),
+    /// A node, by a workload identity that stands for this certificate (R11).
+    Workload(NodeId, Serial),
     /// An operator.
     Operator(OperatorId, Role, Serial),
 }
@@ -84,21 +90,24 @@ impl Access {
     }
 
     fn caller(&self, peer: Option<&Peer>) -> Result<Caller, Refusal> {
-        let Some(certificate) = peer.and_then(|peer| peer.certificate) else { return Ok(Caller::Anonymous) };
-        let standing = self.log.views().standing(&certificate, clock::now());
+        let Some(peer) = peer.filter(|peer| peer.shown != Shown::Nothing) else {
+            return Ok(Caller::Anonymous);
+        };
+        let (now, workload) = (clock::now(), peer.workload.as_deref());
+        if workload.is_some_and(|workload| workload.not_after <= now) {
+            return Err(ended());
+        }
+        let standing = connections::standing(&self.log.views(), peer.shown, now);
         match standing {
-            Standing::Valid { identity: Identity::Node { node_id, serial }, .. } => {
-                Ok(Caller::Node(node_id, serial))
-            }
+            Standing::Valid { identity: Identity::Node { node_id, serial }, .. } => Ok(match workload {
+                Some(_) => Caller::Workload(node_id, serial),
+                None => Caller::Node(node_id, serial),
+            }),
             Standing::Valid { identity: Identity::Operator { operator_id, role, serial }, .. } => {
                 Ok(Caller::Operator(operator_id, role, serial))
             }
-            Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. } => {
-                Err(Refusal::new(
-                    Reason::CertificateRequired,
-                    "the certificate of this connection opens nothing any more; connect with a current one",
-                ))
-            }
+            Standing::Unknown => Err(workload.map_or_else(ended, unbound)),
+            Standing::Expired | Standing::Revoked | Standing::Replaced { .. } => Err(ended()),
         }
     }
 }
@@ -108,7 +117,7 @@ impl Admitted {
     pub fn principal(&self) -> Principal {
         match &self.caller {
             Caller::Anonymous => Principal::Anonymous,
-            Caller::Node(id, _) => Principal::Node(id.clone()),
+            Caller::Node(id, _) | Caller::Workload(id, _) => Principal::Node(id.clone()),
             Caller::Operator(id, ..) => Principal::Operator(id.clone()),
         }
     }
@@ -116,7 +125,7 @@ impl Admitted {
     /// The node that calls for itself.
     pub fn node(&self) -> Result<(NodeId, Serial), Refusal> {
         match &self.caller {
-            Caller::Node(id, serial) => Ok((id.clone(), *serial)),
+            Caller::Node(id, serial) | Caller::Workload(id, serial) => Ok((id.clone(), *serial)),
             Caller::Anonymous | Caller::Operator(..) => Err(refusal(Call::OwnNode, &self.caller)),
         }
     }
@@ -125,7 +134,9 @@ impl Admitted {
     pub fn operator(&self) -> Result<(OperatorId, Serial), Refusal> {
         match &self.caller {
             Caller::Operator(id, _, serial) => Ok((id.clone(), *serial)),
-            Caller::Anonymous | Caller::Node(..) => Err(refusal(Call::OwnOperator, &self.caller)),
+            Caller::Anonymous | Caller::Node(..) | Caller::Workload(..) => {
+                Err(refusal(Call::OwnOperator, &self.caller))
+            }
         }
     }
 
@@ -133,7 +144,9 @@ impl Admitted {
     pub fn role(&self) -> Result<Role, Refusal> {
         match &self.caller {
             Caller::Operator(_, role, _) => Ok(role.clone()),
-            Caller::Anonymous | Caller::Node(..) => Err(refusal(Call::OwnOperator, &self.caller)),
+            Caller::Anonymous | Caller::Node(..) | Caller::Workload(..) => {
+                Err(refusal(Call::OwnOperator, &self.caller))
+            }
         }
     }
 
@@ -141,7 +154,7 @@ impl Admitted {
     pub fn configures(&self, vcluster: Option<&events::vocabulary::VClusterId>) -> Result<(), Refusal> {
         match &self.caller {
             Caller::Operator(_, role, _) if role.configures(vcluster) => Ok(()),
-            Caller::Operator(..) | Caller::Anonymous | Caller::Node(..) => {
+            Caller::Operator(..) | Caller::Anonymous | Caller::Node(..) | Caller::Workload(..) => {
                 Err(refusal(Call::Operate(Verb::Configure), &self.caller))
             }
         }
@@ -151,7 +164,7 @@ impl Admitted {
     pub fn sees(&self, vcluster: Option<&events::vocabulary::VClusterId>) -> bool {
         match &self.caller {
             Caller::Operator(_, role, _) => role.sees(vcluster),
-            Caller::Anonymous | Caller::Node(..) => false,
+            Caller::Anonymous | Caller::Node(..) | Caller::Workload(..) => false,
         }
     }
 }
@@ -159,12 +172,18 @@ impl Admitted {
 /// The table.
 fn permits(call: Call, caller: &Caller) -> bool {
     match (call, caller) {
-        (Call::Enroll, Caller::Anonymous | Caller::Node(..)) | (Call::OwnNode, Caller::Node(..)) => true,
+        (Call::Enroll, Caller::Anonymous | Caller::Node(..) | Caller::Workload(..))
+        | (Call::OwnNode, Caller::Node(..) | Caller::Workload(..))
+        | (Call::OwnCertificate, Caller::Node(..)) => true,
         (Call::Operate(verb), Caller::Operator(_, role, _)) => role.may(verb),
         (Call::OwnOperator, Caller::Operator(..)) => true,
         (Call::Enroll, Caller::Operator(..))
-        | (Call::OwnNode, Caller::Anonymous | Caller::Operator(..))
-        | (Call::Operate(_) | Call::OwnOperator, Caller::Anonymous | Caller::Node(..)) => false,
+        | (Call::OwnNode | Call::OwnCertificate, Caller::Anonymous | Caller::Operator(..))
+        | (Call::OwnCertificate, Caller::Workload(..))
+        | (
+            Call::Operate(_) | Call::OwnOperator,
+            Caller::Anonymous | Caller::Node(..) | Caller::Workload(..),
+        ) => false,
     }
 }
 
@@ -180,6 +199,22 @@ fn skewed() -> Refusal {
     Refusal::new(Reason::ClockSkew, message).retry_after(SKEWED_AGAIN)
 }
 
+/// The refusal of a caller whose identity has ended since it connected.
+fn ended() -> Refusal {
+    let message = "the certificate of this connection opens nothing any more; connect with a current one";
+    Refusal::new(Reason::CertificateRequired, message)
+}
+
+/// The refusal of a workload whom no fact binds to a node (R11).
+fn unbound(workload: &Workload) -> Refusal {
+    let message = format!(
+        "the workload identity {} proves no node; a node binds it over its own certificate, or an operator with `pact node \
+         bind-identity`",
+        workload.spiffe_id
+    );
+    Refusal::new(Reason::CertificateRequired, message)
+}
+
 /// The refusal of a caller that shows no certificate.
 pub fn no_certificate() -> Refusal {
     Refusal::new(Reason::CertificateRequired, "this call needs a client certificate; none was presented")
@@ -188,13 +223,18 @@ pub fn no_certificate() -> Refusal {
 fn refusal(call: Call, caller: &Caller) -> Refusal {
     match (call, caller) {
         (_, Caller::Anonymous) => no_certificate(),
-        (Call::Operate(_) | Call::OwnOperator, Caller::Node(..)) => {
+        (Call::OwnCertificate, Caller::Workload(..)) => Refusal::new(
+            Reason::RoleNotAllowed,
+            "a workload identity binds no other one; connect with the node's own certificate",
+        ),
+        (Call::Operate(_) | Call::OwnOperator, Caller::Node(..) | Caller::Workload(..)) => {
             Refusal::new(Reason::RoleNotAllowed, "a node's certificate opens nothing for operators")
         }
         (Call::Operate(_) | Call::OwnOperator, Caller::Operator(_, role, _)) => {
             Refusal::new(Reason::RoleNotAllowed, format!("the role {role} may not do this"))
         }
-        (Call::Enroll | Call::OwnNode, Caller::Node(..) | Caller::Operator(..)) => {
+        (Call::Enroll | Call::OwnNode | Call::OwnCertificate, Caller::Node(..) | Caller::Operator(..))
+        | (Call::Enroll | Call::OwnNode, Caller::Workload(..)) => {
             Refusal::new(Reason::RoleNotAllowed, "an operator's certificate opens nothing for nodes")
         }
     }
@@ -221,6 +261,16 @@ mod tests {
         assert!(permits(Call::Enroll, &node()) && permits(Call::OwnNode, &node()));
         assert!(!permits(Call::Operate(Verb::Read), &node()));
         assert!(!permits(Call::Operate(Verb::Administer), &node()));
+    }
+
+    #[test]
+    fn rule_11_a_workload_may_call_for_its_node_and_binds_nothing() {
+        let workload = Caller::Workload("n".parse().unwrap(), Serial::from_random([1; 16]));
+        assert!(permits(Call::Enroll, &workload) && permits(Call::OwnNode, &workload));
+        assert!(permits(Call::OwnCertificate, &node()) && !permits(Call::OwnCertificate, &workload));
+        for call in [Call::Operate(Verb::Read), Call::Operate(Verb::Administer), Call::OwnOperator] {
+            assert!(!permits(call, &workload));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use events::vocabulary::{CertificateHash, Timestamp};
+use events::vocabulary::Timestamp;
 use proto::corked::Corked;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -20,8 +20,9 @@ use tonic::transport::server::Connected;
 use crate::admission::{Activity, Visit};
 use crate::clock;
 use crate::presence::Pulse;
+use crate::workloads::Workload;
 
-use super::connections::{Connections, Leash, Parting};
+use super::connections::{Connections, Leash, Parting, Shown};
 
 /// A timer is set at most this far ahead: the wall clock may be set meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -31,8 +32,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 pub struct Peer {
     /// From where.
     pub address: SocketAddr,
-    /// The hash of the certificate whose key the peer holds; none without a certificate.
-    pub certificate: Option<CertificateHash>,
+    /// What the peer showed and proved to hold the key of.
+    pub shown: Shown,
+    /// Of a workload identity: whose, and until when its certificate proves it.
+    pub workload: Option<Arc<Workload>>,
     /// What a connection without a certificate is doing.
     activity: Option<Arc<Activity>>,
     leash: Arc<Leash>,
@@ -84,7 +87,8 @@ const PING: [u8; 17] = *b"\0\0\x08\x06\0\0\0\0\0pactping";
 pub struct Hold {
     leash: Arc<Leash>,
     connections: Arc<Connections>,
-    certificate: Option<CertificateHash>,
+    shown: Shown,
+    workload: Option<Arc<Workload>>,
     timer: Pin<Box<Sleep>>,
     armed_for: Option<Timestamp>,
     /// Its place among the open connections, given back when it closes.
@@ -94,11 +98,12 @@ pub struct Hold {
 }
 
 impl Connection {
-    /// A connection of a peer with this certificate, or none.
+    /// A connection of a peer that is held so.
     pub fn new(stream: TlsStream<Corked<TcpStream>>, address: SocketAddr, hold: Hold) -> Self {
         let activity = hold.visit.as_ref().map(|visit| Arc::clone(visit.activity()));
         let leash = Arc::clone(&hold.leash);
-        let peer = Peer { address, certificate: hold.certificate, activity, leash };
+        let (shown, workload) = (hold.shown, hold.workload.clone());
+        let peer = Peer { address, shown, workload, activity, leash };
         Self { stream, peer, hold, peer_is_gone: false, pinging: &[] }
     }
 
@@ -137,17 +142,29 @@ impl Connection {
 }
 
 impl Hold {
-    /// Registers a connection, before its certificate is looked up.
-    pub fn register(connections: &Arc<Connections>, certificate: Option<CertificateHash>) -> Self {
+    /// Registers a connection, before what it showed is looked up.
+    pub fn register(connections: &Arc<Connections>, shown: Shown) -> Self {
         Self {
-            leash: connections.register(certificate),
+            leash: connections.register(shown),
             connections: Arc::clone(connections),
-            certificate,
+            shown,
+            workload: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed_for: None,
             place: None,
             visit: None,
         }
+    }
+
+    /// It is a workload's, and ends with the certificate of that.
+    pub fn of_workload(&mut self, workload: Workload) {
+        self.end_at(workload.not_after);
+        self.workload = Some(Arc::new(workload));
+    }
+
+    /// Whether it is a workload's.
+    pub fn is_of_workload(&self) -> bool {
+        self.workload.is_some()
     }
 
     /// When it ends by itself.
@@ -187,7 +204,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.connections.release(self.certificate, &self.leash);
+        self.connections.release(self.shown, &self.leash);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The open connections, found by the certificate that they presented, so that a revocation cuts them (R10, R17).
+//! The open connections, found by what they presented: a certificate, or a workload identity of others, so that a revocation cuts them (R10, R17).
 //!
 //! The acceptor registers a connection before it looks its certificate up: whichever of look-up and revocation comes
 //! later sees the other. The log calls [`Connections::review`] after each fold.
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use events::views::{Standing, Views};
-use events::vocabulary::{CertificateHash, Timestamp};
+use events::views::{Changed, Standing, Views};
+use events::vocabulary::{CertificateHash, SpiffeHash, Timestamp};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
@@ -22,13 +22,30 @@ const NEVER: u64 = u64::MAX;
 /// nothing meanwhile, since every call looks the certificate up.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// Those of one certificate, by their numbers.
+/// By what a connection proved who is at its other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shown {
+    /// By nothing: it has no certificate.
+    Nothing,
+    /// By a certificate, which an issuance fact records or not (R10).
+    Certificate(CertificateHash),
+    /// By a workload identity of others (R11).
+    Workload(SpiffeHash),
+}
+
+impl From<Option<CertificateHash>> for Shown {
+    fn from(certificate: Option<CertificateHash>) -> Self {
+        certificate.map_or(Self::Nothing, Self::Certificate)
+    }
+}
+
+/// Those that showed one thing, by their numbers.
 type Leashes = HashMap<u64, Weak<Leash>>;
 
-/// All open connections: by certificate, and those without one together.
+/// All open connections: by what they showed.
 #[derive(Debug, Default)]
 pub struct Connections {
-    open: Mutex<HashMap<Option<CertificateHash>, Leashes>>,
+    open: Mutex<HashMap<Shown, Leashes>>,
     next: AtomicU64,
 }
 
@@ -99,8 +116,8 @@ impl Drop for Parting {
 }
 
 impl Connections {
-    /// Holds a connection that presented this certificate, or none.
-    pub fn register(&self, certificate: Option<CertificateHash>) -> Arc<Leash> {
+    /// Holds a connection that showed this.
+    pub fn register(&self, shown: Shown) -> Arc<Leash> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let leash = Arc::new(Leash {
             id,
@@ -110,34 +127,31 @@ impl Connections {
             waker: AtomicWaker::new(),
             pulse: Pulse::default(),
         });
-        self.open.lock().entry(certificate).or_default().insert(id, Arc::downgrade(&leash));
+        self.open.lock().entry(shown).or_default().insert(id, Arc::downgrade(&leash));
         leash
     }
 
     /// Forgets a connection that is closed.
-    pub fn release(&self, certificate: Option<CertificateHash>, leash: &Leash) {
+    pub fn release(&self, shown: Shown, leash: &Leash) {
         let mut open = self.open.lock();
-        if let Some(of_certificate) = open.get_mut(&certificate) {
+        if let Some(of_certificate) = open.get_mut(&shown) {
             of_certificate.remove(&leash.id);
             if of_certificate.is_empty() {
-                open.remove(&certificate);
+                open.remove(&shown);
             }
         }
     }
 
-    /// Looks the certificates up again: cuts what lost its standing, and moves the end of what keeps it.
-    pub fn review(&self, views: &Views, certificates: &[CertificateHash], now: Timestamp) {
-        for certificate in certificates {
+    /// Looks up again what a fold changed: cuts what lost its standing, and moves the end of what keeps it.
+    pub fn review(&self, views: &Views, changed: &Changed, now: Timestamp) {
+        let certificates = changed.certificates.iter().copied().map(Shown::Certificate);
+        for shown in certificates.chain(changed.workloads.iter().copied().map(Shown::Workload)) {
             let held: Vec<Arc<Leash>> = {
                 let open = self.open.lock();
-                open.get(&Some(*certificate))
-                    .into_iter()
-                    .flat_map(HashMap::values)
-                    .filter_map(Weak::upgrade)
-                    .collect()
+                open.get(&shown).into_iter().flat_map(HashMap::values).filter_map(Weak::upgrade).collect()
             };
             for leash in held {
-                match views.standing(certificate, now) {
+                match standing(views, shown, now) {
                     Standing::Valid { until, .. } => leash.end_at(until),
                     Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. }
                         if leash.parting.load(Ordering::Acquire) > 0 =>
@@ -152,14 +166,23 @@ impl Connections {
         }
     }
 
-    /// Cuts those that presented a certificate and whose number is chosen.
+    /// Cuts those that showed something and whose number is chosen.
     pub fn cut_known(&self, chosen: impl Fn(u64) -> bool) {
         let open = self.open.lock();
-        let known =
-            open.iter().filter(|(certificate, _)| certificate.is_some()).flat_map(|(_, of_one)| of_one);
+        let known = open.iter().filter(|(shown, _)| **shown != Shown::Nothing).flat_map(|(_, of_one)| of_one);
         known
             .filter(|(id, _)| chosen(**id))
             .filter_map(|(_, leash)| leash.upgrade())
+            .for_each(|leash| leash.cut());
+    }
+
+    /// Cuts those of workload identities: what vouched for them may not any more.
+    pub fn cut_workloads(&self) {
+        let open = self.open.lock();
+        let theirs = open.iter().filter(|(shown, _)| matches!(shown, Shown::Workload(_)));
+        theirs
+            .flat_map(|(_, of_one)| of_one.values())
+            .filter_map(Weak::upgrade)
             .for_each(|leash| leash.cut());
     }
 
@@ -170,30 +193,61 @@ impl Connections {
     }
 }
 
+/// What somebody opens who showed this.
+pub fn standing(views: &Views, shown: Shown, now: Timestamp) -> Standing {
+    match shown {
+        Shown::Nothing => Standing::Unknown,
+        Shown::Certificate(hash) => views.standing(&hash, now),
+        Shown::Workload(id) => views.workload_standing(&id, now),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn ended(certificate: CertificateHash) -> Changed {
+        Changed { certificates: vec![certificate], ..Changed::default() }
+    }
+
+    #[test]
+    fn rule_11_a_workload_without_standing_is_cut_and_so_are_all_when_the_bundle_loses_a_certificate() {
+        let connections = Connections::default();
+        let [one, two] = [&b"one"[..], b"two"].map(SpiffeHash::of);
+        let leashes = [one, two].map(|id| connections.register(Shown::Workload(id)));
+        let node = connections.register(Shown::Certificate(CertificateHash::of(b"one")));
+        let changed = Changed { workloads: vec![one], ..Changed::default() };
+        connections.review(&Views::default(), &changed, Timestamp::default());
+        assert!(leashes[0].is_cut() && !leashes[1].is_cut() && !node.is_cut());
+        connections.cut_workloads();
+        assert!(leashes[1].is_cut() && !node.is_cut());
+    }
+
     #[test]
     fn rule_17_a_certificate_without_standing_is_cut_everywhere() {
         let (connections, certificate) = (Connections::default(), CertificateHash::of(b"certificate"));
-        let (one, two) = (connections.register(Some(certificate)), connections.register(Some(certificate)));
-        let other = connections.register(Some(CertificateHash::of(b"other")));
-        connections.review(&Views::default(), &[certificate], Timestamp::default());
+        let (one, two) = (
+            connections.register(Shown::Certificate(certificate)),
+            connections.register(Shown::Certificate(certificate)),
+        );
+        let other = connections.register(Shown::Certificate(CertificateHash::of(b"other")));
+        connections.review(&Views::default(), &ended(certificate), Timestamp::default());
         assert!(one.is_cut() && two.is_cut() && !other.is_cut());
     }
 
     #[test]
     fn only_the_connection_by_which_its_own_end_was_asked_for_has_the_time_to_say_so() {
         let (connections, certificate) = (Connections::default(), CertificateHash::of(b"certificate"));
-        let (asking, other) =
-            (connections.register(Some(certificate)), connections.register(Some(certificate)));
+        let (asking, other) = (
+            connections.register(Shown::Certificate(certificate)),
+            connections.register(Shown::Certificate(certificate)),
+        );
         let parting = asking.part();
-        connections.review(&Views::default(), &[certificate], Timestamp::from_millis(5));
+        connections.review(&Views::default(), &ended(certificate), Timestamp::from_millis(5));
         assert!(other.is_cut() && !asking.is_cut());
         assert_eq!(asking.ends_at(), Some(Timestamp::from_millis(5).plus(PARTING)));
         drop(parting);
-        connections.review(&Views::default(), &[certificate], Timestamp::from_millis(6));
+        connections.review(&Views::default(), &ended(certificate), Timestamp::from_millis(6));
         assert!(asking.is_cut());
     }
 
@@ -201,14 +255,14 @@ mod tests {
     fn rule_17_only_the_chosen_connections_with_a_certificate_are_cut() {
         let connections = Connections::default();
         let known = CertificateHash::of(b"certificate");
-        let [one, two, stranger] = [Some(known), Some(known), None].map(|of| connections.register(of));
+        let [one, two, stranger] = [Some(known), Some(known), None].map(|of| connections.register(of.into()));
         connections.cut_known(|id| id != one.id);
         assert!(!one.is_cut() && two.is_cut() && !stranger.is_cut());
     }
 
     #[test]
     fn rule_15_the_end_of_a_connection_only_comes_nearer() {
-        let leash = Connections::default().register(None);
+        let leash = Connections::default().register(Shown::Nothing);
         assert_eq!(leash.ends_at(), None);
         for (told, held) in [(300, 300), (900, 300), (200, 200)] {
             leash.end_at(Timestamp::from_millis(told));
@@ -219,7 +273,8 @@ mod tests {
     #[test]
     fn a_closed_connection_is_forgotten() {
         let connections = Connections::default();
-        for certificate in [Some(CertificateHash::of(b"certificate")), None] {
+        let certificate = Shown::Certificate(CertificateHash::of(b"certificate"));
+        for certificate in [certificate, Shown::Workload(SpiffeHash::of(b"workload")), Shown::Nothing] {
             let (one, two) = (connections.register(certificate), connections.register(certificate));
             connections.release(certificate, &one);
             assert_eq!(connections.open.lock().len(), 1);

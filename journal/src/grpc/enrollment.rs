@@ -1,4 +1,4 @@
-//! EnrollmentService: Enroll and RenewCert (design §3).
+//! EnrollmentService: Enroll and RenewCert (design §3), BindIdentity (R11).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,10 +23,12 @@ use crate::gate::{self, Stranger};
 use crate::log::{KNOWN, Log};
 use crate::presence::contests::{Contests, Rival};
 use crate::presence::soundings::{Sounding, Soundings};
+use crate::workloads::{self, Workloads};
 
-use super::access::{Access, Call, Caller};
+use super::access::{Access, Call, Caller, no_certificate};
 use super::confirmation::Confirmation;
 use super::connection::Peer;
+use super::connections::Shown;
 use super::deadline::patience;
 use super::refusal::{BUSY, status};
 
@@ -59,6 +61,8 @@ pub struct EnrollmentEdge {
     pub domain_id: DomainId,
     /// The agents' listeners of all journals.
     pub endpoints: Arc<AgentEndpoints>,
+    /// Whose workload identities may be bound to nodes; none: nobody's (R11).
+    pub workloads: Option<Arc<Workloads>>,
 }
 
 #[tonic::async_trait]
@@ -130,6 +134,32 @@ impl EnrollmentService for EnrollmentEdge {
         let answer = self.nodes.ask(&node, ask).await;
         place.served();
         self.respond(answer.map_err(status)?)
+    }
+
+    async fn bind_identity(
+        &self,
+        request: Request<pb::BindIdentityRequest>,
+    ) -> Result<Response<pb::BindIdentityResponse>, Status> {
+        let admitted = self.access.admit(&request, Call::OwnCertificate)?;
+        let (node, over) = admitted.node()?;
+        let shown = request.extensions().get::<Peer>().map(|peer| peer.shown);
+        let Some(Shown::Certificate(certificate)) = shown else { return Err(no_certificate().into()) };
+        let wire = request.into_inner();
+        let workloads = self
+            .workloads
+            .as_ref()
+            .ok_or_else(|| Refusal::new(Reason::WorkloadNotTrusted, workloads::not_configured()))?;
+        let proof = (wire.proof.as_slice(), wire.signature_scheme);
+        let spiffe_id = workloads.prove(&wire.svid_chain, proof, &certificate)?.spiffe_id;
+        self.confirmation.note(&node, over, &admitted).await?;
+        let order = Order::Bind { spiffe_id: spiffe_id.clone(), over: Some(over) };
+        let ask = Ask { order, principal: admitted.principal(), source: admitted.source };
+        match self.nodes.ask(&node, ask).await.map_err(status)? {
+            Answer::Settled { seq } => {
+                Ok(Response::new(pb::BindIdentityResponse { spiffe_id: spiffe_id.to_string(), seq }))
+            }
+            Answer::Issued(_) => Err(Status::internal("a binding ended with a certificate")),
+        }
     }
 }
 
@@ -221,7 +251,7 @@ impl EnrollmentEdge {
         };
         self.attempts.refused(node, error, differing, asked.from);
         // Who proved the node's own key, by its connection, is no second machine.
-        let own = matches!(caller, Caller::Node(id, _) if id == node);
+        let own = matches!(caller, Caller::Node(id, _) | Caller::Workload(id, _) if id == node);
         if let AskError::Rejected { rejection: Rejection::AlreadyActive { until }, at } = error
             && !own
             && let Some(left) = self.contests.suspect(node, || asked.rival()).await

@@ -30,6 +30,13 @@ impl<S: EnrollmentService> EnrollmentService for Measured<S> {
     ) -> Result<Response<pb::EnrollResponse>, Status> {
         self.0.renew_cert(request).await
     }
+
+    async fn bind_identity(
+        &self,
+        request: Request<pb::BindIdentityRequest>,
+    ) -> Result<Response<pb::BindIdentityResponse>, Status> {
+        self.0.bind_identity(request).await
+    }
 }
 
 /// What a status says: a refusal has a reason, a failure has none.

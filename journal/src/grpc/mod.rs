@@ -72,6 +72,7 @@ use crate::presence::{
     Streams, contests::Contests, sessions::Sessions, soundings::Soundings, updates::Updates,
 };
 use crate::renewal::Outlook;
+use crate::workloads::Workloads;
 
 pub use acceptor::{Acceptor, AcceptorError, Limits};
 pub use closing::cut_off;
@@ -147,6 +148,8 @@ pub struct Edge {
     pub outlook: Outlook,
     /// Who has not used a certificate for longer needs a look.
     pub unconfirmed_alert: Duration,
+    /// Whose workload identities may be bound to nodes; none: nobody's (R11).
+    pub workloads: Option<Arc<Workloads>>,
 }
 
 /// The listeners at work.
@@ -216,6 +219,7 @@ async fn agent_services(
         confirmation: confirmation.clone(),
         domain_id: edge.domain_id.clone(),
         endpoints: Arc::clone(&edge.endpoints),
+        workloads: edge.workloads.clone(),
     }));
     let boot_config = BootConfigServiceServer::new(BootConfigEdge {
         access,
@@ -248,6 +252,7 @@ async fn operator_services(edge: &Edge, stopping: watch::Receiver<bool>) -> Resu
         sessions: edge.sessions.clone(),
         domain_id: edge.domain_id.clone(),
         unconfirmed_alert: edge.unconfirmed_alert,
+        workloads: edge.workloads.clone(),
     });
     let vclusters = VClusterServiceServer::new(VClusterEdge {
         access: Access::new(edge.log.clone()),

@@ -1,10 +1,13 @@
 //! NodeService: what operators order and see (contract: `pact node …`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use events::node::{Rejection, RevocationCause, State};
 use events::views::Views;
-use events::vocabulary::{DomainId, HardwareField, HardwareIdentity, NodeId, Remark, VClusterId, Verb};
+use events::vocabulary::{
+    DomainId, HardwareField, HardwareIdentity, NodeId, Remark, SpiffeId, VClusterId, Verb,
+};
 use futures_util::future::join_all;
 use proto::convert::{batch::RowOutcome, field, hardware, node};
 use proto::pb;
@@ -18,6 +21,7 @@ use crate::clock;
 use crate::log::Log;
 use crate::presence::{Streams, sessions::Sessions};
 use crate::random;
+use crate::workloads::{self, Workloads};
 
 use super::access::{Access, Admitted, Call};
 use super::current;
@@ -50,6 +54,8 @@ pub struct NodeEdge {
     pub domain_id: DomainId,
     /// Who has not used a certificate for longer needs a look.
     pub unconfirmed_alert: Duration,
+    /// Whose workload identities may be bound to nodes; none: nobody's.
+    pub workloads: Option<Arc<Workloads>>,
 }
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -255,6 +261,19 @@ impl NodeService for NodeEdge {
         let id = field::node_id(&request.into_inner().node_id)?;
         let seq = self.order(&id, Order::Resolve, admitted).await?;
         Ok(Response::new(pb::ResolveNodeResponse { node: self.show(&id), seq }))
+    }
+
+    async fn bind_node_identity(
+        &self,
+        request: Request<pb::BindNodeIdentityRequest>,
+    ) -> Answered<pb::BindNodeIdentityResponse> {
+        let admitted = self.access.admit(&request, Call::Operate(Verb::Administer))?;
+        let wire = request.into_inner();
+        let id = field::node_id(&wire.node_id)?;
+        let spiffe_id: SpiffeId = field::parsed("spiffe_id", &wire.spiffe_id)?;
+        workloads::check_trusted(self.workloads.as_deref(), &spiffe_id)?;
+        let seq = self.order(&id, Order::Bind { spiffe_id, over: None }, admitted).await?;
+        Ok(Response::new(pb::BindNodeIdentityResponse { node: self.show(&id), seq }))
     }
 }
 

@@ -34,6 +34,7 @@ use tower::Service;
 
 use super::access::no_certificate;
 use super::connection::{Connection, Peer};
+use super::connections::Shown;
 use super::{CALL_DEADLINE, KEEPALIVE};
 
 /// The answer to come of a call.
@@ -58,7 +59,7 @@ pub struct Routed(pub Routes);
 impl Services for Routed {
     fn call(&self, request: Request<Body>) -> Answering {
         // Before a body is read, which may have megabytes here: strangers have no use for it.
-        let stranger = request.extensions().get::<Peer>().is_none_or(|peer| peer.certificate.is_none());
+        let stranger = request.extensions().get::<Peer>().is_none_or(|peer| peer.shown == Shown::Nothing);
         if stranger && service_of(request.uri().path()).starts_with("pact.") {
             return Box::pin(async { Ok(Status::from(no_certificate()).into_http()) });
         }

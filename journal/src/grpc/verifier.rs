@@ -5,6 +5,9 @@
 //! certificate_unknown. A stale journal believes no certificate (R17): handshake_failure, which says nothing about the
 //! certificate, so that the client asks another journal.
 //!
+//! A workload identity of others is another thing: its chain is checked ([`crate::workloads`]), and the node that it is bound
+//! to looked up (R11).
+//!
 //! Not here: the second look-up, after the connection is registered ([`super::acceptor`]), and roles
 //! ([`super::access`]).
 
@@ -27,17 +30,19 @@ use rustls::{
 use crate::clock;
 use crate::log::Log;
 use crate::metrics::Handshake;
+use crate::workloads::{Workload, Workloads};
 
 /// See the module.
 pub struct Verifier {
     log: Log,
     provider: Arc<CryptoProvider>,
+    workloads: Option<Arc<Workloads>>,
 }
 
 impl Verifier {
-    /// Looks certificates up in the log's views.
-    pub fn new(log: Log, provider: Arc<CryptoProvider>) -> Self {
-        Self { log, provider }
+    /// Looks certificates up in the log's views. `workloads`: whose workload identities may prove nodes here (R11).
+    pub fn new(log: Log, provider: Arc<CryptoProvider>, workloads: Option<Arc<Workloads>>) -> Self {
+        Self { log, provider, workloads }
     }
 }
 
@@ -60,6 +65,19 @@ impl Verifier {
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider)).build();
         verifier.is_ok_and(|verifier| verifier.verify_client_cert(certificate, &[], now).is_ok())
+    }
+}
+
+impl Verifier {
+    /// What a recognized workload may go on to. One that is bound to no node, or is by a fact that is under way, is let in to
+    /// hear so from the calls that it makes ([`super::access`]).
+    fn bound(&self, workload: &Workload) -> Result<ClientCertVerified, Error> {
+        let standing = self.log.views().workload_standing(&workload.id, clock::now());
+        match standing {
+            Standing::Valid { .. } | Standing::Unknown => Ok(ClientCertVerified::assertion()),
+            Standing::Revoked | Standing::Replaced { .. } => Err(Error::InvalidCertificate(CertificateError::Revoked)),
+            Standing::Expired => Err(Error::InvalidCertificate(CertificateError::Expired)),
+        }
     }
 }
 
@@ -108,13 +126,19 @@ impl ClientCertVerifier for Verifier {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if !self.log.is_fresh() {
             return Err(Error::Other(OtherError(Arc::new(Stale))));
         }
         let refused = |error| Err(Error::InvalidCertificate(error));
+        if let Some(workloads) = self.workloads.as_ref().filter(|workloads| workloads.named_by(end_entity)) {
+            return match workloads.recognize(end_entity, intermediates, now) {
+                Ok(workload) => self.bound(&workload),
+                Err(error) => refused(error),
+            };
+        }
         // The views are let go before anything looks into them again: between two looks of one thread a fold may wait for
         // the first to end, and the second waits behind the fold.
         let standing = self.log.views().standing(&CertificateHash::of(end_entity), clock::now());

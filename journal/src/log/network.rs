@@ -259,6 +259,7 @@ fn overlay_of(outline: &Outline, body: &[u8]) -> Result<Option<Overlay>, DecodeE
             | StreamName::Mac(_)
             | StreamName::Key(_)
             | StreamName::Join(_)
+            | StreamName::Spiffe(_)
             | StreamName::Journal(_),
         ) => Ok(None),
     }

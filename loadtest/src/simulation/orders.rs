@@ -247,6 +247,7 @@ impl Desk<'_> {
             | StreamName::Operator(_)
             | StreamName::Mac(_)
             | StreamName::Join(_)
+            | StreamName::Spiffe(_)
             | StreamName::VCluster(_)
             | StreamName::Journal(_) => self.views.version(&name),
         };

@@ -137,6 +137,13 @@ impl EnrollmentService for Refusing {
     async fn renew_cert(&self, _: Request<RenewCertRequest>) -> Result<Response<EnrollResponse>, Status> {
         Err(Status::internal("it broke"))
     }
+
+    async fn bind_identity(
+        &self,
+        _: Request<crate::pb::BindIdentityRequest>,
+    ) -> Result<Response<crate::pb::BindIdentityResponse>, Status> {
+        Err(Status::internal("it broke"))
+    }
 }
 
 async fn listen() -> (TcpListener, JournalAddress) {

@@ -38,6 +38,7 @@ pub fn to_wire(domain: &DomainId, id: &NodeId, node: &views::Node, last_seen: Op
         labels: labels(&node.state),
         version: node.version,
         sessions: None,
+        spiffe_id: node.state.bound().map(ToString::to_string),
     }
 }
 
@@ -111,6 +112,7 @@ mod tests {
             draining: true,
             boot_id: None,
             warm_reboot: None,
+            bound: None,
         }
     }
 

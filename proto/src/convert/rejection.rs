@@ -25,6 +25,7 @@ pub fn refusal(rejection: &Rejection, now: Timestamp) -> Refusal {
         | Rejection::TooManyMacs { .. }
         | Rejection::HardwareMismatch
         | Rejection::NameTooLong
+        | Rejection::IdentityConflict { .. }
         | Rejection::Revoked
         | Rejection::KeyReused
         | Rejection::CsrInvalid
@@ -45,6 +46,7 @@ fn reason(rejection: &Rejection) -> Reason {
         Rejection::TooManyMacs { .. } => Reason::HardwareInvalid,
         Rejection::HardwareMismatch => Reason::HardwareMismatch,
         Rejection::NameTooLong => Reason::NodeIdInvalid,
+        Rejection::IdentityConflict { .. } => Reason::WorkloadIdentityConflict,
         Rejection::AlreadyActive { .. } | Rejection::PerhapsRebooted { .. } => Reason::AlreadyActive,
         Rejection::Revoked => Reason::NodeRevoked,
         Rejection::KeyReused => Reason::KeyReused,

@@ -2,7 +2,7 @@
 //!
 //! `last_seen` is null: what a journal remembers is no fact (R5).
 //!
-//! **Invariant:** every field is always there.
+//! **Invariant:** every field is always there but `spiffe_id`, which only a node has that one is bound to.
 
 use events::node::State;
 use events::views::{Node, Views};
@@ -28,7 +28,7 @@ fn to_json(domain: Option<&str>, id: &NodeId, node: &Node) -> Value {
             "authority": certificate.authority,
         })
     });
-    json!({
+    let mut shown = json!({
         "node_id": id,
         "domain_id": domain,
         "state": state(&node.state),
@@ -45,7 +45,11 @@ fn to_json(domain: Option<&str>, id: &NodeId, node: &Node) -> Value {
         "registered_by": node.registered_by,
         "labels": enrollment.map(|enrollment| &enrollment.labels),
         "version": node.version,
-    })
+    });
+    if let (Some(spiffe_id), Some(fields)) = (node.state.bound(), shown.as_object_mut()) {
+        fields.insert("spiffe_id".to_owned(), json!(spiffe_id));
+    }
+    shown
 }
 
 fn state(state: &State) -> Option<&'static str> {

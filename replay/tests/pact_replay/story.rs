@@ -208,11 +208,13 @@ pub fn principal_of(fact: &Fact) -> Principal {
             | node::Event::Moved { .. }
             | node::Event::Drained {}
             | node::Event::Undrained {}
+            | node::Event::IdentityBound { over: None, .. }
             | node::Event::Resolved {}
             | node::Event::HardwareReplaced { .. }
             | node::Event::CertificateRevoked { .. },
         ) => admin(),
         Fact::Node(_, node::Event::CertificateIssued { .. }) => Principal::Anonymous,
+        Fact::Node(id, node::Event::IdentityBound { over: Some(_), .. }) => Principal::Node(id.clone()),
         Fact::Node(id, node::Event::EnrollmentConfirmed { .. } | node::Event::Reactivated { .. }) => {
             Principal::Node(id.clone())
         }

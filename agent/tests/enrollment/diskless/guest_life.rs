@@ -9,6 +9,7 @@ use super::{
     guest::{Guest, Image, MAC, SERIAL, UUID},
     name_server,
     quorum::{HOST, HOST_NAME, Quorum},
+    spire::{SPIFFE_ID, Spire},
 };
 
 const AGENT: &str = "pact-agent-static";
@@ -17,6 +18,9 @@ const PLANTED: &str = "pact-agent-planted";
 const TASKS: [&str; 4] = ["reaper", "watchdog", "network", "agent"];
 
 const NODE: &str = "compute-042";
+
+/// Where a Workload API listens, in a network namespace that has nothing else there.
+const API: u16 = 8081;
 
 /// So short that a machine that was cut off is let in again while a test waits.
 const SETTINGS: [(&str, &str); 2] =
@@ -148,5 +152,46 @@ async fn rule_25_a_machine_that_wakes_up_in_2020_asks_for_its_address_and_names_
     assert!(console.contains("stopped after a goodbye"), "{console}");
     assert!(!console.contains("watchdog did not stop"), "{console}");
     quorum.sees(NODE, "the machine is gone", |node| node["state"] == "inactive").await;
+    verify(&quorum);
+}
+
+#[tokio::test]
+async fn rule_11_spire_appears_late_for_a_diskless_machine_and_goes() {
+    // given: journals that take its identities, and a machine that finds no Workload API
+    let mut spire = Spire::new();
+    let bundle = spire.file("bundle.pem").display().to_string();
+    let quorum = Quorum::start(&[
+        ("PACT_JOURNAL_WORKLOAD_TRUST_DOMAIN", "site.example"),
+        ("PACT_JOURNAL_WORKLOAD_BUNDLE", &bundle),
+    ])
+    .await;
+    quorum.pact_json(&["node", "enroll", NODE, "--mac", MAC, "--bmc-serial", SERIAL, "--uuid", UUID]);
+    let image = Image::of(&quorum, AGENT);
+    let words = format!(
+        "pact.journal={} pact.ca=/etc/pact/domain-ca.pem pact.ip=10.0.2.15/24,{HOST} pact.workload_api=tcp://{HOST}:{API}",
+        quorum.agents(&HOST.to_string())
+    );
+    let guest = Guest::boot(&quorum, &image, &words, &[]);
+    let (_, seen) = guest.says("subscribed at", 0).await;
+    quorum.sees(NODE, "the machine is up", is_up).await;
+
+    // when: it appears
+    spire.issues(SPIFFE_ID, time::Duration::hours(1));
+    spire.comes_at(&format!("tcp://127.0.0.1:{API}"), |python| {
+        quorum.network.command(&python.display().to_string())
+    });
+
+    // then: the machine goes by it
+    let (_, seen) = guest.says(&format!("identity {SPIFFE_ID}"), seen).await;
+    let node = quorum.sees(NODE, "it is bound", |node| node["spiffe_id"] == SPIFFE_ID).await;
+    let first = serial(&node);
+
+    // and by a certificate again before an identity ends that nobody replaces
+    spire.issues(SPIFFE_ID, time::Duration::seconds(40));
+    let (_, seen) = guest.says(&format!("identity {SPIFFE_ID}"), seen).await;
+    spire.goes();
+    guest.says("identity its certificate", seen).await;
+    let renewed = |node: &Value| is_up(node) && serial(node) != first;
+    quorum.sees(NODE, "the certificate is another", renewed).await;
     verify(&quorum);
 }

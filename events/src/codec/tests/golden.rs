@@ -15,17 +15,18 @@ use crate::member;
 use crate::node::{Cause, RefusalReason};
 use crate::operator;
 use crate::samples::{
-    admin, announced, announced_at, assigned, authority_id, certificate, confirmed, contested, default_set,
-    disproved, distrusted, domain_created, evicted, hardware, issued, join_token, joined, joining,
-    level_raised, moved, node, operator_created, operator_renewed, operator_revoked, overlay_set, put_away,
-    reactivated, refused, replaced, restored, revoked, supersedes, token_consumed, unassigned, with_serial,
+    admin, announced, announced_at, assigned, authority_id, bound_by, certificate, confirmed, contested,
+    default_set, disproved, distrusted, domain_created, evicted, hardware, issued, join_token, joined,
+    joining, level_raised, moved, node, operator_created, operator_renewed, operator_revoked, overlay_set,
+    put_away, reactivated, refused, replaced, restored, revoked, supersedes, token_consumed, unassigned,
+    with_serial,
 };
 use crate::stream::{StreamName, StreamVersion};
 use crate::vcluster;
 use crate::vocabulary::{AppendId, Assurance, HardwareIdentity, Labels, Principal};
 
 /// Every type of fact, in the order of the enums.
-const TYPES: [&str; 33] = [
+const TYPES: [&str; 34] = [
     "DomainCreated",
     "JoinTokenCreated",
     "RemarkErased",
@@ -59,6 +60,7 @@ const TYPES: [&str; 33] = [
     "NodeMoved",
     "NodeDrained",
     "NodeUndrained",
+    "IdentityBound",
 ];
 
 /// A new variant breaks the build here: it needs a name in [`TYPES`], an example and a golden file.
@@ -97,6 +99,7 @@ fn type_of(fact: &Fact) -> &'static str {
         Fact::Node(_, Event::Moved { .. }) => TYPES[30],
         Fact::Node(_, Event::Drained {}) => TYPES[31],
         Fact::Node(_, Event::Undrained {}) => TYPES[32],
+        Fact::Node(_, Event::IdentityBound { .. }) => TYPES[33],
     }
 }
 
@@ -154,6 +157,7 @@ fn examples() -> Vec<Fact> {
         of(moved("prod", "test")),
         of(Event::Drained {}),
         of(Event::Undrained {}),
+        of(bound_by("pact/compute-042", Some(2))),
     ]
 }
 

@@ -135,6 +135,10 @@ fn node_event() -> impl Strategy<Value = Event> {
             .prop_map(|(cause, serials)| Event::CertificateRevoked { cause, serials }),
         grouping(),
         proptest::sample::select(vec![Event::Drained {}, Event::Undrained {}]),
+        ("[a-z0-9.-]{1,40}", "[a-zA-Z0-9-]{1,40}", option::of(serial())).prop_map(|(domain, path, over)| {
+            let spiffe_id = format!("spiffe://{domain}/{path}").parse().unwrap();
+            Event::IdentityBound { spiffe_id, over }
+        }),
     ]
 }
 

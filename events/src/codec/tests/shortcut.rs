@@ -47,7 +47,8 @@ fn is_meant(fact: &Fact) -> bool {
             | Event::Unassigned { .. }
             | Event::Moved { .. }
             | Event::Drained {}
-            | Event::Undrained {},
+            | Event::Undrained {}
+            | Event::IdentityBound { .. },
         )
         | Fact::Domain(_)
         | Fact::Authority(..)

@@ -1,5 +1,6 @@
 //! Decides orders about one node: one short function a command, every state spelled out (design §5).
 
+mod bind;
 mod contest;
 mod deactivate;
 mod distrust;
@@ -96,6 +97,7 @@ pub fn decide(node: &NodeId, state: &State, command: Command) -> Result<Decision
             replace_hardware::replace_hardware(node, state, hardware, &macs, now)
         }
         Command::NoteRefused(attempts) => Ok(note_refused(state, attempts)),
+        Command::Bind(bind) => bind::bind(node, state, bind),
         Command::Distrust { authorities, now } => Ok(distrust::distrust(state, &authorities, now)),
     }
 }

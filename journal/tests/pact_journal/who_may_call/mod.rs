@@ -4,6 +4,7 @@ mod end_of_a_connection;
 mod issuance_is_the_proof;
 mod listeners;
 mod transport;
+mod workloads;
 
 use proto::channel::{Connection, ConnectionRefusal};
 use proto::pb::EnrollResponse;
