@@ -131,9 +131,7 @@ impl<const N: usize, V> Table<N, V> {
     /// Reads the entry that a look-up of the key will most likely come to, and answers something of it; see
     /// [`Self::touch`], which comes first.
     pub(crate) fn touch_entry(&self, key: &[u8; N]) -> Option<&V> {
-        let (known, value) = self.entries.get(self.first_slot(key).entry as usize)?;
-        // The look-up will compare the key, which may lie far from what the caller reads of the value.
-        (known[0] == key[0]).then_some(value)
+        self.entries.get(self.first_slot(key).entry as usize).map(|(_, value)| value)
     }
 
     /// Forgets a key; answers its value.
@@ -229,9 +227,6 @@ fn bits<const N: usize>(key: &[u8; N]) -> u32 {
     };
     let (words, rest) = key.as_chunks::<8>();
     let bits = words.iter().map(|word| u64::from_le_bytes(*word)).fold(0, mix);
-    if rest.is_empty() {
-        return bits as u32;
-    }
     let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
     mix(bits, rest) as u32
 }

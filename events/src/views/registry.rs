@@ -1,6 +1,6 @@
 //! The registry: every node, and the index by which a machine's hardware finds its node (R13).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 
 use crate::fact::{Fact, Record};
@@ -8,7 +8,7 @@ use crate::node::{Event, MacClaims, State, evolve_in_place, restored};
 use crate::stream::StreamName;
 use crate::table::Table;
 use crate::vocabulary::{
-    CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, SERIAL_BYTES, Timestamp,
+    BmcSerial, CertificateHash, HardwareField, HardwareIdentity, Mac, NodeId, Principal, Timestamp,
 };
 
 use super::by_name::ByName;
@@ -19,7 +19,7 @@ use super::changed::{Change, Listener};
 pub struct Registry {
     nodes: ByName<Node>,
     macs: Table<6, MacHolder>,
-    serials: Table<SERIAL_BYTES, Sharers>,
+    serials: BTreeMap<BmcSerial, Sharers>,
     uuids: Table<16, Sharers>,
     census: Census,
     contests: u64,
@@ -184,7 +184,7 @@ impl Registry {
     pub fn identify(&self, presented: &HardwareIdentity) -> Identified {
         let by_mac =
             presented.macs.iter().filter_map(|mac| self.macs.get(mac.as_bytes())).map(|holder| &holder.node);
-        let by_serial = presented.bmc_serial.iter().filter_map(|serial| self.serials.get(&serial.padded()));
+        let by_serial = presented.bmc_serial.iter().filter_map(|serial| self.serials.get(serial));
         let by_uuid = presented.uuid.iter().filter_map(|uuid| self.uuids.get(uuid.as_bytes()));
         let sharers = by_serial.chain(by_uuid).flat_map(Sharers::iter);
         let mut first = None;
@@ -231,8 +231,7 @@ impl Registry {
             };
             sharers?.iter().find(enrolled).cloned()
         };
-        let serial =
-            another(hardware.bmc_serial.as_ref().and_then(|serial| self.serials.get(&serial.padded())));
+        let serial = another(hardware.bmc_serial.as_ref().and_then(|serial| self.serials.get(serial)));
         let uuid = another(hardware.uuid.as_ref().and_then(|uuid| self.uuids.get(uuid.as_bytes())));
         let serial = serial.map(|node| (HardwareField::BmcSerial, node));
         serial.into_iter().chain(uuid.map(|node| (HardwareField::Uuid, node))).collect()
@@ -346,7 +345,7 @@ impl Registry {
             self.macs.insert(*mac.as_bytes(), MacHolder { node: id.clone(), released: false, version });
         }
         if let Some(serial) = &hardware.bmc_serial {
-            self.serials.get_or_insert_with(&serial.padded(), Sharers::default).insert(id);
+            self.serials.entry(serial.clone()).or_default().insert(id);
         }
         if let Some(uuid) = hardware.uuid {
             self.uuids.get_or_insert_with(uuid.as_bytes(), Sharers::default).insert(id);
@@ -388,14 +387,14 @@ fn macs(event: &Event) -> Option<&BTreeSet<Mac>> {
 
 /// A new epoch forgets the former hardware, and so does a new machine.
 fn unindex(
-    serials: &mut Table<SERIAL_BYTES, Sharers>,
+    serials: &mut BTreeMap<BmcSerial, Sharers>,
     uuids: &mut Table<16, Sharers>,
     id: &NodeId,
     state: &State,
 ) {
     let Some(enrollment) = state.enrollment() else { return };
     if let Some(serial) = &enrollment.hardware.bmc_serial
-        && let Some(nodes) = serials.get_mut(&serial.padded())
+        && let Some(nodes) = serials.get_mut(serial)
     {
         nodes.remove(id);
     }

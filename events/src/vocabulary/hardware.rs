@@ -227,17 +227,7 @@ fn is_placeholder_uuid(uuid: &SystemUuid) -> bool {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BmcSerial(String);
 
-/// So many bytes a serial has at most.
-pub(crate) const SERIAL_BYTES: usize = 64;
-
 impl BmcSerial {
-    /// The bytes of the text and zeros behind it: no other serial has the same.
-    pub(crate) fn padded(&self) -> [u8; SERIAL_BYTES] {
-        let mut bytes = [0; SERIAL_BYTES];
-        bytes[..self.0.len()].copy_from_slice(self.0.as_bytes());
-        bytes
-    }
-
     /// The serial as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -249,7 +239,7 @@ impl FromStr for BmcSerial {
 
     fn from_str(text: &str) -> Result<Self, InvalidHardware> {
         let text = text.trim();
-        let valid = (1..=SERIAL_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
+        let valid = (1..=64).contains(&text.len()) && !text.chars().any(char::is_control);
         if valid { Ok(Self(text.to_owned())) } else { Err(InvalidHardware::BmcSerial) }
     }
 }

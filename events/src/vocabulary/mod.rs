@@ -29,7 +29,6 @@ pub(crate) use digest::sha256;
 pub use digest::{
     AppendId, CertificateHash, Digest, InvalidHex, KeyHash, LogId, OverlayHash, RemarkHash, SecretHash,
 };
-pub(crate) use hardware::SERIAL_BYTES;
 pub use hardware::{
     Assurance, BmcSerial, HardwareField, HardwareIdentity, InvalidHardware, MAX_MACS, SystemUuid,
 };

@@ -62,14 +62,11 @@ impl Rows<'_> {
                 if std::mem::replace(taken, true) {
                     cursor.next();
                 }
-                // Whether there is none because reading failed is asked at the end only.
-                match cursor.item() {
-                    Some((key, value)) => Ok(Some(Row::Stored { key, value })),
-                    None => {
-                        *taken = false;
-                        cursor.status().map(|()| None).map_err(ReadFault::Store)
-                    }
+                if !cursor.valid() {
+                    *taken = false;
+                    return cursor.status().map(|()| None).map_err(ReadFault::Store);
                 }
+                Ok(cursor.item().map(|(key, value)| Row::Stored { key, value }))
             }
             Self::Export(lines) => lines.next().map_err(ReadFault::File),
         }
