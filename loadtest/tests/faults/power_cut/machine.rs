@@ -41,7 +41,8 @@ pub fn network() -> Network {
         succeeds(Command::new("ip").args(["address", "add", &format!("{address}/32"), "dev", "lo"]));
     }
     // QEMU passes on who speaks to the machine: that must not be its own address.
-    let route = format!("route replace table local local {ADDRESS} dev lo proto kernel scope host src {HOST}");
+    let route =
+        format!("route replace table local local {ADDRESS} dev lo proto kernel scope host src {HOST}");
     succeeds(Command::new("ip").args(route.split(' ')));
     network
 }
