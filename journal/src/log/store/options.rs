@@ -19,7 +19,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 const BUFFER_BYTES_OF_FACTS: usize = 2 << 20;
 /// While a member takes over all that it lacks, of the facts and what follows from them: fewer files, in which more of the
 /// heads that are written again and again are written once.
-const BUFFER_BYTES_OF_MUCH: usize = 32 << 20;
+const BUFFER_BYTES_OF_MUCH: usize = 16 << 20;
 /// Three full buffers may wait for their flush before a write is slowed down.
 const BUFFERS: i32 = 4;
 /// When the oldest part is dropped by flushing what still needs it; bounds the time of a start.

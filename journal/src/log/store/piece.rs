@@ -20,6 +20,9 @@ use super::super::types::Blob;
 use super::super::wire::Facts;
 use super::{Head, Store};
 
+/// What stands in a batch beside the value of a fact: its key, the heads of two streams, the index of its subject.
+const BYTES_BESIDE: usize = 300;
+
 /// See the module.
 pub(in crate::log) struct Piece {
     /// The number of its first fact.
@@ -50,6 +53,9 @@ impl Piece {
             Self { first_seq, values, records, links, damage: None, erased, overlays_elsewhere, batch };
         piece.damage = piece.follow_all().err();
         if piece.damage.is_none() {
+            // At once: a batch that grows takes fresh pages from the system each time.
+            let bytes: usize = piece.values.iter().map(|value| value.0.len() + BYTES_BESIDE).sum();
+            piece.batch = WriteBatch::with_capacity_bytes(bytes);
             piece.put_facts(store, &overlays);
             piece.put_indexes(store);
         }

@@ -6,7 +6,7 @@ use events::codec::keys;
 use events::vocabulary::JournalId;
 
 use super::fixture::{Ground, founding, operator_created, remark_erased, step};
-use super::quorum::name;
+use super::quorum::{Quorum, eventually, name};
 use crate::log::store::{Row, Store};
 use crate::log::types::Blob;
 use crate::log::wire::{self, Ask, Facts, Told};
@@ -189,6 +189,29 @@ async fn rule_27_a_crash_between_two_pieces_leaves_a_sound_log_that_goes_on_behi
         assert_eq!(give(&log, has + 1, &values[has..]).await, Ok(23));
         same_rows(&from, log, &image).await;
     }
+}
+
+#[tokio::test]
+async fn rule_27_a_new_member_takes_more_than_a_thousand_facts_over_and_goes_on() {
+    let mut quorum = Quorum::found(10).await;
+    let founder = quorum.log(1);
+    for round in 0..3 {
+        let nodes = (0..500).map(|n| founder.append(step(1_000 * round + n + 1, &format!("n{n}"), round)));
+        for appended in futures_util::future::join_all(nodes).await {
+            appended.unwrap();
+        }
+    }
+    for version in 3..30 {
+        founder.append(step(10_000 + version, "n1", version)).await.unwrap();
+    }
+    eventually("the Raft log was purged", || founder.raft().applied_index > 25).await;
+    quorum.join(2).await;
+    quorum.agree().await;
+    founder.append(step(20_000, "n2", 3)).await.unwrap();
+    quorum.agree().await;
+    quorum.stop(2).await;
+    quorum.start(2).await;
+    quorum.agree().await;
 }
 
 #[tokio::test]
