@@ -9,7 +9,9 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     io::{self, Write},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -37,9 +39,20 @@ pub struct Report {
 #[derive(Debug)]
 enum Reader {
     Stdout(Output),
+    /// A program that runs many agents.
+    Watcher(Watcher),
     /// A test that waits for sentences.
     #[cfg(test)]
     Test(tokio::sync::mpsc::UnboundedSender<String>),
+}
+
+/// What a program does with each change.
+struct Watcher(Arc<dyn Fn(&Change) + Send + Sync>);
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watcher").finish_non_exhaustive()
+    }
 }
 
 /// A change of this node's standing.
@@ -244,6 +257,12 @@ impl Report {
         Self { to: Reader::Stdout(output), supervisor: Supervisor::at(None) }
     }
 
+    /// Tells a program that runs many agents each change, and nobody else. It is told on the agent's thread: what it does
+    /// must be short.
+    pub fn to(watcher: impl Fn(&Change) + Send + Sync + 'static) -> Self {
+        Self { to: Reader::Watcher(Watcher(Arc::new(watcher))), supervisor: Supervisor::at(None) }
+    }
+
     /// Tells whoever supervises this process, too.
     #[must_use]
     pub fn and(self, supervisor: Supervisor) -> Self {
@@ -289,6 +308,9 @@ impl Report {
 
     /// Tells a change.
     pub fn change(&self, change: &Change) {
+        if let Reader::Watcher(Watcher(watcher)) = &self.to {
+            return watcher(change);
+        }
         self.tell(|| json(&Line { time: now(), change }), || change.sentence());
         let status = change.sentence().replace('\n', " ");
         match change {
@@ -309,6 +331,8 @@ impl Report {
         match &self.to {
             Reader::Stdout(Output::Json) => print(&json()),
             Reader::Stdout(Output::Text) => print(&sentence()),
+            // It is told changes only.
+            Reader::Watcher(_) => {}
             #[cfg(test)]
             Reader::Test(to) => drop(to.send(sentence())),
         }

@@ -35,6 +35,11 @@ pub enum Command {
     /// On a quorum of its own in a temporary directory. What counts is the time from the answer to the order, at one
     /// journal, to the end of the stream, at any. At last `pact-replay verify` checks and compares the logs.
     Revoke(RevokeArguments),
+    /// Lets nodes live whose certificates are short: each renews again and again, and keeps its stream.
+    ///
+    /// The nodes are whole agents; the journals are of its own in a temporary directory. A stream that is lost, a node
+    /// that has to enroll again or that never renews is a failure. At last `pact-replay verify` checks the logs.
+    Renew(RenewArguments),
     /// Breaks a quorum of its own in every way under load, and checks afterwards that no promise was broken.
     ///
     /// The journals are real processes on hosts of their own (network namespaces), which needs root. The seed decides which
@@ -61,6 +66,7 @@ impl Command {
         match self {
             Self::Storm(storm) => storm.output,
             Self::Revoke(revoke) => revoke.output,
+            Self::Renew(renew) => renew.output,
             Self::Chaos(chaos) => chaos.output,
             Self::Simulate(simulate) => simulate.output,
             Self::Completion(_) | Self::Man {} => Output::Text,
@@ -81,6 +87,27 @@ pub struct RevokeArguments {
     /// How many revocations are ordered a second, at one journal after the other.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rate: u32,
+    /// The form of the summary on stdout.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// The options of `pact-loadtest renew`.
+#[derive(Debug, Args)]
+#[command(after_help = RENEW_EXAMPLES)]
+pub struct RenewArguments {
+    /// How many nodes live. Each needs an open file on either side, and a second one while it changes over.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub nodes: u32,
+    /// How many journals serve them, as one quorum.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub journals: u8,
+    /// How long a certificate lives, in seconds. It is renewed after two thirds of that.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(30..=86_400), value_name = "SECONDS")]
+    pub certificate_ttl_secs: u32,
+    /// How long they live once all are up.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: u64,
     /// The form of the summary on stdout.
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Output,
@@ -206,7 +233,13 @@ const EXAMPLES: &str = "Examples:
   pact-loadtest storm --nodes 10000 --concurrency 2000 -o json
   pact-loadtest storm --nodes 5000 --overload 10
   pact-loadtest storm --nodes 100 --endpoint https://10.0.0.5:9446 --ca domain-ca.pem --credential operator.pem
-  pact-loadtest revoke --nodes 1000";
+  pact-loadtest revoke --nodes 1000
+  pact-loadtest renew --nodes 1000";
+
+const RENEW_EXAMPLES: &str = "Examples:
+  pact-loadtest renew
+  pact-loadtest renew --nodes 10000 --seconds 300
+  pact-loadtest renew --journals 3 --certificate-ttl-secs 30 -o json | jq .streams_lost";
 
 const SIMULATE_EXAMPLES: &str = "Examples:
   pact-loadtest simulate

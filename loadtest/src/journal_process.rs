@@ -51,7 +51,7 @@ pub struct JournalProcess {
     child: Reaped,
     data_dir: PathBuf,
     log: PathBuf,
-    /// Flags of `serve` beside the data directory.
+    /// Flags of `serve` beside the data directory, each with its value behind it.
     flags: Vec<String>,
     /// Its listener for agents.
     pub agents: JournalAddress,
@@ -114,7 +114,7 @@ impl JournalProcess {
         Ok(Self { flags, ..served })
     }
 
-    /// Starts a journal that joins this one's quorum by a token, and waits until it serves.
+    /// Starts a journal with the same flags that joins this one's quorum by a token, and waits until it serves.
     ///
     /// # Errors
     /// If it is not ready in time. Its last words are on stderr then.
@@ -130,10 +130,10 @@ impl JournalProcess {
         let mut command = Command::new(siblings::find("pact-journal")?);
         command.args(["join", "--journal-id", name, "--advertise", "127.0.0.1", "--data-dir"]).arg(data_dir);
         command.args(["--join-addr", &door.to_string(), "--join-token"]).arg(source);
-        command.args(listeners().map_err(cannot)?);
+        command.args(listeners().map_err(cannot)?).envs(variables(&self.flags));
         let joined = Self::spawn(command, data_dir, log).await;
         fs::remove_file(&file).map_err(cannot)?;
-        joined
+        Ok(Self { flags: self.flags.clone(), ..joined? })
     }
 
     async fn spawn(mut command: Command, data_dir: &Path, log: &Path) -> Result<Self, Failure> {
@@ -172,6 +172,11 @@ impl JournalProcess {
         let Self { child, data_dir, log, flags, .. } = self;
         drop(child);
         Self::serve(&data_dir, &log, flags).await
+    }
+
+    /// The flags of `serve` that it was started with.
+    pub fn flags(&self) -> &[String] {
+        &self.flags
     }
 
     /// Its process id.
@@ -263,6 +268,14 @@ impl JournalProcess {
     pub fn status(&mut self) -> Result<Option<ExitStatus>, Failure> {
         self.child.0.try_wait().map_err(lost)
     }
+}
+
+/// The same settings as variables: `join` has flags for the place of a journal only.
+fn variables(flags: &[String]) -> impl Iterator<Item = (String, &String)> {
+    let name = |flag: &String| {
+        format!("PACT_JOURNAL_{}", flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase())
+    };
+    flags.chunks_exact(2).map(move |pair| (name(&pair[0]), &pair[1]))
 }
 
 /// A child that is killed and reaped when it is dropped.

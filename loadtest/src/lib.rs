@@ -1,12 +1,13 @@
 //! What it bears: `pact-loadtest` boots thousands of made-up machines at once, over real TLS, with the agent's own code.
 //!
-//! `main` starts and stops; [`storm`], [`revocations`] and [`chaos`] have the steps. Results go to stdout, progress to stderr. The tests of faults use
+//! `main` starts and stops; [`storm`], [`renewals`], [`revocations`] and [`chaos`] have the steps. Results go to stdout, progress to stderr. The tests of faults use
 //! the same modules: they kill, stop and starve the journal of a storm.
 //!
 //! | module | does |
 //! |---|---|
 //! | [`arguments`], [`summary`] | what the user says, and what the user is told |
 //! | [`storm`], [`revocations`] | the steps of a storm, and of revocations, in their order |
+//! | [`renewals`] | whole lives of agents whose certificates live a minute |
 //! | [`chaos`] | breaks a quorum in every way under load, and checks what clients were told |
 //! | [`target`], [`own_journals`], [`journal_process`] | the journals that are loaded: a foreign one, or child processes of ours |
 //! | [`preparation`] | registers the nodes and sets what they are configured by |
@@ -34,6 +35,7 @@ pub mod own_journals;
 pub mod preparation;
 pub mod progress;
 pub mod quorum;
+pub mod renewals;
 pub mod revocations;
 pub mod siblings;
 pub mod simulation;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use loadtest::{
     arguments::{Arguments, Command},
-    chaos, revocations, simulation, storm,
+    chaos, renewals, revocations, simulation, storm,
 };
 use proto::{
     logging, manual,
@@ -46,6 +46,7 @@ fn start(command: Command) -> Result<Exit, Failure> {
 async fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Storm(arguments) => Ok(storm::run(&arguments).await?.print(arguments.output)),
+        Command::Renew(arguments) => Ok(renewals::run(&arguments).await?.print(arguments.output)),
         Command::Revoke(arguments) => Ok(revocations::run(&arguments).await?.print(arguments.output)),
         Command::Chaos(arguments) => Ok(chaos::run(&arguments).await?.print(arguments.output)),
         Command::Simulate(arguments) => Ok(simulation::run(&arguments).print(arguments.output)),

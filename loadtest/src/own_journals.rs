@@ -58,6 +58,8 @@ struct Kept {
     operators: JournalAddress,
     data_dir: PathBuf,
     log: PathBuf,
+    /// Of `serve`, in all its lives.
+    flags: Vec<String>,
     life: RefCell<Life>,
     killed: Cell<u32>,
 }
@@ -80,12 +82,21 @@ impl OwnJournals {
     /// # Errors
     /// If one is not ready in time. Its last words are on stderr then.
     pub async fn start(journals: u8) -> Result<Self, Failure> {
+        Self::start_with(journals, &[]).await
+    }
+
+    /// The same, with flags of `serve` for all of them.
+    ///
+    /// # Errors
+    /// If one is not ready in time. Its last words are on stderr then.
+    pub async fn start_with(journals: u8, flags: &[&str]) -> Result<Self, Failure> {
         let place = tempfile::Builder::new()
             .prefix("pact-storm-")
             .tempdir()
             .map_err(|error| Failure::other(format!("there is no temporary directory: {error}")))?;
         let progress = Progress::begin("starting", u64::from(journals));
-        let founder = JournalProcess::start(place.path()).await?;
+        let founder =
+            JournalProcess::start_at(&place.path().join("j1"), &place.path().join("j1.log"), flags).await?;
         progress.counter().add(1);
         if founder.http.is_none() {
             return Err(Failure::other("pact-journal is too old: it has no metrics to measure a storm by"));
@@ -168,6 +179,7 @@ impl Kept {
             operators: process.operators.clone(),
             data_dir: process.data_dir().to_owned(),
             log: process.log().to_owned(),
+            flags: process.flags().to_vec(),
             life: RefCell::new(Life::Serves(Box::new(process))),
             killed: Cell::new(0),
         }
@@ -240,7 +252,7 @@ impl Kept {
     async fn start_again(&self) -> Result<(), Failure> {
         let deadline = Instant::now() + BACK_WITHIN;
         loop {
-            let failure = match JournalProcess::serve(&self.data_dir, &self.log, vec![]).await {
+            let failure = match JournalProcess::serve(&self.data_dir, &self.log, self.flags.clone()).await {
                 Ok(process) => {
                     *self.life.borrow_mut() = Life::Serves(Box::new(process));
                     return Ok(());

@@ -88,7 +88,15 @@ impl Target {
     /// # Errors
     /// If one is not ready in time.
     pub async fn own(journals: u8) -> Result<Self, Failure> {
-        let own = OwnJournals::start(journals).await?;
+        Self::own_with(journals, &[]).await
+    }
+
+    /// The same, with flags of `serve`.
+    ///
+    /// # Errors
+    /// If one is not ready in time.
+    pub async fn own_with(journals: u8, flags: &[&str]) -> Result<Self, Failure> {
+        let own = OwnJournals::start_with(journals, flags).await?;
         Ok(Self {
             trust: own.trust.clone(),
             operator: own.operator.clone(),

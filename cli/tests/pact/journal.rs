@@ -57,6 +57,12 @@ pub struct Journal {
     process: Served,
     domain: Domain,
     operator_endpoint: String,
+    agent_endpoint: String,
+}
+
+/// A machine that lives: an agent.
+pub struct Machine {
+    _agent: Served,
 }
 
 /// The process, which does not outlive its test.
@@ -84,9 +90,27 @@ impl Journal {
             .map(Served)
             .expect("pact-journal starts");
         let endpoints = ready(&mut process.0, &domain.data_dir().join("endpoints.json"), &log);
-        let operator = endpoints["operator"].as_str().expect("an address");
-        let operator_endpoint = format!("https://{operator}");
-        Self { process, domain, operator_endpoint }
+        let [operator_endpoint, agent_endpoint] = ["operator", "agent"]
+            .map(|listener| format!("https://{}", endpoints[listener].as_str().expect("an address")));
+        Self { process, domain, operator_endpoint, agent_endpoint }
+    }
+
+    /// A machine with this one address, which asks to be a node until it is dropped.
+    pub fn machine(&self, mac: &str) -> Machine {
+        let folder = self.domain.folder.path();
+        let hardware = folder.join(format!("{}.json", mac.replace(':', "")));
+        fs::write(&hardware, format!(r#"{{"macs":["{mac}"],"bmc_serial":null,"uuid":null}}"#))
+            .expect("written");
+        let agent = program("pact-agent")
+            .args(["run", "--journal", &self.agent_endpoint, "--ca"])
+            .arg(self.domain.ca())
+            .arg("--hardware")
+            .arg(hardware)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Machine { _agent: Served(agent.expect("pact-agent lies in PACT_BIN_DIR or beside the tests")) }
     }
 
     /// Where its operators connect.
@@ -129,10 +153,14 @@ fn ready(process: &mut Child, endpoints: &Path, log: &Path) -> Value {
 }
 
 pub fn pact_journal() -> Command {
+    program("pact-journal")
+}
+
+fn program(name: &str) -> Command {
     let beside = || {
         let test = env::current_exe().expect("this test has a file");
         test.parent().and_then(Path::parent).expect("tests lie in target/release/deps").to_owned()
     };
     let folder = env::var_os("PACT_BIN_DIR").map_or_else(beside, PathBuf::from);
-    Command::new(folder.join("pact-journal"))
+    Command::new(folder.join(name))
 }

@@ -31,6 +31,8 @@ mod user_config;
 #[cfg(test)]
 mod vcluster;
 #[cfg(test)]
+mod verbs;
+#[cfg(test)]
 mod waiting;
 
 use std::{collections::BTreeSet, process::Output};

@@ -16,7 +16,7 @@ use super::Log;
 use super::broken::in_one_line;
 use super::clocks::MAX_SKEW;
 use super::network::ask;
-use super::types::Raft;
+use super::types::{Raft, RaftMetrics};
 use super::wire::{Ask, Release, Told, Vitals};
 
 /// What was recorded elsewhere is known here within this, or a refusal stands as it is (R10, R22).
@@ -115,10 +115,7 @@ impl Log {
 
     /// Whether this member has no other beside it.
     pub fn is_alone(&self) -> bool {
-        let raft = self.shared.raft.borrow();
-        // Before its first step Raft knows of no member at all: then nothing is known.
-        let mut members = raft.membership_config.membership().nodes().map(|(id, _)| *id);
-        members.next() == Some(raft.id) && members.next().is_none()
+        is_alone(&self.shared.raft.borrow())
     }
 
     /// Whether this member leads.
@@ -343,6 +340,13 @@ impl Log {
         }
         Err(QuorumError::NoLeader)
     }
+}
+
+/// Whether Raft knows of this member, and of no other. Before its first step it knows of none at all: then nothing is known,
+/// and a member that starts again among others must not take itself for the only one.
+pub(super) fn is_alone(raft: &RaftMetrics) -> bool {
+    let mut members = raft.membership_config.membership().nodes().map(|(id, _)| *id);
+    members.next() == Some(raft.id) && members.next().is_none()
 }
 
 /// A leader that sends no heartbeats, until this is dropped: also when nobody waits for the transfer any more.

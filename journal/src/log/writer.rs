@@ -24,6 +24,7 @@ use super::clocks::MAX_SKEW;
 use super::errors::AppendError;
 use super::inbox::Inbox;
 use super::network::{Peers, ask};
+use super::quorum::is_alone;
 use super::types::{Batch, Blob};
 use super::wire::{AskRecord, Recorded, Told};
 use super::{Committed, MAX_APPEND_BYTES};
@@ -223,10 +224,7 @@ impl Writer {
     }
 
     fn is_alone(&self) -> bool {
-        let metrics = self.inbox.raft.metrics();
-        let metrics = metrics.borrow();
-        let members = metrics.membership_config.membership();
-        members.nodes().all(|(id, _)| *id == metrics.id)
+        is_alone(&self.inbox.raft.metrics().borrow())
     }
 
     /// Writes an entry as the leader.

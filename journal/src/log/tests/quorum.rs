@@ -10,7 +10,9 @@ use events::vocabulary::JournalId;
 use parking_lot::Mutex;
 
 use super::fixture::{Ground, created, founding, node, operator_created, remark_erased, step};
+use crate::log::quorum::is_alone;
 use crate::log::store::Store;
+use crate::log::types::RaftMetrics;
 use crate::log::wire::{self, Ask};
 use crate::log::{AppendError, Committed, Exchange, Log, PeerError, Peers, Settings, Timing};
 
@@ -410,6 +412,12 @@ async fn a_leader_steps_aside_for_another_and_an_evicted_member_counts_no_more()
     eventually("it is no voter", || !quorum.log(next).seats().voters.contains(&third)).await;
     quorum.stop(third).await;
     committed(&quorum.log(leader), by(leader, step(1, "n1", 0))).await;
+}
+
+#[test]
+fn a_member_of_which_raft_knows_nothing_yet_is_not_alone() {
+    let before_the_first_step = RaftMetrics::new_initial(1);
+    assert!(!is_alone(&before_the_first_step), "it may be one of many that starts again");
 }
 
 #[tokio::test]
