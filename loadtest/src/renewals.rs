@@ -260,6 +260,7 @@ fn note(lived: &mut Lived, change: &Change, renewals: &Counter) {
         Change::Degraded { .. } => lived.degraded += 1,
         Change::Lost { reason, .. } => lived.lost.push(reason.clone()),
         Change::Subscribed { .. }
+        | Change::Identity { .. }
         | Change::ServiceStarted { .. }
         | Change::ServiceExited { .. }
         | Change::Stopped { .. } => {}
