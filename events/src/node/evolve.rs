@@ -64,21 +64,7 @@ pub(crate) fn evolve_in_place(
             State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {}
         },
         Event::Deactivated { cause, .. } => deactivated(state, *cause),
-        Event::Reactivated { serial } => {
-            *state = match mem::take(state) {
-                State::Inactive { enrollment, current: None } => returned(enrollment, *serial),
-                State::Inactive { enrollment, current: Some(current) }
-                    if current.certificate.serial == *serial =>
-                {
-                    State::Active { enrollment, current, overlap: None }
-                }
-                same @ (State::Unknown
-                | State::Registered { .. }
-                | State::Active { .. }
-                | State::Inactive { .. }
-                | State::Revoked { .. }) => same,
-            }
-        }
+        Event::Reactivated { serial } => reactivated(state, *serial),
         Event::Revoked { .. } => {
             *state = match mem::take(state) {
                 State::Registered { enrollment }
@@ -128,6 +114,20 @@ pub(crate) fn evolve_in_place(
         }
         Event::IdentityBound { spiffe_id, over } => bound(state, spiffe_id, over.is_none()),
     }
+}
+
+fn reactivated(state: &mut State, serial: Serial) {
+    *state = match mem::take(state) {
+        State::Inactive { enrollment, current: None } => returned(enrollment, serial),
+        State::Inactive { enrollment, current: Some(current) } if current.certificate.serial == serial => {
+            State::Active { enrollment, current, overlap: None }
+        }
+        same @ (State::Unknown
+        | State::Registered { .. }
+        | State::Active { .. }
+        | State::Inactive { .. }
+        | State::Revoked { .. }) => same,
+    };
 }
 
 /// An operator's deactivation ends the certificate too.

@@ -75,7 +75,9 @@ impl Verifier {
         let standing = self.log.views().workload_standing(&workload.id, clock::now());
         match standing {
             Standing::Valid { .. } | Standing::Unknown => Ok(ClientCertVerified::assertion()),
-            Standing::Revoked | Standing::Replaced { .. } => Err(Error::InvalidCertificate(CertificateError::Revoked)),
+            Standing::Revoked | Standing::Replaced { .. } => {
+                Err(Error::InvalidCertificate(CertificateError::Revoked))
+            }
             Standing::Expired => Err(Error::InvalidCertificate(CertificateError::Expired)),
         }
     }

@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn rule_14_who_has_no_stream_is_gone_after_five_seconds_and_later_if_nobody_saw_it_leave() {
-        let at = |millis| Timestamp::from_millis(1_000_000 + millis);
+        let at = |millis: u64| Timestamp::from_millis(1_000_000 + millis);
         for (after, seen, expected) in [
             (0, true, Sounding::Open(Duration::from_secs(5))),
             (4999, true, Sounding::Open(Duration::from_millis(1))),

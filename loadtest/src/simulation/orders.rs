@@ -249,7 +249,8 @@ impl Desk<'_> {
             | StreamName::Join(_)
             | StreamName::Spiffe(_)
             | StreamName::VCluster(_)
-            | StreamName::Journal(_) => self.views.version(&name),
+            | StreamName::Journal(_)
+            | StreamName::Spiffe(_) => self.views.version(&name),
         };
         StreamVersion { version: known.unwrap_or(0), name }
     }
