@@ -74,6 +74,8 @@ fn count(folder: &Path) -> io::Result<u32> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -99,13 +101,14 @@ mod tests {
         assert!(count(&file).is_err());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn looks_are_apart_and_the_first_comes_at_once() {
+    #[tokio::test]
+    async fn the_first_look_comes_at_once_and_the_next_one_later() {
         let place = tempfile::tempdir().unwrap();
-        let (mut marks, began) = (Marks::in_folder(Some(place.path().join(NAME))), Instant::now());
-        for look in 0..3 {
-            assert_eq!(marks.look().await, 0);
-            assert_eq!(began.elapsed().as_secs(), look * EVERY.as_secs());
-        }
+        let mut marks = Marks::in_folder(Some(place.path().join(NAME)));
+        let looked = time::timeout(EVERY, marks.look()).await;
+        assert_eq!(looked, Ok(0));
+        let is_early = marks.look().now_or_never();
+        assert_eq!(is_early, None);
+        assert!(marks.next.duration_since(Instant::now()) <= EVERY);
     }
 }

@@ -247,7 +247,6 @@ impl Desk<'_> {
             | StreamName::Operator(_)
             | StreamName::Mac(_)
             | StreamName::Join(_)
-            | StreamName::Spiffe(_)
             | StreamName::VCluster(_)
             | StreamName::Journal(_)
             | StreamName::Spiffe(_) => self.views.version(&name),
