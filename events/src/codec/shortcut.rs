@@ -143,6 +143,7 @@ impl<'a> Bytes<'a> {
             0 => Some(Cause::Enrolled),
             1 => Some(Cause::ReEnrolled),
             2 => Some(Cause::Renewed),
+            3 => Some(Cause::WarmReboot),
             _ => None,
         }
     }
