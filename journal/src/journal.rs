@@ -264,12 +264,7 @@ impl Journal {
             contests,
             warm_reboot: (config.warm_reboot == WarmReboot::Claimed).then_some(hearers.soundings),
             sessions: hearers.sessions,
-            operators: Operators {
-                log: log.clone(),
-                pool: system.pool().clone(),
-                domain_id: identity.domain_id.clone(),
-                journal_id: identity.journal_id.clone(),
-            },
+            operators: Operators::of(log, system.pool(), identity),
             domain_id: identity.domain_id.clone(),
             journal_id: identity.journal_id.clone(),
             endpoints: journals,

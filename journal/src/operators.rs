@@ -21,6 +21,7 @@ use events::vocabulary::{
 
 use crate::authority::{Csr, IssueError, Pool};
 use crate::clock;
+use crate::data_dir::Identity;
 use crate::log::{AppendError, KNOWN, Log, ReadError};
 use crate::random::{self, RandomError};
 
@@ -38,6 +39,19 @@ pub struct Operators {
     pub domain_id: DomainId,
     /// This journal.
     pub journal_id: JournalId,
+}
+
+impl Operators {
+    /// Those of a journal, by its log and its authority's workers.
+    pub fn of(log: &Log, pool: &Pool, identity: &Identity) -> Self {
+        let Identity { domain_id, journal_id, .. } = identity;
+        Self {
+            log: log.clone(),
+            pool: pool.clone(),
+            domain_id: domain_id.clone(),
+            journal_id: journal_id.clone(),
+        }
+    }
 }
 
 /// Who asks, and from where.

@@ -1,8 +1,8 @@
 //! `pact-loadtest`: starts and stops. What it does is in the library.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use agent::report;
 use clap::{CommandFactory, Parser};
 use loadtest::{
     arguments::{Arguments, Command},
@@ -44,17 +44,14 @@ fn start(command: Command) -> Result<Exit, Failure> {
 }
 
 async fn run(command: Command) -> Result<Exit, Failure> {
+    let document = |bytes: &[u8]| report::document(bytes).map(|()| Exit::Done);
     match command {
         Command::Storm(arguments) => Ok(storm::run(&arguments).await?.print(arguments.output)),
         Command::Renew(arguments) => Ok(renewals::run(&arguments).await?.print(arguments.output)),
         Command::Revoke(arguments) => Ok(revocations::run(&arguments).await?.print(arguments.output)),
         Command::Chaos(arguments) => Ok(chaos::run(&arguments).await?.print(arguments.output)),
         Command::Simulate(arguments) => Ok(simulation::run(&arguments).print(arguments.output)),
-        Command::Completion(completion) => print(&completion.script(Arguments::command())),
-        Command::Man {} => print(&manual::page(Arguments::command())),
+        Command::Completion(completion) => document(&completion.script(Arguments::command())),
+        Command::Man {} => document(&manual::page(Arguments::command())),
     }
-}
-
-fn print(bytes: &[u8]) -> Result<Exit, Failure> {
-    io::stdout().write_all(bytes).map(|()| Exit::Done).map_err(|error| Failure::other(error.to_string()))
 }

@@ -107,14 +107,7 @@ fn of_node(node: &str, event: &node::Event) -> String {
             format!("A machine with one of the addresses {macs} may enroll as {node}, epoch {epoch}")
         }
         node::Event::CertificateIssued { cause, certificate, .. } => {
-            let why = match cause {
-                node::Cause::Enrolled => "enrolled for the first time in its epoch",
-                node::Cause::ReEnrolled => "enrolled again after it had been inactive",
-                node::Cause::Renewed => "renewed its former certificate",
-                node::Cause::WarmReboot => {
-                    "was rebooted while it was active, and its former boot answered nobody"
-                }
-            };
+            let why = of_cause(*cause);
             format!("Certificate {} was issued to {node}, because it {why}", of_certificate(certificate))
         }
         node::Event::EnrollmentConfirmed { serial } => {
@@ -123,12 +116,7 @@ fn of_node(node: &str, event: &node::Event) -> String {
             )
         }
         node::Event::Deactivated { cause, supersedes } => {
-            let why = match cause {
-                node::DeactivationCause::Silence => "no journal heard of it for the whole grace period",
-                node::DeactivationCause::Goodbye => "it said goodbye",
-                node::DeactivationCause::Expiry => "its certificate expired",
-                node::DeactivationCause::Operator => "an operator deactivated it",
-            };
+            let why = of_silence(*cause);
             let ended = supersedes.map(|serial| format!("; certificate {serial} ended"));
             format!("The journal counts {node} as gone, because {why}{}", ended.unwrap_or_default())
         }
@@ -152,13 +140,12 @@ fn of_node(node: &str, event: &node::Event) -> String {
         }
         node::Event::Drained {} => format!("Nothing new is to be placed on {node} from here on"),
         node::Event::Undrained {} => format!("Work may be placed on {node} again"),
-        node::Event::IdentityBound { spiffe_id, over: Some(serial) } => {
-            format!(
-                "The workload {spiffe_id} proves {node}, too, as it said itself over {serial}, until it enrolls anew"
-            )
-        }
-        node::Event::IdentityBound { spiffe_id, over: None } => {
-            format!("The workload {spiffe_id} proves {node}, too, until its enrollment ends")
+        node::Event::IdentityBound { spiffe_id, over } => {
+            let until = match over {
+                Some(serial) => format!("as it said itself over {serial}, until it enrolls anew"),
+                None => "until its enrollment ends".to_owned(),
+            };
+            format!("The workload {spiffe_id} proves {node}, too, {until}")
         }
         node::Event::Contested { serial, rival_spki_sha256, presented, .. } => format!(
             "Two machines claim to be {node}: one with certificate {serial} was there and answered, and another with the \
@@ -183,6 +170,24 @@ fn of_node(node: &str, event: &node::Event) -> String {
             "An evicted journal had signed for {node}: {}; without a certificate it enrolls again",
             ended(serials)
         ),
+    }
+}
+
+fn of_cause(cause: node::Cause) -> &'static str {
+    match cause {
+        node::Cause::Enrolled => "enrolled for the first time in its epoch",
+        node::Cause::ReEnrolled => "enrolled again after it had been inactive",
+        node::Cause::Renewed => "renewed its former certificate",
+        node::Cause::WarmReboot => "was rebooted while it was active, and its former boot answered nobody",
+    }
+}
+
+fn of_silence(cause: node::DeactivationCause) -> &'static str {
+    match cause {
+        node::DeactivationCause::Silence => "no journal heard of it for the whole grace period",
+        node::DeactivationCause::Goodbye => "it said goodbye",
+        node::DeactivationCause::Expiry => "its certificate expired",
+        node::DeactivationCause::Operator => "an operator deactivated it",
     }
 }
 

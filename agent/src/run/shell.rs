@@ -197,7 +197,7 @@ impl<'a> Shell<'a> {
             Outcome::Renewed(renewed) => Input::Renewed(renewed.map(|(identity, told)| {
                 self.journals.learn(&told);
                 self.next_key = None;
-                self.told = told.clone();
+                self.told = told;
                 let identity = self.rungs.renewed(identity);
                 self.hand_on(&identity);
                 self.is(identity)

@@ -94,7 +94,7 @@ impl RunningAgent {
             }
             panic!("the agent ended and never warned: {words}");
         };
-        time::timeout(PATIENCE, awaited).await.expect("the agent warns in time")
+        time::timeout(PATIENCE, awaited).await.expect("the agent warns in time");
     }
 
     pub fn pid(&self) -> u32 {

@@ -12,10 +12,13 @@ mod journal_under_test;
 mod probed;
 mod renewal;
 mod services;
+#[cfg(test)]
 mod spire;
 mod status;
 mod two_machines;
+#[cfg(test)]
 mod warm_reboot;
+#[cfg(test)]
 mod workload;
 
 use std::{fs, process::Command};

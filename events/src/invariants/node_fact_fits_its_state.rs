@@ -572,7 +572,7 @@ mod tests {
     fn rule_14_a_warm_reboot_that_may_not_be_is_found() {
         let log = rebooted_log();
         let soon = rebooted(8, 1000, "c", &[7], &[1]);
-        assert_eq!(log.broken_by_node("n1", soon.clone()), [NAME], "the last one was a moment ago");
+        assert_eq!(log.broken_by_node("n1", soon), [NAME], "the last one was a moment ago");
         let mut later = rebooted_log();
         later.wait(300);
         let again = |boot| rebooted(8, 1300, boot, &[7], &[1]);

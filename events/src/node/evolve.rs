@@ -43,47 +43,14 @@ pub(crate) fn evolve_in_place(
         }
         Event::CertificateIssued { cause, certificate, supersedes, presented, boot_id, .. } => {
             unbind(state, *cause);
-            match cause {
-                Cause::Enrolled | Cause::ReEnrolled => {
-                    asked_by(state, boot_id.as_ref());
-                }
-                Cause::Renewed => {}
-                Cause::WarmReboot => {
-                    rebooted(state, recorded_at, presented.as_ref(), boot_id.as_ref());
-                }
-            }
+            asked(state, *cause, recorded_at, presented.as_ref(), boot_id.as_ref());
             let new = Held { certificate: certificate.clone(), assurance, confirmed_at: None };
             issued(state, new, supersedes);
         }
-        Event::EnrollmentConfirmed { serial } => match state {
-            State::Active { current, .. } => {
-                if current.certificate.serial == *serial {
-                    current.confirmed_at = current.confirmed_at.or(Some(recorded_at));
-                }
-            }
-            State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {}
-        },
+        Event::EnrollmentConfirmed { serial } => confirmed(state, *serial, recorded_at),
         Event::Deactivated { cause, .. } => deactivated(state, *cause),
         Event::Reactivated { serial } => reactivated(state, *serial),
-        Event::Revoked { .. } => {
-            *state = match mem::take(state) {
-                State::Registered { enrollment }
-                | State::Active { enrollment, .. }
-                | State::Inactive { enrollment, .. }
-                | State::Revoked { enrollment } => {
-                    // Neither of the machines is the node any more, and nothing runs on it.
-                    State::Revoked {
-                        enrollment: Enrollment {
-                            contested: false,
-                            draining: false,
-                            warm_reboot: None,
-                            ..enrollment
-                        },
-                    }
-                }
-                State::Unknown => State::Unknown,
-            }
-        }
+        Event::Revoked { .. } => revoked(state),
         Event::Assigned { vcluster } | Event::Moved { to: vcluster, .. } => {
             if let Some(enrollment) = state.enrollment_mut() {
                 enrollment.vcluster = Some(vcluster.clone());
@@ -113,6 +80,45 @@ pub(crate) fn evolve_in_place(
             disproved(state, serials);
         }
         Event::IdentityBound { spiffe_id, over } => bound(state, spiffe_id, over.is_none()),
+    }
+}
+
+/// Which boot of which machine asked for the certificate.
+fn asked(
+    state: &mut State,
+    cause: Cause,
+    recorded_at: Timestamp,
+    presented: Option<&HardwareIdentity>,
+    boot_id: Option<&BootId>,
+) {
+    match cause {
+        Cause::Enrolled | Cause::ReEnrolled => asked_by(state, boot_id),
+        Cause::Renewed => {}
+        Cause::WarmReboot => rebooted(state, recorded_at, presented, boot_id),
+    }
+}
+
+fn confirmed(state: &mut State, serial: Serial, recorded_at: Timestamp) {
+    match state {
+        State::Active { current, .. } => {
+            if current.certificate.serial == serial {
+                current.confirmed_at = current.confirmed_at.or(Some(recorded_at));
+            }
+        }
+        State::Unknown | State::Registered { .. } | State::Inactive { .. } | State::Revoked { .. } => {}
+    }
+}
+
+/// Neither of the machines of a contested node is the node any more, and nothing runs on it.
+fn revoked(state: &mut State) {
+    *state = match mem::take(state) {
+        State::Registered { enrollment }
+        | State::Active { enrollment, .. }
+        | State::Inactive { enrollment, .. }
+        | State::Revoked { enrollment } => State::Revoked {
+            enrollment: Enrollment { contested: false, draining: false, warm_reboot: None, ..enrollment },
+        },
+        State::Unknown => State::Unknown,
     }
 }
 

@@ -82,6 +82,7 @@ impl World {
     }
 
     /// Tries one thing.
+    #[expect(clippy::too_many_lines, reason = "a line or two for each thing that can be tried")]
     pub fn take(&mut self, step: &Step) {
         let stale = step.on_old_view && self.old.is_some();
         let desk = self.desk(stale, step.skew);

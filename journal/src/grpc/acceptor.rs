@@ -237,7 +237,7 @@ impl Acceptor {
             }
             // It hears from its calls that it is bound to no node, and takes a place as one who shows nothing.
             Some(Standing::Unknown) if hold.is_of_workload() => {
-                self.welcome(&mut hold, doorstep, now).await?
+                self.welcome(&mut hold, doorstep, now).await?;
             }
             // Since the verifier looked.
             Some(Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. }) => {

@@ -159,7 +159,7 @@ impl Connections {
                         leash.end_at(now.plus(PARTING));
                     }
                     Standing::Unknown | Standing::Expired | Standing::Revoked | Standing::Replaced { .. } => {
-                        leash.cut()
+                        leash.cut();
                     }
                 }
             }

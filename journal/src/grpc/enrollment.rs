@@ -222,12 +222,12 @@ impl EnrollmentEdge {
                 NOT_KNOWN
             }
             Sounding::Answers => {
-                return answer.map_err(|error| match error {
-                    AskError::Rejected { rejection: Rejection::PerhapsRebooted { until, .. }, at } => {
-                        AskError::Rejected { rejection: Rejection::AlreadyActive { until }, at }
+                return match answer {
+                    Err(AskError::Rejected { rejection: Rejection::PerhapsRebooted { until, .. }, at }) => {
+                        Err(AskError::Rejected { rejection: Rejection::AlreadyActive { until }, at })
                     }
-                    other => other,
-                });
+                    told => told,
+                };
             }
             Sounding::Open(wait) => wait,
             Sounding::Unknown => NOT_KNOWN,

@@ -270,7 +270,7 @@ mod tests {
     fn rule_14_a_machine_is_silent_only_after_all_looks_and_never_after_a_sign_of_life() {
         let (one, two, now) = (Pulse::default(), Pulse::default(), Instant::now());
         one.beat();
-        let question = Question::new(&[one.clone(), two.clone()], now);
+        let question = Question::new(&[one, two.clone()], now);
         assert_eq!(question.found(now), Sounding::Open(PATIENCE));
         // Time alone says nothing: the journal may have stood still.
         assert_eq!(question.found(now + PATIENCE * 9), Sounding::Open(LOOK));
@@ -301,8 +301,8 @@ mod tests {
     fn rule_14_a_question_is_about_the_streams_that_stood_when_it_began() {
         let (one, two) = (Pulse::default(), Pulse::default());
         let question = Question::new(std::slice::from_ref(&one), Instant::now());
-        assert!(question.is_about(&[one.clone()]));
-        assert!(!question.is_about(&[two.clone()]) && !question.is_about(&[one, two]));
+        assert!(question.is_about(std::slice::from_ref(&one)));
+        assert!(!question.is_about(std::slice::from_ref(&two)) && !question.is_about(&[one, two]));
     }
 
     #[test]

@@ -178,7 +178,7 @@ async fn rule_11_spire_appears_late_for_a_diskless_machine_and_goes() {
     // when: it appears
     spire.issues(SPIFFE_ID, time::Duration::hours(1));
     spire.comes_at(&format!("tcp://127.0.0.1:{API}"), |python| {
-        quorum.network.command(&python.display().to_string())
+        quorum.network.command(python.display().to_string())
     });
 
     // then: the machine goes by it

@@ -30,6 +30,10 @@ pub(in crate::log) struct Piece {
     /// The stored values of all that was sent.
     pub(super) values: Vec<Blob>,
     /// The facts, as far as they are sound.
+    #[expect(
+        clippy::vec_box,
+        reason = "they are decoded into boxes: a move of hundreds of bytes each would cost more"
+    )]
     pub(super) records: Vec<Box<Record>>,
     /// The links of the chain that these add.
     pub(super) links: Vec<Chain>,
