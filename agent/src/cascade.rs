@@ -108,9 +108,8 @@ impl Cascade {
     /// The present stream was opened with a certificate of the journal, or with this identity.
     pub(crate) fn stands(&mut self, workload: Option<Offer>) {
         self.uses = workload.map_or(Uses::Certificate, Uses::Workload);
-        if self.under_way != Some(Order::Bind) {
-            self.under_way = None;
-        }
+        // A binding that was under way went over the former stream, and is not waited for any more: it may be asked for twice.
+        self.under_way = None;
     }
 
     /// There is no stream.

@@ -2,6 +2,7 @@
 //!
 //! Not here: what a revoked node may not have ([`super::revoked_is_final`]).
 
+use crate::append::MAX_SKEW;
 use crate::fact::{Fact, Record};
 use crate::node::{
     BETWEEN_WARM_REBOOTS, Cause, DeactivationCause, DistrustCause, Event, Held, MAX_REPLACED, RefusalReason,
@@ -128,8 +129,9 @@ fn rebooted(state: &State, boot_id: Option<&BootId>, now: Timestamp) -> Result<(
     let other = enrollment.boot_id.is_some() && boot_id.is_some() && enrollment.boot_id.as_ref() != boot_id;
     ensure(other, || "it is not known to be another boot".to_owned())?;
     ensure(!enrollment.contested, || "two machines claim to be the node".to_owned())?;
+    // It was decided by a clock that may be ahead of the log's (R24).
     let last = enrollment.warm_reboot.as_ref().map(|last| last.at);
-    ensure(last.is_none_or(|last| last.plus(BETWEEN_WARM_REBOOTS) <= now), || {
+    ensure(last.is_none_or(|last| last.plus(BETWEEN_WARM_REBOOTS) <= now.plus(MAX_SKEW)), || {
         "the last warm reboot was less than 5 minutes before".to_owned()
     })?;
     let kept = state.all_replaced(now).count() + 1 + state.overlap().iter().count();

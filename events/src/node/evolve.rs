@@ -170,8 +170,12 @@ fn distrusted(state: &mut State, ended: &[Serial]) {
     }
 }
 
-/// What a warm reboot had claimed is over. What it replaced is kept for the fact that comes next.
+/// What a warm reboot had claimed is over, also the identity that it had bound. What it replaced is kept for the fact that comes
+/// next.
 fn disproved(state: &mut State, ended: &[Serial]) {
+    if let Some(enrollment) = state.enrollment_mut() {
+        enrollment.bound = enrollment.bound.take().filter(|bound| bound.by_operator);
+    }
     *state = match mem::take(state) {
         State::Active { enrollment, current, .. }
         | State::Inactive { enrollment, current: Some(current) }
@@ -207,25 +211,29 @@ fn asked_by(state: &mut State, boot_id: Option<&BootId>) {
     }
 }
 
-/// Remembers what a warm reboot replaces, before it does.
+/// Remembers what a warm reboot replaces, before it does: not a certificate whose overlap is over, which opened nothing any more.
 fn rebooted(
     state: &mut State,
     at: Timestamp,
     presented: Option<&HardwareIdentity>,
     boot_id: Option<&BootId>,
 ) {
-    let State::Active { enrollment, current, overlap } = state else { return };
+    let living_overlap = state.living_overlap(at).cloned();
+    let State::Active { enrollment, current, .. } = state else { return };
     let former = enrollment.boot_id.take();
     let before = enrollment.warm_reboot.take().map(|last| last.replaced).unwrap_or_default();
     let living = before.into_iter().filter(|replaced| !replaced.held.is_expired(at));
-    let now_replaced = overlap.iter().chain([&*current]);
+    let now_replaced = living_overlap.iter().chain([&*current]);
     let now_replaced = now_replaced.map(|held| Replaced { held: held.clone(), boot_id: former.clone() });
+    let mut replaced: Vec<_> = living.chain(now_replaced).collect();
+    // Whoever is let in has made sure that there is room; else the newest count most.
+    replaced.drain(..replaced.len().saturating_sub(MAX_REPLACED));
     enrollment.boot_id = boot_id.cloned();
     enrollment.warm_reboot = Some(Box::new(WarmReboot {
         at,
         presented: presented.cloned().unwrap_or_default(),
         boot_id: boot_id.cloned(),
-        replaced: living.chain(now_replaced).take(MAX_REPLACED).collect(),
+        replaced,
     }));
 }
 

@@ -209,6 +209,12 @@ impl State {
         current.confirmed_at.is_none() && now.since(current.certificate.issued_at()) > after
     }
 
+    /// The certificate that a renewal left an overlap, while that lasts (R15).
+    pub(super) fn living_overlap(&self, now: Timestamp) -> Option<&Held> {
+        self.overlap()
+            .filter(|old| self.usable_until(old.certificate.serial).is_some_and(|until| until > now))
+    }
+
     /// Until when a certificate of this node opens something: its notAfter, or the end of its overlap. None if it is
     /// superseded or revoked, or was never the node's.
     pub fn usable_until(&self, serial: Serial) -> Option<Timestamp> {

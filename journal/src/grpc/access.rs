@@ -122,6 +122,14 @@ impl Admitted {
         }
     }
 
+    /// Whether a workload identity of others proves the node.
+    pub fn is_workload(&self) -> bool {
+        match self.caller {
+            Caller::Workload(..) => true,
+            Caller::Anonymous | Caller::Node(..) | Caller::Operator(..) => false,
+        }
+    }
+
     /// The node that calls for itself.
     pub fn node(&self) -> Result<(NodeId, Serial), Refusal> {
         match &self.caller {

@@ -127,6 +127,9 @@ impl EnrollmentService for EnrollmentEdge {
         let patience = patience(request.metadata());
         let wire = request.into_inner();
         let named = field::serial("current_serial", &wire.current_serial)?;
+        // A workload identity stands for the current certificate, whichever that is. Its answer may have been lost: then the
+        // node still names the one before, and its key tells that it asks again (R15).
+        let named = if admitted.is_workload() { presented } else { named };
         let place = self.admission.place(patience)?;
         self.confirmation.note(&node, presented, &admitted).await?;
         let order = Order::Renew { presented, named, csr: Arc::new(Csr::parse(&wire.csr)) };

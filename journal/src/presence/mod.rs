@@ -171,13 +171,11 @@ impl Streams {
         })
     }
 
-    /// Since when a node that has no stream is away, and whether it was seen to leave: not if this process began, or began to
-    /// lead, after that.
-    fn away_since(&self, node: &NodeId, active_since: Timestamp) -> (Timestamp, bool) {
+    /// Since when a node that has no stream is away: not before this process began, or began to lead.
+    fn away_since(&self, node: &NodeId, active_since: Timestamp) -> Timestamp {
         let left_at = self.shared.nodes.lock().get(node).and_then(|known| known.left_at).unwrap_or_default();
         let grace_from = Timestamp::from_millis(self.shared.grace_from.load(Ordering::Relaxed));
-        let last = left_at.max(active_since);
-        if last > grace_from { (last, true) } else { (grace_from, false) }
+        left_at.max(active_since).max(grace_from)
     }
 
     /// The other journals that hold a stream of a node, as far as is known here.
@@ -467,16 +465,16 @@ mod tests {
     #[test]
     fn rule_14_who_left_is_known_to_have_left_unless_that_was_before_this_journal_led() {
         let (streams, after) = (Streams::new(START), |secs| START.plus(Duration::from_secs(secs)));
-        assert_eq!(streams.away_since(&node(), START), (START, false));
-        assert_eq!(streams.away_since(&node(), after(3)), (after(3), true), "it has enrolled since");
+        assert_eq!(streams.away_since(&node(), START), START);
+        assert_eq!(streams.away_since(&node(), after(3)), after(3), "it has enrolled since");
         let stream = streams.open(&node(), serial(1), Pulse::default());
         assert_eq!(streams.pulses(&node()).len(), 1);
         drop(stream);
-        let (left_at, seen) = streams.away_since(&node(), START);
-        assert!(seen && left_at > START && streams.pulses(&node()).is_empty());
+        let left_at = streams.away_since(&node(), START);
+        assert!(left_at > START && streams.pulses(&node()).is_empty());
         let elected = left_at.plus(Duration::from_secs(1));
         streams.lead_from(elected);
-        assert_eq!(streams.away_since(&node(), START), (elected, false));
+        assert_eq!(streams.away_since(&node(), START), elected);
     }
 
     #[test]

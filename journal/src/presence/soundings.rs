@@ -44,9 +44,8 @@ const KEPT: Duration = Duration::from_secs(60);
 const QUESTIONS: usize = 16 * 1024;
 /// A stream was just lost or is just reported: who holds it is known soon.
 const A_MOMENT: Duration = Duration::from_secs(1);
-/// An agent that lost its journal tries again after 30 s at the latest. For this long nobody counts as gone whose leaving was
-/// not seen: the journal started, or was elected, meanwhile.
-const UNSEEN: Duration = Duration::from_secs(35);
+/// An agent that lost its journal tries again after 30 s at the latest. For this long nobody counts as gone who has no stream.
+const AWAY: Duration = Duration::from_secs(35);
 
 /// What is known of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,8 +239,7 @@ impl Soundings {
     fn nowhere(&self, node: &NodeId) -> Sounding {
         let active_since = self.log.views().registry.node(node).map(|known| known.active_since);
         let Some(active_since) = active_since else { return Sounding::Unknown };
-        let (since, seen) = self.streams.away_since(node, active_since);
-        away(since, seen, clock::now())
+        away(self.streams.away_since(node, active_since), clock::now())
     }
 
     async fn of_member(&self, member: u64, node: &NodeId, passed_on: bool) -> Sounding {
@@ -255,10 +253,9 @@ impl Soundings {
     }
 }
 
-/// A machine without a stream. `seen`: when it left is known.
-fn away(since: Timestamp, seen: bool, now: Timestamp) -> Sounding {
-    let enough = if seen { PATIENCE } else { UNSEEN };
-    let left = enough.saturating_sub(now.since(since));
+/// A machine without a stream: nobody can ask it, and one that lives may be on its way to another journal.
+fn away(since: Timestamp, now: Timestamp) -> Sounding {
+    let left = AWAY.saturating_sub(now.since(since));
     if left.is_zero() { Sounding::Silent } else { Sounding::Open(left) }
 }
 
@@ -306,17 +303,14 @@ mod tests {
     }
 
     #[test]
-    fn rule_14_who_has_no_stream_is_gone_after_five_seconds_and_later_if_nobody_saw_it_leave() {
+    fn rule_14_who_has_no_stream_is_gone_after_35_seconds() {
         let at = |millis: u64| Timestamp::from_millis(1_000_000 + millis);
-        for (after, seen, expected) in [
-            (0, true, Sounding::Open(Duration::from_secs(5))),
-            (4999, true, Sounding::Open(Duration::from_millis(1))),
-            (5000, true, Sounding::Silent),
-            (5000, false, Sounding::Open(Duration::from_secs(30))),
-            (34_999, false, Sounding::Open(Duration::from_millis(1))),
-            (35_000, false, Sounding::Silent),
+        for (after, expected) in [
+            (0, Sounding::Open(Duration::from_secs(35))),
+            (34_999, Sounding::Open(Duration::from_millis(1))),
+            (35_000, Sounding::Silent),
         ] {
-            assert_eq!(away(at(0), seen, at(after)), expected, "{after} {seen}");
+            assert_eq!(away(at(0), at(after)), expected, "{after}");
         }
     }
 }

@@ -29,6 +29,7 @@ use proto::{
     pem_file::Trust,
 };
 use tokio::task::JoinSet;
+use tonic::Code;
 
 /// A machine whose journal died gives up after this; one that was only slow asks again later.
 pub const UNTIL_IT_DIES: Duration = Duration::from_secs(1);
@@ -205,6 +206,16 @@ impl Asker {
 async fn nodes(operator: &Operator) -> BTreeMap<String, Node> {
     let mut client =
         NodeServiceClient::new(operator.connection().channel()).max_decoding_message_size(ANSWER_BYTES_MAX);
-    let answer = client.list_nodes(ListNodesRequest::default()).await.expect("the journal serves");
+    let deadline = Instant::now() + SERVED;
+    let answer = loop {
+        match client.list_nodes(ListNodesRequest::default()).await {
+            Ok(answer) => break answer,
+            // One that was just started has not heard of its quorum yet.
+            Err(status) if status.code() == Code::Unavailable && Instant::now() < deadline => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            Err(status) => panic!("the journal does not serve: {status}"),
+        }
+    };
     answer.into_inner().nodes.into_iter().map(|node| (node.node_id.clone(), node)).collect()
 }

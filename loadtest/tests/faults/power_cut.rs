@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -49,8 +49,13 @@ const UNHURRIED: Duration = Duration::from_secs(10);
 const SERVES_WITHIN: Duration = Duration::from_secs(180);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Machines and networks of one test at a time: each takes all that this machine has.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// Runs it in a network of its own, with one thread: that one is in the network.
 fn in_a_network(test: impl AsyncFnOnce(&Path) + Send + 'static) {
+    // Whether another one failed is of no account.
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let run = thread::spawn(move || {
         let network = machine::network();
         let place = tempfile::tempdir().expect("there is room");
@@ -117,12 +122,25 @@ impl Domain {
         told: usize,
         then: impl FnOnce(),
     ) -> Ledger {
+        self.storm_until_also(by, machines, (told, || true), then).await
+    }
+
+    /// The same, and until something else is so, if that comes before all of them were told.
+    async fn storm_until_also(
+        &self,
+        by: usize,
+        machines: std::ops::Range<u32>,
+        (told, also): (usize, impl Fn() -> bool),
+        then: impl FnOnce(),
+    ) -> Ledger {
+        let all = machines.len();
         self.operator(by).await.register(machines.clone(), &Counter::default()).await.unwrap();
         let (mut ledger, place, over) =
             (Ledger::of(machines), self.place(UNHURRIED), Arc::new(AtomicBool::new(false)));
         let watch = async {
             let deadline = Instant::now() + SERVES_WITHIN;
-            while place.told_at.lock().unwrap().len() < told {
+            let goes_on = |so_far: usize| so_far < told || so_far < all && !also();
+            while goes_on(place.told_at.lock().unwrap().len()) {
                 assert!(Instant::now() < deadline, "too few are told");
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -190,7 +208,9 @@ fn rule_03_what_machines_were_told_survives_power_cuts_that_lose_all_that_was_no
                 eprintln!("cut {round}: {lost} of {cached} blocks in the cache are lost or torn");
                 lost_blocks += lost;
             };
-            let mut ledger = domain.storm_until(0, machines, told, cut).await;
+            // In the middle of a write that is not synced yet.
+            let moment = (told, || disk.holds_back());
+            let mut ledger = domain.storm_until_also(0, machines, moment, cut).await;
             assert!(disk.flushes() > 0, "nothing was ever synced");
 
             machine = Machine::boot(&hardware, &url);

@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** nobody is let in beside a machine that answers, nor while it is not known whether it does.
 
+use crate::append::MAX_SKEW;
 use crate::node::command::{Enroll, Former};
 use crate::node::event::{DistrustCause, Event};
 use crate::node::rejection::Rejection;
@@ -31,8 +32,9 @@ pub(super) fn admit(
     if own || enroll.former == Former::Untouchable || !is_another_boot(enrollment, enroll) {
         return already_active;
     }
-    // Of two machines that are known to be there an operator chooses one, not a ping.
-    if enrollment.contested {
+    // Of two machines that are known to be there an operator chooses one, not a ping. And one that goes by a workload identity
+    // has discarded the key that could show later that it was there all the time (R11).
+    if enrollment.contested || enrollment.bound.is_some() {
         return already_active;
     }
     if let Some(last) = &enrollment.warm_reboot {
@@ -40,7 +42,9 @@ pub(super) fn admit(
         if now < next {
             return Err(Rejection::AlreadyActive { until: next.min(until) });
         }
-        let kept = last.replaced.iter().filter(|replaced| !replaced.held.is_expired(now)).count();
+        // As they are when it is recorded, which may be a minute before by the log's time (R24).
+        let earliest = now.minus(MAX_SKEW);
+        let kept = last.replaced.iter().filter(|replaced| !replaced.held.is_expired(earliest)).count();
         if kept + 1 + overlap.iter().count() > MAX_REPLACED {
             return already_active;
         }

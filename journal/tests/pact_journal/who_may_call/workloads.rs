@@ -157,6 +157,9 @@ async fn rule_11_a_node_binds_its_identity_and_lives_by_it() {
     let next = KeyPair::generate().unwrap();
     let renewed = by.renew(&node.issued.serial, &csr(&next)).await.unwrap();
     assert_ne!(renewed.serial, node.issued.serial);
+    // Had the answer been lost, it would name the one before; its key tells that it asks again (R15).
+    let repeated = by.renew(&node.issued.serial, &csr(&next)).await.unwrap();
+    assert_eq!(repeated.serial, renewed.serial);
     let again = site.by(&svid).await;
     assert!(again.subscribe().await.is_ok());
     let shown = site.journal.operator().await.inspect(&node.machine.node_id).await.unwrap();

@@ -92,6 +92,11 @@ impl WriteCache {
         (all, lost)
     }
 
+    /// Whether something was written that is not on the disk yet.
+    pub fn holds_back(&self) -> bool {
+        !self.state().cached.is_empty()
+    }
+
     /// How often it was flushed.
     pub fn flushes(&self) -> u64 {
         self.state().flushes
