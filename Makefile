@@ -62,7 +62,7 @@ chaos-planted: planted
 ## Power cuts, and disks that lie: journals in machines of their own (QEMU), which are switched off in the middle of a storm.
 ## A part of `make test`. CUTS=N for more than three. Needs root.
 power-cut: build
-	PACT_BIN_DIR=$(BINARIES) $(if $(CUTS),PACT_FAULT_CUTS=$(CUTS)) cargo test --release --locked -p loadtest --test faults power_cut -- --nocapture --test-threads 1
+	PACT_BIN_DIR=$(BINARIES) $(if $(CUTS),PACT_FAULT_CUTS=$(CUTS)) cargo test --release --locked -p loadtest --test faults power_cut -- --nocapture --include-ignored --test-threads 1
 
 ## A storm on a quorum of three journals over real TLS: registers the nodes, boots them all at once, compares and verifies their logs.
 demo: build
