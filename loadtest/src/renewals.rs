@@ -1,6 +1,6 @@
 //! Whole lives of agents whose certificates are short: each renews again and again, and goes on without a gap (R15, R20).
 //!
-//! `main` calls [`run`], and may drop it at any moment: the journals are killed, their directory removed. Each node is the
+//! `main` calls [`run()`], and may drop it at any moment: the journals are killed, their directory removed. Each node is the
 //! agent's own life, [`agent::run::until`]: a renewal is a new key, a call on the old connection, a second connection, and a
 //! stream on it before the old one closes.
 //!
