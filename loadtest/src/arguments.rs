@@ -3,10 +3,16 @@
 //! Not here, on purpose: options that do not work yet, and the environment that `pact` reads: whoever has exported
 //! the address of a journal that matters must not load it by a plain `pact-loadtest storm`.
 
-use std::{ops::Range, path::PathBuf};
+use std::{
+    fmt,
+    io::{self, Write},
+    ops::Range,
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::{channel::JournalAddress, logging::LogFormat, manual::Completion};
+use serde::Serialize;
 
 use crate::chaos::schedule::Kind;
 
@@ -221,6 +227,15 @@ pub enum Output {
 }
 
 impl Output {
+    /// Prints a result to stdout. Nobody is left to tell if that is closed.
+    pub fn print(self, result: &(impl fmt::Display + Serialize)) {
+        let text = match self {
+            Self::Text => result.to_string(),
+            Self::Json => serde_json::to_string(result).expect("numbers and texts are JSON"),
+        };
+        writeln!(io::stdout().lock(), "{text}").ok();
+    }
+
     /// Whether programs read it.
     pub fn is_json(self) -> bool {
         self == Self::Json

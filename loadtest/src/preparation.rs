@@ -15,7 +15,10 @@ use proto::{
     pem_file::{Credential, Trust},
 };
 
-use crate::{fleet, progress::Counter};
+use crate::{
+    fleet,
+    progress::{Counter, Progress},
+};
 
 /// Rows of one call: the most that a journal takes.
 const ROWS: u32 = 1000;
@@ -45,6 +48,24 @@ impl Operator {
     /// The connection, for other calls.
     pub fn connection(&self) -> &Connection {
         &self.0
+    }
+
+    /// What a load of our own begins with: the overlay, and machines up to this number, with its progress.
+    ///
+    /// # Errors
+    /// With the first refusal or failure.
+    pub async fn prepare(&self, machines: u32) -> Result<(), Failure> {
+        self.set_domain_default().await?;
+        self.register_all(machines).await
+    }
+
+    /// Registers machines up to this number, and shows how far it is.
+    ///
+    /// # Errors
+    /// With the first refusal or failure.
+    pub async fn register_all(&self, machines: u32) -> Result<(), Failure> {
+        let progress = Progress::begin("registering", u64::from(machines));
+        self.register(0..machines, progress.counter()).await
     }
 
     /// Gives all nodes that are in no vCluster an overlay of 4 KiB.

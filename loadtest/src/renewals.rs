@@ -79,14 +79,7 @@ pub async fn run(arguments: &RenewArguments) -> Result<Renewed, Failure> {
     let clients = Clients::start()?;
     let ttl = arguments.certificate_ttl_secs.to_string();
     let target = Target::own_with(arguments.journals, &["--certificate-ttl-secs", &ttl]).await?;
-    let renewed = tokio::select! {
-        renewed = renew_all(arguments, &clients, &target) => renewed,
-        failure = target.keep() => Err(failure),
-    };
-    if !renewed.as_ref().is_ok_and(Renewed::is_sound) {
-        target.show_last_lines();
-    }
-    renewed
+    target.bear(Box::pin(renew_all(arguments, &clients, &target)), Renewed::is_sound).await
 }
 
 async fn renew_all(
@@ -95,11 +88,7 @@ async fn renew_all(
     target: &Target,
 ) -> Result<Renewed, Failure> {
     let nodes = arguments.nodes;
-    let operator = target.operator().await?;
-    operator.set_domain_default().await?;
-    let progress = Progress::begin("registering", u64::from(nodes));
-    operator.register(0..nodes, progress.counter()).await?;
-    drop(progress);
+    target.operator().await?.prepare(nodes).await?;
     let (stop, stopped) = watch::channel(false);
     let progress = Progress::begin("booting", u64::from(nodes));
     let renewals = Counter::default();

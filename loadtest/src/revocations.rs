@@ -56,14 +56,7 @@ pub async fn run(arguments: &RevokeArguments) -> Result<Revoked, Failure> {
     open_files::raise(arguments.nodes, CONCURRENCY)?;
     let clients = Clients::start()?;
     let target = Target::own(arguments.journals).await?;
-    let revoked = tokio::select! {
-        revoked = revoke_all(arguments, &clients, &target) => revoked,
-        failure = target.keep() => Err(failure),
-    };
-    if !revoked.as_ref().is_ok_and(Revoked::is_sound) {
-        target.show_last_lines();
-    }
-    revoked
+    target.bear(Box::pin(revoke_all(arguments, &clients, &target)), Revoked::is_sound).await
 }
 
 async fn revoke_all(
@@ -72,11 +65,7 @@ async fn revoke_all(
     target: &Target,
 ) -> Result<Revoked, Failure> {
     let nodes = arguments.nodes;
-    let operator = target.operator().await?;
-    operator.set_domain_default().await?;
-    let progress = Progress::begin("registering", u64::from(nodes));
-    operator.register(0..nodes, progress.counter()).await?;
-    drop(progress);
+    target.operator().await?.prepare(nodes).await?;
     let progress = Progress::begin("booting", u64::from(nodes));
     let boot = Boot { journals: target.journals(nodes)?, machines: 0..nodes, concurrency: CONCURRENCY };
     let fleet = Fleet::boot(clients, &boot, progress.counter()).await;

@@ -31,14 +31,7 @@ pub async fn run(arguments: &StormArguments) -> Result<Summary, Failure> {
     let clients = Clients::start()?;
     let target = Target::of(arguments).await?;
     let storm = Storm { arguments, clients: &clients, target: &target };
-    let stormed = tokio::select! {
-        stormed = storm.run() => stormed,
-        failure = target.keep() => Err(failure),
-    };
-    if !stormed.as_ref().is_ok_and(|summary| summary.failed() == 0) {
-        target.show_last_lines();
-    }
-    stormed
+    target.bear(Box::pin(storm.run()), |summary| summary.failed() == 0).await
 }
 
 fn most_at_once(arguments: &StormArguments) -> u32 {
@@ -98,9 +91,7 @@ impl Storm<'_> {
             operator.set_domain_default().await?;
         }
         let began = Instant::now();
-        let progress = Progress::begin("registering", u64::from(machines));
-        operator.register(0..machines, progress.counter()).await?;
-        drop(progress);
+        operator.register_all(machines).await?;
         say(&format!("registered {machines} nodes in {:.1} s", began.elapsed().as_secs_f64()));
         Ok(())
     }

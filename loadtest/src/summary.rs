@@ -3,11 +3,7 @@
 //! The names of the fields are stable: users script against them. What could not be measured is absent: of a journal
 //! on another machine everything that only its process or its metrics tell.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::{self, Write},
-};
+use std::{collections::BTreeMap, fmt};
 
 use proto::outcome::Exit;
 use serde::Serialize;
@@ -134,12 +130,7 @@ impl Summary {
 
     /// Prints it to stdout. Answers how the process ends.
     pub fn print(&self, output: Output) -> Exit {
-        let text = match output {
-            Output::Text => self.to_string(),
-            Output::Json => serde_json::to_string(self).expect("numbers and texts are JSON"),
-        };
-        // Nobody is left to tell if stdout is closed.
-        writeln!(io::stdout().lock(), "{text}").ok();
+        output.print(self);
         if self.failed() == 0 { Exit::Done } else { Exit::Failed }
     }
 }

@@ -146,11 +146,30 @@ impl Target {
     }
 
     /// Has journals of ours that are killed started again, until one fails.
-    pub async fn keep(&self) -> Failure {
+    async fn keep(&self) -> Failure {
         match &self.journals {
             Loaded::Own(own) => own.keep().await,
             Loaded::Foreign(_) => std::future::pending().await,
         }
+    }
+
+    /// Loads it, while journals of ours that are killed are started again. Shows their last lines if the result is not sound.
+    ///
+    /// # Errors
+    /// With those of the load, or if a journal of ours fails.
+    pub async fn bear<R>(
+        &self,
+        load: impl Future<Output = Result<R, Failure>>,
+        is_sound: impl FnOnce(&R) -> bool,
+    ) -> Result<R, Failure> {
+        let loaded = tokio::select! {
+            loaded = load => loaded,
+            failure = self.keep() => Err(failure),
+        };
+        if !loaded.as_ref().is_ok_and(is_sound) {
+            self.show_last_lines();
+        }
+        loaded
     }
 
     /// How often one of ours was killed and is back.
@@ -220,7 +239,7 @@ impl Target {
     }
 
     /// Shows the end of the log of each journal of our own on stderr.
-    pub fn show_last_lines(&self) {
+    fn show_last_lines(&self) {
         if let Loaded::Own(own) = &self.journals {
             own.show_last_lines();
         }

@@ -2,10 +2,7 @@
 //!
 //! The names of the fields are stable: users script against them.
 
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::fmt;
 
 use proto::outcome::Exit;
 use serde::Serialize;
@@ -44,12 +41,7 @@ impl Report {
 
     /// Prints it to stdout. Answers how the process ends.
     pub fn print(&self, output: Output) -> Exit {
-        let text = match output {
-            Output::Text => self.to_string(),
-            Output::Json => serde_json::to_string(self).expect("numbers and texts are JSON"),
-        };
-        // Nobody is left to tell if stdout is closed.
-        writeln!(io::stdout().lock(), "{text}").ok();
+        output.print(self);
         if self.is_kept() { Exit::Done } else { Exit::Violation }
     }
 }

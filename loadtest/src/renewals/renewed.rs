@@ -2,12 +2,7 @@
 //!
 //! The names of the fields are stable: users script against them.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::{self, Write},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use proto::outcome::Exit;
 use serde::Serialize;
@@ -135,12 +130,7 @@ impl Renewed {
 
     /// Prints it to stdout. Answers how the process ends.
     pub fn print(&self, output: Output) -> Exit {
-        let text = match output {
-            Output::Text => self.to_string(),
-            Output::Json => serde_json::to_string(self).expect("numbers and texts are JSON"),
-        };
-        // Nobody is left to tell if stdout is closed.
-        writeln!(io::stdout().lock(), "{text}").ok();
+        output.print(self);
         if self.is_sound() { Exit::Done } else { Exit::Failed }
     }
 }

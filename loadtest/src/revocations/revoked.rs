@@ -2,11 +2,7 @@
 //!
 //! The names of the fields are stable: users script against them.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::{self, Write},
-};
+use std::{collections::BTreeMap, fmt};
 
 use hdrhistogram::Histogram;
 use proto::outcome::Exit;
@@ -119,12 +115,7 @@ impl Revoked {
 
     /// Prints it to stdout. Answers how the process ends.
     pub fn print(&self, output: Output) -> Exit {
-        let text = match output {
-            Output::Text => self.to_string(),
-            Output::Json => serde_json::to_string(self).expect("numbers and texts are JSON"),
-        };
-        // Nobody is left to tell if stdout is closed.
-        writeln!(io::stdout().lock(), "{text}").ok();
+        output.print(self);
         if self.is_sound() { Exit::Done } else { Exit::Failed }
     }
 }
