@@ -54,6 +54,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_READS: usize = 64;
 /// Certificates whose facts are waited for at once (R10, R14).
 const UNKNOWN: usize = 256;
+/// The same of workload identities that no fact binds here.
+const UNBOUND: usize = 64;
 /// Files that are not connections of agents or operators: the database keeps at most 256 open.
 const OWN_FILES: usize = 400 + http::CONNECTIONS;
 /// Accepted connections that tonic has not taken yet.
@@ -107,6 +109,7 @@ pub struct Acceptor {
     sources: Arc<Sources>,
     lobby: Arc<Lobby<Arc<Leash>>>,
     unknown: Arc<Semaphore>,
+    unbound: Arc<Semaphore>,
     nodes: Nodes,
     workloads: Option<Arc<Workloads>>,
 }
@@ -147,6 +150,7 @@ impl Acceptor {
             sources: Sources::new(PENDING, HANDSHAKES),
             lobby: Lobby::new(limits.anonymous),
             unknown: places(UNKNOWN),
+            unbound: places(UNBOUND),
             nodes,
             workloads,
         })
@@ -301,7 +305,12 @@ impl Acceptor {
         if standing != Standing::Unknown || self.log.is_alone() {
             return standing;
         }
-        let Ok(_place) = self.unknown.try_acquire() else { return standing };
+        // Whoever signs workloads elsewhere can sign any number: those take no place of a certificate that waits for its fact.
+        let places = match shown {
+            Shown::Workload(_) => &self.unbound,
+            Shown::Certificate(_) | Shown::Nothing => &self.unknown,
+        };
+        let Ok(_place) = places.try_acquire() else { return standing };
         // Known by then or not: the look-up says.
         self.log.read_index(KNOWN).await.ok();
         connections::standing(&self.log.views(), shown, now)
