@@ -59,7 +59,16 @@ impl Machine {
         self.membership.membership().nodes().any(|(id, _)| *id == own)
     }
 
+    /// No more is taken over: entries come, or all that was to come is here.
+    pub(super) fn expect_little(&mut self) {
+        if std::mem::take(&mut self.takes_much) {
+            self.store.expect_much(false);
+        }
+    }
+
     fn apply_entry(&mut self, entry: Entry) -> Result<Reply, StoreError> {
+        // A takeover that broke off is not gone on with.
+        self.expect_little();
         let reply = match entry.payload {
             EntryPayload::Blank => self.apply_nothing(entry.log_id, WriteBatch::default())?,
             EntryPayload::Membership(members) => {

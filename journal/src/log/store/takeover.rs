@@ -167,9 +167,7 @@ impl Machine {
         self.applied = Some(place);
         self.membership = membership;
         self.freshness.applied(place.index);
-        if std::mem::take(&mut self.takes_much) {
-            self.store.expect_much(false);
-        }
+        self.expect_little();
         Ok(())
     }
 }
