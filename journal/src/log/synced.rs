@@ -2,7 +2,8 @@
 //!
 //! RocksDB forgives a torn end of its write-ahead log, as it must after a power cut. A log that lost entries *after*
 //! they were synced (a lying disk, a copied directory, a deleted file) looks the same to it: this file tells them apart.
-//! Written after each sync without a sync of its own, so it may lag behind the log and never runs ahead of it. Two slots
+//! Written after each sync of the log, and synced itself once a second at most, so it may lag behind the log by that and never runs
+//! ahead of it: what a disk loses of a longer time than that is noticed. Two slots
 //! in turn, each in a sector of its own: a torn write spoils one at most.
 //!
 //! Written by the Raft log, read by the check at start, which refuses a log that ends before the mark.
@@ -11,6 +12,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use events::vocabulary::Digest;
 use openraft::CommittedLeaderId;
@@ -21,6 +23,8 @@ const NAME: &str = "log.synced";
 const MAGIC: [u8; 8] = *b"pactsync";
 /// A sector of any disk; the slots lie this far apart.
 const SECTOR: u64 = 4096;
+/// The kernel would keep a mark for half a minute. A sync costs as much as one of the log, so not each has its own.
+const SYNCED_EVERY: Duration = Duration::from_secs(1);
 /// Magic, turn, term, leader, number of entries, and the first 8 bytes of the SHA-256 over them.
 const SLOT: usize = 48;
 
@@ -48,6 +52,8 @@ pub enum MarkError {
 pub(super) struct Mark {
     file: File,
     turn: u64,
+    /// When it was last synced.
+    synced_at: Instant,
 }
 
 impl Mark {
@@ -70,7 +76,7 @@ impl Mark {
         let (turn, _) = Self::parse(data_dir)?;
         let path = data_dir.join(NAME);
         match OpenOptions::new().write(true).open(&path) {
-            Ok(file) => Ok(Self { file, turn }),
+            Ok(file) => Ok(Self { file, turn, synced_at: Instant::now() }),
             Err(source) => Err(MarkError::Unreadable { path, source }),
         }
     }
@@ -90,7 +96,17 @@ impl Mark {
     /// The log was synced up to here.
     pub(super) fn advance(&mut self, last: Place) -> io::Result<()> {
         self.turn += 1;
-        self.file.write_all_at(&slot(self.turn, Some(last)), self.turn % 2 * SECTOR)
+        self.file.write_all_at(&slot(self.turn, Some(last)), self.turn % 2 * SECTOR)?;
+        if self.synced_at.elapsed() >= SYNCED_EVERY {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        crate::metrics::synced(|| self.file.sync_data())?;
+        self.synced_at = Instant::now();
+        Ok(())
     }
 
     /// The log is about to end earlier, on purpose. Synced: else a power cut could bring the higher mark back.
@@ -99,7 +115,7 @@ impl Mark {
             self.turn += 1;
             self.file.write_all_at(&slot(self.turn, last), self.turn % 2 * SECTOR)?;
         }
-        self.file.sync_data()
+        self.sync()
     }
 }
 
