@@ -17,13 +17,12 @@ use serde_json::{Value, json};
 
 use crate::against::{Comparison, compare};
 use crate::continuity::Continuity;
-use crate::reader::{Entry, LogError, ReadError, Reader};
+use crate::reader::{Ahead, Entry, LogError, ReadError, Reader};
 
 /// Violations are listed up to this number and counted beyond: a log that is damaged throughout must not fill memory.
 pub const MAX_LISTED: usize = 1000;
 
-/// So many facts are read before they are checked: what they are checked against can be looked up for all of them at once,
-/// and they still lie in the processor's cache when their turn comes.
+/// So many facts are looked at before they are checked: what they are checked against is looked up for all of them at once.
 const BATCH: usize = 32;
 
 /// What a verification found.
@@ -86,7 +85,8 @@ impl Report {
 /// If it cannot be read to its end.
 pub fn verify(log: &Path) -> Result<Report, LogError> {
     let started = Instant::now();
-    let mut report = check(&Reader::open(log)?)?;
+    let reader = Reader::open(log)?;
+    let (mut report, _auditor) = check(&reader)?;
     report.duration = started.elapsed();
     Ok(report)
 }
@@ -99,7 +99,7 @@ pub fn verify(log: &Path) -> Result<Report, LogError> {
 pub fn verify_against(log: &Path, other: &Path) -> Result<Report, LogError> {
     let started = Instant::now();
     let (reader, other) = (Reader::open(log)?, Reader::open(other)?);
-    let mut report = check(&reader)?;
+    let (mut report, _auditor) = check(&reader)?;
     let compared = compare(&reader, &other)?;
     compared.violation().into_iter().for_each(|violation| report.add(violation));
     report.against = Some(compared);
@@ -107,32 +107,9 @@ pub fn verify_against(log: &Path, other: &Path) -> Result<Report, LogError> {
     Ok(report)
 }
 
-fn check(reader: &Reader) -> Result<Report, LogError> {
-    let mut report = Report::default();
-    let mut auditor = Auditor::default();
-    let mut continuity = Continuity::default();
-    let mut facts = reader.facts().without_texts();
-    let mut batch = Vec::with_capacity(BATCH);
-    loop {
-        let failed = facts.next_batch(&mut batch, BATCH);
-        auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_deref()));
-        for entry in &batch {
-            if report.ok() {
-                entry.is_of_this_release()?;
-            }
-            report.facts += 1;
-            report.head = entry.chain.or(report.head);
-            entry.violations().for_each(|violation| report.add(violation));
-            continuity.check(entry).into_iter().for_each(|violation| report.add(violation));
-            if let Some(record) = &entry.record {
-                auditor.check(record).into_iter().for_each(|violation| report.add(violation));
-            }
-        }
-        failed?;
-        if batch.len() < BATCH {
-            break;
-        }
-    }
+/// Answers with the auditor too: to free what it knows of a million facts is no part of a verification.
+fn check(reader: &Reader) -> Result<(Report, Auditor), LogError> {
+    let (mut report, auditor) = reader.read_ahead(check_facts)??;
     if report.facts == 0 {
         let message = "the log has no first fact".to_owned();
         report.add(Violation { seq: 1, invariant: "sequence", message });
@@ -146,7 +123,34 @@ fn check(reader: &Reader) -> Result<Report, LogError> {
     if let Some(message) = lost {
         report.add(Violation { seq: after + 1, invariant: "synced", message });
     }
-    Ok(report)
+    Ok((report, auditor))
+}
+
+/// Checks facts as they come, in their order.
+fn check_facts(ahead: &Ahead) -> Result<(Report, Auditor), LogError> {
+    let mut report = Report::default();
+    let mut auditor = Auditor::default();
+    let mut continuity = Continuity::default();
+    while let Some((facts, read)) = ahead.next() {
+        for batch in facts.chunks(BATCH) {
+            auditor.look_ahead(batch.iter().filter_map(|entry: &Entry| entry.record.as_deref()));
+            for entry in batch {
+                if report.ok() {
+                    entry.is_of_this_release()?;
+                }
+                report.facts += 1;
+                report.head = entry.chain.or(report.head);
+                entry.violations().for_each(|violation| report.add(violation));
+                continuity.check(entry).into_iter().for_each(|violation| report.add(violation));
+                if let Some(record) = &entry.record {
+                    auditor.check(record).into_iter().for_each(|violation| report.add(violation));
+                }
+            }
+        }
+        ahead.give_back(facts);
+        read?;
+    }
+    Ok((report, auditor))
 }
 
 fn check_heads(reader: &Reader, auditor: &Auditor, report: &mut Report) -> Result<(), ReadError> {

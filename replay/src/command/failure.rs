@@ -56,7 +56,7 @@ impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
         let reason = match &error {
             LogError::Open(open) => open_reason(open),
-            LogError::Read(_) => "LOG_UNREADABLE",
+            LogError::Read(_) | LogError::Thread(_) => "LOG_UNREADABLE",
             LogError::Later { .. } => "UPGRADE_NEEDED",
         };
         Self::of(1, reason, &error)

@@ -119,6 +119,9 @@ pub enum LogError {
     /// It cannot be read further.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The operating system gives no thread to read it on.
+    #[error("a thread to read the log cannot be started")]
+    Thread(#[source] io::Error),
     /// A later release wrote it (R26).
     #[error("fact {seq} was written by a later release: {said}")]
     Later {

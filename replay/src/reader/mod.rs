@@ -8,6 +8,7 @@
 //!
 //! **Invariant:** facts come one at a time; the log is never in memory.
 
+mod ahead;
 mod errors;
 mod facts;
 mod heads;
@@ -22,6 +23,7 @@ use events::codec::keys;
 use events::invariants::Auditor;
 use rocksdb::{ColumnFamily, DB, DBRawIterator, DBRecoveryMode, Options, ReadOptions};
 
+pub(crate) use ahead::Ahead;
 pub use errors::{LogError, OpenError, ReadError, ReadFault};
 pub use events::codec::export_line::LineDamage;
 pub use facts::{Damage, Entry, Facts};

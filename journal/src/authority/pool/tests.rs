@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::System;
@@ -149,17 +150,22 @@ fn a_caller_that_gives_up_keeps_its_place_until_its_request_has_left_the_queue()
     in_system(async |pool| {
         let all = WORKERS * ADMITTED_PER_WORKER;
         let (release, held) = (Arc::new(Barrier::new(WORKERS + 1)), 1);
+        let begun = Arc::new(AtomicUsize::new(0));
         let blocked: Vec<_> = (0..WORKERS)
             .map(|_| {
-                let (pool, release) = (pool.clone(), Arc::clone(&release));
+                let (pool, release, begun) = (pool.clone(), Arc::clone(&release), Arc::clone(&begun));
                 actix::spawn(async move {
                     pool.plant(move || {
+                        begun.fetch_add(1, Ordering::Relaxed);
                         release.wait();
                     })
                     .await
                 })
             })
             .collect();
+        while begun.load(Ordering::Relaxed) < WORKERS {
+            tokio::task::yield_now().await;
+        }
         let mut waiting = Box::pin(pool.plant(|| ()));
         while pool.admission.available_permits() > all - WORKERS - held {
             tokio::select! {

@@ -20,6 +20,8 @@ const BUFFER_BYTES_OF_FACTS: usize = 2 << 20;
 /// While a member takes over all that it lacks, of the facts and what follows from them: fewer files, in which more of the
 /// heads that are written again and again are written once.
 const BUFFER_BYTES_OF_MUCH: usize = 16 << 20;
+/// Of the facts: they are read one after another, and what they share is compressed better together.
+const BLOCK_BYTES_OF_FACTS: usize = 32 << 10;
 /// Three full buffers may wait for their flush before a write is slowed down.
 const BUFFERS: i32 = 4;
 /// When the oldest part is dropped by flushing what still needs it; bounds the time of a start.
@@ -72,6 +74,9 @@ pub(super) fn columns() -> Vec<ColumnFamilyDescriptor> {
 fn column(name: &str, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
+    if name == keys::FACTS {
+        blocks.set_block_size(BLOCK_BYTES_OF_FACTS);
+    }
     if name == keys::HEADS {
         // Most look-ups there are for streams that do not exist yet: new keys, new nodes.
         blocks.set_bloom_filter(10.0, false);

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{self, Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use events::vocabulary::Digest;
 use proto::pem_file::{Credential, Trust};
@@ -27,6 +28,10 @@ pub struct DataDirectory {
 pub const CURRENT: &str = "pact-journal";
 /// The same, pretending to be the release before (R26).
 pub const PREVIOUS: &str = "pact-journal-previous";
+
+/// Members of a quorum listen from here on, at so many ports.
+const FIRST_PORT: u16 = 12_000;
+const PORTS: u32 = 20_000;
 
 /// Every file below a directory: its permissions and the hash of its contents.
 pub type Snapshot = BTreeMap<PathBuf, (u32, Digest)>;
@@ -173,9 +178,14 @@ impl DataDirectory {
     }
 }
 
-/// A port that is free at the moment: a member of a quorum keeps its own.
+/// A port that is free at the moment: a member of a quorum keeps its own. Below those that the system gives to clients:
+/// other tests connect while it is not listened at yet.
 pub fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there is a free port")
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let next = || process::id().wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % PORTS;
+    let port = || FIRST_PORT + u16::try_from(next()).expect("ports are small");
+    let free = (0..PORTS).find_map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, port())).ok());
+    free.and_then(|listener| listener.local_addr().ok()).expect("there is a free port")
 }
 
 /// `pact-journal init` on free ports of loopback.

@@ -10,7 +10,7 @@ use std::{fs, io};
 
 use proto::outcome::Exit;
 
-use crate::journal_process::{DataDirectory, Journal, READY, shared};
+use crate::journal_process::{DataDirectory, Journal, READY, free_port, shared};
 
 use client::ask;
 pub use client::get;
@@ -21,14 +21,6 @@ const ROUNDS: usize = 20;
 
 /// Looks for at most this long.
 const SOON: Duration = Duration::from_secs(20);
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("there are ports")
-        .port()
-}
 
 /// What `/readyz` said, one after the other, without repetitions.
 #[derive(Default)]
@@ -56,7 +48,7 @@ impl Said {
 #[test]
 fn a_journal_is_ready_after_its_start_and_before_its_stop_only() {
     let dir = DataDirectory::init("test");
-    let port = free_port();
+    let port = free_port().port();
     dir.configure("http_listen", format!("\"127.0.0.1:{port}\""));
     let mut journal = Journal::serve(dir);
     let endpoints = journal.dir.path().join("endpoints.json");
