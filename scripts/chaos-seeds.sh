@@ -34,6 +34,9 @@ print("seed %d: %s" % (report["seed"], "BROKEN: " + ", ".join(broken) if broken 
     "%d facts" % report["facts"], "recovered after %.1f s" % report["recovered_after"], sep="; ")' <<<"$report"
         [ "$code" -eq 0 ] || {
             grep 'stay in' "$said" || true
+            # Beside the logs, so that what was broken can be read later.
+            kept_in=$(sed -n 's/.*stay in //p' "$said")
+            [ -z "$kept_in" ] || printf '%s\n' "$report" >"$kept_in/report.json"
             worst=5
         }
         ;;

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use events::vocabulary::Timestamp;
+use events::vocabulary::{OverlayHash, Timestamp};
 use proto::{
     outcome::Failure,
     pb::{self, NodeState},
@@ -21,7 +21,7 @@ use proto::{
 /// A call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The subject: a node, an operator, a vCluster.
+    /// The subject: a node, an operator, a vCluster, a journal; of a token the journal that was asked.
     pub about: String,
     /// What was asked.
     pub what: What,
@@ -61,11 +61,20 @@ pub enum What {
         min_seq: u64,
     },
     /// `SetOverlay`.
-    SetOverlay,
+    SetOverlay {
+        /// Of the overlay.
+        sha256: OverlayHash,
+    },
     /// `CreateOperator`.
     CreateOperator,
     /// `RevokeOperator`.
     RevokeOperator,
+    /// `CreateJoinToken`.
+    CreateJoinToken,
+    /// `Evict`, of a journal.
+    Evict,
+    /// `TransferLeader`, to a journal. No fact comes of it.
+    TransferLeader,
 }
 
 /// What came of a call.

@@ -18,7 +18,10 @@ use std::{
 
 use proto::{
     outcome::Failure,
-    pb::{EvictRequest, TransferLeaderRequest, member_service_client::MemberServiceClient},
+    pb::{
+        EvictRequest, EvictResponse, TransferLeaderRequest, TransferLeaderResponse,
+        member_service_client::MemberServiceClient,
+    },
 };
 use rustix::process::Signal;
 use serde::Serialize;
@@ -29,9 +32,10 @@ use tokio::{
 };
 
 use super::{
+    history::What,
     member::Member,
     network::{CLIENTS, Cut},
-    quorum::{ANSWERED_WITHIN, Quorum},
+    quorum::Quorum,
     schedule::{Fault, Planned, Way, Whom},
 };
 use crate::progress::say;
@@ -88,6 +92,9 @@ async fn inject(quorum: &Arc<Quorum>, number: usize, planned: Planned) -> Inject
     let hold = Hold { quorum, number: number as u64, lasts: planned.lasts() };
     let came = hold.carry_out(planned.fault, &met).await;
     quorum.disturb(&met, began);
+    if let Fault::Clock { ahead_secs, .. } | Fault::ClockJump { ahead_secs, .. } = planned.fault {
+        met.iter().for_each(|nth| quorum.note_wrong_clock(*nth, began, ahead_secs));
+    }
     if let Err(failure) = &came {
         say(&format!("{planned}: nothing came of it: {failure}"));
     }
@@ -270,9 +277,9 @@ impl Hold<'_> {
         let connection = self.quorum.operator_at(self.quorum.find(Whom::Leader)).await?;
         let mut client = MemberServiceClient::new(connection.channel());
         let request = TransferLeaderRequest { journal_id: to.name.clone() };
-        let asked = time::timeout(ANSWERED_WITHIN, client.transfer_leader(request)).await;
-        let asked = asked.map_err(|_| Failure::Deadline("no answer in time".to_owned()))?;
-        asked.map(drop).map_err(|status| connection.failure(&status))
+        let asked = client.transfer_leader(request);
+        let told = |_: &TransferLeaderResponse| None;
+        self.quorum.noted(&connection, &to.name, What::TransferLeader, asked, told).await.map(drop)
     }
 
     /// Evicts one and has another join.
@@ -316,9 +323,8 @@ impl Hold<'_> {
         };
         // From now on it may end, whatever is answered.
         self.quorum.members[nth].life().excused += 1;
-        let asked = time::timeout(ANSWERED_WITHIN, client.evict(request)).await;
-        let asked = asked.map_err(|_| Failure::Deadline("no answer in time".to_owned()))?;
-        asked.map(drop).map_err(|status| connection.failure(&status))
+        let told = |answer: &EvictResponse| Some(answer.seq);
+        self.quorum.noted(&connection, name, What::Evict, client.evict(request), told).await.map(drop)
     }
 }
 

@@ -100,6 +100,12 @@ impl LogOrder {
         self.records.get(at)
     }
 
+    /// The facts up to one of them, which is among them.
+    pub fn up_to(&self, seq: u64) -> &[Record] {
+        let count = usize::try_from(seq).unwrap_or(usize::MAX).min(self.records.len());
+        &self.records[..count]
+    }
+
     /// The fact that brought a certificate.
     pub fn issued(&self, serial: &str) -> Option<u64> {
         self.serials.get(serial).copied()

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agent::key::NodeKey;
-use events::vocabulary::HardwareIdentity;
+use events::vocabulary::{HardwareIdentity, OverlayHash};
 use fastrand::Rng;
 use proto::{
     channel::{Channel, Connection},
@@ -164,13 +164,15 @@ impl Orders {
         self.call(nth, node, what(), call, told).await.ok();
     }
 
-    async fn set_overlay(&mut self, nth: usize, vcluster: &str, overlay: Vec<u8>) {
+    /// Sets an overlay; whether that was done.
+    pub async fn set_overlay(&mut self, nth: usize, vcluster: &str, overlay: Vec<u8>) -> bool {
+        let what = What::SetOverlay { sha256: OverlayHash::of(&overlay) };
         let request = SetOverlayRequest { vcluster_id: vcluster.to_owned(), overlay };
         let call = async |channel| {
             VClusterServiceClient::new(channel).set_overlay(request).await.map(tonic::Response::into_inner)
         };
         let told = |answer: &pb::SetOverlayResponse| of_seq(answer.seq);
-        self.call(nth, vcluster, What::SetOverlay, call, told).await.ok();
+        self.call(nth, vcluster, what, call, told).await.is_ok()
     }
 
     /// Creates an operator, and answers what it proves itself with.

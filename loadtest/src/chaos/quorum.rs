@@ -14,12 +14,22 @@ use std::{
 use proto::{
     channel::{Connection, JournalAddress},
     outcome::Failure,
-    pb::{CreateJoinTokenRequest, MembersRequest, member_service_client::MemberServiceClient},
+    pb::{
+        CreateJoinTokenRequest, CreateJoinTokenResponse, MembersRequest,
+        member_service_client::MemberServiceClient,
+    },
     pem_file::{Credential, Trust},
 };
 use tokio::time::{self, Instant};
+use tonic::{Response, Status};
 
-use super::{history::History, member::Member, network::Network, schedule::Whom, watch::Watch};
+use super::{
+    history::{Came, History, Told, What},
+    member::Member,
+    network::Network,
+    schedule::Whom,
+    watch::Watch,
+};
 
 /// How often it is looked who has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -53,6 +63,19 @@ pub struct Disturbed {
     pub to: Duration,
 }
 
+/// A time in which a journal's clock was wrong.
+#[derive(Debug, Clone, Copy)]
+pub struct WrongClock {
+    /// Which, as its place among all.
+    pub journal: usize,
+    /// From when on.
+    pub from: Duration,
+    /// Until when.
+    pub to: Duration,
+    /// How far it was ahead; of one that was behind nothing.
+    pub ahead: Duration,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Quorum {
@@ -70,6 +93,7 @@ pub struct Quorum {
     pub history: Arc<History>,
     ended: Mutex<Vec<Ended>>,
     disturbed: Mutex<Vec<Disturbed>>,
+    wrong_clocks: Mutex<Vec<WrongClock>>,
 }
 
 impl Quorum {
@@ -96,6 +120,7 @@ impl Quorum {
             history,
             ended: Mutex::default(),
             disturbed: Mutex::default(),
+            wrong_clocks: Mutex::default(),
         };
         quorum.serves(0).await?;
         for nth in 1..journals {
@@ -113,11 +138,37 @@ impl Quorum {
         let connection = self.operator_at(by).await?;
         let mut client = MemberServiceClient::new(connection.channel());
         let asked = client.create_join_token(CreateJoinTokenRequest { expires_secs: None });
-        let answer = time::timeout(ANSWERED_WITHIN, asked).await.map_err(|_| late())?;
-        let token = answer.map_err(|status| connection.failure(&status))?.into_inner().token;
+        let (by, told) = (&self.members[by].name, |answer: &CreateJoinTokenResponse| Some(answer.seq));
+        let token = self.noted(&connection, by, What::CreateJoinToken, asked, told).await?.token;
         // The domain CA's key lies where the domain was founded: who joins is signed there.
         self.members[nth].life().door = Some((self.members[0].door(), token));
         self.members[nth].start()
+    }
+
+    /// Waits for the answer to a call about the quorum itself, and notes what came of it. `told` says its fact.
+    ///
+    /// # Errors
+    /// If it is refused, or not answered in time.
+    pub async fn noted<A>(
+        &self,
+        connection: &Connection,
+        about: &str,
+        what: What,
+        asked: impl Future<Output = Result<Response<A>, Status>>,
+        told: impl FnOnce(&A) -> Option<u64>,
+    ) -> Result<A, Failure> {
+        let began = self.history.now();
+        let answer = match time::timeout(ANSWERED_WITHIN, asked).await {
+            Ok(answer) => answer.map_err(|status| connection.failure(&status)),
+            Err(_) => Err(late()),
+        };
+        let answer = answer.map(Response::into_inner);
+        let came = match &answer {
+            Ok(answer) => Came::Done(Told { seq: told(answer), ..Told::default() }),
+            Err(failure) => Came::of(failure),
+        };
+        self.history.note(about, what, None, began, came);
+        answer
     }
 
     /// An operator's connection.
@@ -246,6 +297,18 @@ impl Quorum {
     /// When something was wrong with which.
     pub fn disturbed(&self) -> Vec<Disturbed> {
         self.disturbed.lock().expect("nobody panics while it is held").clone()
+    }
+
+    /// Notes that a journal's clock was wrong until now.
+    pub fn note_wrong_clock(&self, journal: usize, from: Duration, ahead_secs: i32) {
+        let ahead = Duration::from_secs(u64::try_from(ahead_secs).unwrap_or_default());
+        let wrong = WrongClock { journal, from, to: self.history.now(), ahead };
+        self.wrong_clocks.lock().expect("nobody panics while it is held").push(wrong);
+    }
+
+    /// When whose clock was wrong.
+    pub fn wrong_clocks(&self) -> Vec<WrongClock> {
+        self.wrong_clocks.lock().expect("nobody panics while it is held").clone()
     }
 
     /// The data directories of those that are in the quorum.

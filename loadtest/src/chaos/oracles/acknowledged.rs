@@ -1,6 +1,6 @@
 //! Every fact that was acknowledged to a client stands in the log of every journal, as it was told (R3).
 
-use events::fact::Fact;
+use events::{domain, fact::Fact, member, operator, vcluster};
 
 use super::{Evidence, Verdict, Violation, violation};
 use crate::chaos::{
@@ -43,20 +43,54 @@ fn missing(call: &Call, told: &Told, log: &LogOrder) -> Option<String> {
             (owner != format!("node/{}", call.about)).then(|| format!("{serial} was issued to {owner}"))
         }
         What::Register => not_about(call, told, log),
-        What::CreateOperator | What::RevokeOperator | What::SetOverlay => {
+        What::CreateOperator
+        | What::RevokeOperator
+        | What::SetOverlay { .. }
+        | What::CreateJoinToken
+        | What::Evict => {
             let seq = told.seq?;
-            let ids = |record: &events::fact::Record| match &record.fact {
-                Fact::Operator(id, _) => id.to_string() == call.about,
-                Fact::VCluster(id, _) => id.to_string() == call.about,
-                Fact::Domain(_) | Fact::Node(..) | Fact::Authority(..) | Fact::Member(..) => false,
-            };
-            let found = log.records.iter().take(usize::try_from(seq).unwrap_or(usize::MAX)).any(ids);
-            (!found).then(|| format!("no fact up to {seq} is about it"))
+            let facts = log.up_to(seq).iter().map(|record| &record.fact);
+            (!stands(call, told, facts)).then(|| format!("no fact up to {seq} says so"))
         }
         What::Revoke | What::Deactivate | What::Place { .. } | What::Inspect { .. } => {
             differs(call, told, log)
         }
-        What::Goodbye => None,
+        What::Goodbye | What::TransferLeader => None,
+    }
+}
+
+/// Whether these facts say what was acknowledged: of a vCluster the last one about it, for it may have had other overlays before.
+fn stands<'a>(call: &Call, told: &Told, facts: impl DoubleEndedIterator<Item = &'a Fact>) -> bool {
+    let mut backwards = facts.rev();
+    let created = |fact: &Fact| {
+        let Fact::Operator(id, operator::Event::Created { certificate, .. }) = fact else { return false };
+        id.to_string() == call.about && told.serial == Some(certificate.serial.to_string())
+    };
+    let overlay = |fact: &Fact| {
+        let Fact::VCluster(id, vcluster::Event::OverlaySet { overlay }) = fact else { return None };
+        (id.to_string() == call.about).then_some(overlay.sha256)
+    };
+    match &call.what {
+        What::CreateOperator => backwards.any(created),
+        What::RevokeOperator => backwards.any(|fact| {
+            matches!(fact, Fact::Operator(id, operator::Event::Revoked { .. }) if id.to_string() == call.about)
+        }),
+        What::SetOverlay { sha256 } => backwards.find_map(overlay) == Some(*sha256),
+        What::Evict => backwards.any(
+            |fact| matches!(fact, Fact::Member(id, member::Event::Evicted { .. }) if id.to_string() == call.about),
+        ),
+        What::CreateJoinToken => backwards
+            .next()
+            .is_some_and(|fact| matches!(fact, Fact::Domain(domain::Event::JoinTokenCreated { .. }))),
+        What::Register
+        | What::Enroll
+        | What::Renew
+        | What::Revoke
+        | What::Deactivate
+        | What::Place { .. }
+        | What::Goodbye
+        | What::Inspect { .. }
+        | What::TransferLeader => true,
     }
 }
 
@@ -79,5 +113,70 @@ fn differs(call: &Call, told: &Told, log: &LogOrder) -> Option<String> {
             "fact {seq} leaves {then:?}, version {} is {found:?}; told was {node:?}",
             node.version
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use events::vocabulary::{JoinTokenId, Overlay, OverlayHash, SecretHash, Timestamp};
+
+    use super::*;
+
+    fn call(about: &str, what: What) -> Call {
+        let (began, ended) = (Duration::ZERO, Duration::from_secs(1));
+        Call { about: about.to_owned(), what, asked: None, began, ended, came: Came::Done(Told::default()) }
+    }
+
+    fn stands_in(about: &str, what: What, facts: &[Fact]) -> bool {
+        stands(&call(about, what), &Told::default(), facts.iter())
+    }
+
+    fn set(vcluster: &str, overlay: &[u8]) -> Fact {
+        let overlay = Overlay::of(overlay).unwrap();
+        Fact::VCluster(vcluster.parse().unwrap(), vcluster::Event::OverlaySet { overlay })
+    }
+
+    fn revoked(operator: &str) -> Fact {
+        let serial = "47".repeat(16).parse().unwrap();
+        Fact::Operator(operator.parse().unwrap(), operator::Event::Revoked { serial, reason: None })
+    }
+
+    fn token() -> Fact {
+        Fact::Domain(domain::Event::JoinTokenCreated {
+            token_id: JoinTokenId::new(Timestamp::default(), 1),
+            secret_sha256: SecretHash::of(b"secret"),
+            expires_at: Timestamp::default(),
+        })
+    }
+
+    #[test]
+    fn an_overlay_that_was_acknowledged_is_the_last_one_of_its_vcluster() {
+        let what = || What::SetOverlay { sha256: OverlayHash::of(b"2") };
+        assert!(stands_in("a", what(), &[set("a", b"1"), set("a", b"2"), set("b", b"3")]));
+        assert!(!stands_in("a", what(), &[set("a", b"1")]), "it was lost, and another one is there");
+        assert!(!stands_in("a", what(), &[set("a", b"2"), set("a", b"1")]), "another one came after it");
+        assert!(!stands_in("a", what(), &[set("b", b"2")]));
+    }
+
+    #[test]
+    fn an_operator_that_was_revoked_is_so_by_a_fact_of_its_own() {
+        let what = || What::RevokeOperator;
+        assert!(stands_in("ada", what(), &[revoked("ada"), token()]));
+        assert!(!stands_in("ada", what(), &[revoked("bob"), token()]));
+    }
+
+    #[test]
+    fn a_token_that_was_acknowledged_is_the_fact_that_the_answer_names() {
+        assert!(stands_in("j1", What::CreateJoinToken, &[revoked("ada"), token()]));
+        assert!(!stands_in("j1", What::CreateJoinToken, &[token(), revoked("ada")]));
+    }
+
+    #[test]
+    fn a_journal_that_was_evicted_is_so_by_a_fact_of_its_own() {
+        let evicted = Fact::Member("j2".parse().unwrap(), member::Event::Evicted { reason: None });
+        assert!(stands_in("j2", What::Evict, &[token(), evicted.clone()]));
+        assert!(!stands_in("j3", What::Evict, &[token(), evicted]));
     }
 }

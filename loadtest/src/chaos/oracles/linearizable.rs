@@ -10,7 +10,7 @@
 //!   serve (R17, R22).
 //! - A call of which nobody knows may have happened and may not: nothing is asked of it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use events::vocabulary::Timestamp;
 use proto::{pb::NodeState, reason::Reason};
@@ -20,6 +20,7 @@ use crate::chaos::{
     STALE_AFTER,
     history::{Call, Came, NodeTold, Told, What},
     log_order::LogOrder,
+    quorum::WrongClock,
 };
 
 /// A fact has the clock of the leader that took it. That may be so far off, and lead (R24).
@@ -28,13 +29,17 @@ const CLOCKS: Duration = Duration::from_secs(10);
 /// See the module.
 pub(super) fn with_the_log_as_their_order(evidence: &Evidence<'_>) -> Verdict {
     let (calls, order) = (evidence.history.calls(), evidence.order());
+    let (wrong_clocks, journals) = (evidence.quorum.wrong_clocks(), evidence.quorum.seated().len());
     let known = Known::of(&calls);
     let (mut checked, mut violations) = (0, Vec::new());
     for call in calls.iter().filter(|call| is_about_a_node(&call.what)) {
         let window = Window {
             acknowledged: known.before(call.began),
             stale: known.before(call.began.saturating_sub(STALE_AFTER)),
-            taken: taken_before(order, evidence.history.wall(call.ended + CLOCKS)),
+            taken: taken_before(
+                order,
+                evidence.history.wall(call.ended + leeway(&wrong_clocks, journals, call.ended)),
+            ),
         };
         let wrong = match &call.came {
             Came::Done(told) => contradicts(call, told, &window, order),
@@ -62,7 +67,12 @@ fn is_about_a_node(what: &What) -> bool {
         | What::Place { .. }
         | What::Goodbye
         | What::Inspect { .. } => true,
-        What::SetOverlay | What::CreateOperator | What::RevokeOperator => false,
+        What::SetOverlay { .. }
+        | What::CreateOperator
+        | What::RevokeOperator
+        | What::CreateJoinToken
+        | What::Evict
+        | What::TransferLeader => false,
     }
 }
 
@@ -101,6 +111,22 @@ fn taken_before(order: &LogOrder, at: Timestamp) -> u64 {
     order.records.partition_point(|record| record.recorded_at <= at) as u64
 }
 
+/// How far ahead of the true time a fact's may be. While most clocks are wrong nobody can know it: then by as much as one of
+/// them was ahead, until the true time has reached what was stamped, for time never runs back in a log.
+fn leeway(wrong: &[WrongClock], journals: usize, at: Duration) -> Duration {
+    let meet = |one: &WrongClock, other: &WrongClock| one.from <= other.to && other.from <= one.to;
+    let most_are_wrong = |one: &WrongClock| {
+        let at_once: BTreeSet<usize> =
+            wrong.iter().filter(|other| meet(one, other)).map(|other| other.journal).collect();
+        at_once.len() * 2 > journals
+    };
+    let ahead = wrong
+        .iter()
+        .filter(|one| one.from <= at && at <= one.to + one.ahead && most_are_wrong(one))
+        .map(|one| one.ahead);
+    CLOCKS + ahead.max().unwrap_or_default()
+}
+
 /// What an answer says that cannot be.
 fn contradicts(call: &Call, told: &Told, window: &Window, order: &LogOrder) -> Option<String> {
     let seq = match (&call.what, &told.serial) {
@@ -123,9 +149,12 @@ fn contradicts(call: &Call, told: &Told, window: &Window, order: &LogOrder) -> O
         What::Enroll
         | What::Renew
         | What::Goodbye
-        | What::SetOverlay
+        | What::SetOverlay { .. }
         | What::CreateOperator
-        | What::RevokeOperator => 0,
+        | What::RevokeOperator
+        | What::CreateJoinToken
+        | What::Evict
+        | What::TransferLeader => 0,
     };
     if seq < least {
         return Some(format!("fact {seq} is told after fact {least} was acknowledged"));
@@ -144,9 +173,12 @@ fn contradicts(call: &Call, told: &Told, window: &Window, order: &LogOrder) -> O
         | What::Renew
         | What::Goodbye
         | What::Inspect { .. }
-        | What::SetOverlay
+        | What::SetOverlay { .. }
         | What::CreateOperator
-        | What::RevokeOperator => true,
+        | What::RevokeOperator
+        | What::CreateJoinToken
+        | What::Evict
+        | What::TransferLeader => true,
     };
     (!expected).then(|| format!("it was done, and {node:?} is told"))
 }
@@ -176,4 +208,26 @@ fn unfounded(call: &Call, reason: Reason, window: &Window, order: &LogOrder) -> 
     };
     let (from, to) = (window.stale, window.taken);
     (!founded).then(|| format!("{} is told, which was so at no fact from {from} to {to}", reason.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(journal: usize, from: u64, to: u64, ahead: u64) -> WrongClock {
+        let [from, to, ahead] = [from, to, ahead].map(Duration::from_secs);
+        WrongClock { journal, from, to, ahead }
+    }
+
+    #[test]
+    fn rule_24_time_is_believed_while_most_clocks_are_right_and_for_as_long_as_wrong_ones_lead_afterwards() {
+        let at = |wrong: &[WrongClock], secs| leeway(wrong, 3, Duration::from_secs(secs)).as_secs();
+        let alone = [wrong(0, 10, 20, 15), wrong(1, 30, 40, 45)];
+        assert_eq!([5, 15, 35].map(|secs| at(&alone, secs)), [10, 10, 10], "one of three at a time");
+        let same = [wrong(0, 10, 20, 15), wrong(0, 15, 25, 45)];
+        assert_eq!(at(&same, 17), 10, "one journal twice is one");
+        let together = [wrong(0, 10, 20, 15), wrong(1, 18, 30, 45)];
+        assert_eq!([9, 12, 35, 36, 75, 76].map(|secs| at(&together, secs)), [10, 25, 55, 55, 55, 10]);
+        assert_eq!(leeway(&together, 5, Duration::from_secs(19)).as_secs(), 10, "two of five");
+    }
 }
