@@ -51,9 +51,12 @@ planted: build
 	cargo build --release --locked --workspace --features journal/planted-bugs --bin pact-journal-planted
 	@scripts/place-binaries.sh
 
-## Two minutes of every kind of fault on a quorum under load; SEED=N repeats one. Needs root.
+## One seed of everything: two minutes of every kind of fault on a quorum under load (SEED=N repeats one), a million simulated
+## steps, and a power cut of each kind (CUTS=N of the honest disk). Needs root.
 chaos: build
 	$(BINARIES)/pact-loadtest chaos --seconds 120 $(if $(SEED),--seed $(SEED))
+	$(BINARIES)/pact-loadtest simulate $(if $(SEED),--seeds $(SEED)..$$(($(SEED) + 100)),--seeds 1..101)
+	$(MAKE) power-cut CUTS=$(or $(CUTS),1)
 
 ## Each planted bug must be found within ten seeds. A quarter of an hour. Needs root.
 chaos-planted: planted
