@@ -284,9 +284,12 @@ impl Hold<'_> {
 
     /// Evicts one and has another join.
     async fn replace(&self, nth: usize) -> Result<(), Failure> {
+        // Another change may be under way: each has a host of its own.
         let fresh = self.quorum.members.iter().position(|member| {
-            let life = member.life();
-            !life.joined && life.door.is_none()
+            let mut life = member.life();
+            let is_free = !life.joined && life.door.is_none() && !life.chosen;
+            life.chosen |= is_free;
+            is_free
         });
         let Some(fresh) = fresh else { return Err(Failure::other("there is no host left")) };
         let evicted = &*self.quorum.members[nth];

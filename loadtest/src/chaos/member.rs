@@ -76,6 +76,8 @@ pub struct Life {
     pub evicted: bool,
     /// It is a member that votes, or is the founder.
     pub joined: bool,
+    /// It is the host that a change of members has chosen for a new one.
+    pub chosen: bool,
     /// With what it joins.
     pub door: Option<(SocketAddr, String)>,
     /// How far its clock is off, in seconds.

@@ -95,7 +95,7 @@ pub fn ask_all(evidence: &Evidence<'_>) -> Vec<Verdict> {
         certificates::used_once(evidence),
         presence::nobody_lost_alive(evidence),
         terms::never_fall(evidence),
-        terms::have_one_leader(evidence),
+        terms::lost_leads_stay_lost(evidence),
         processes::end_only_of_faults(evidence),
         processes::recover(evidence),
     ]

@@ -67,7 +67,7 @@ fn a_short_run_of_every_kind_of_fault_breaks_no_promise() {
     {
         assert!(looked_at(oracle) >= 20, "{oracle}: {verdicts:?}");
     }
-    for oracle in ["logs-are-alike", "logs-verify", "terms-never-fall", "a-term-has-one-leader"] {
+    for oracle in ["logs-are-alike", "logs-verify", "terms-never-fall", "a-lost-lead-stays-lost"] {
         assert!(looked_at(oracle) > 0, "{oracle}: {verdicts:?}");
     }
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "nothing is left");
