@@ -132,8 +132,8 @@ async fn run_join(options: &Join) -> Result<(), Failure> {
         TokenSource::Text(token) => token.clone(),
         TokenSource::File(path) => read_token(path)?,
     };
-    join(&options.plan(token)).await.map_err(not_joined)?;
-    tracing::info!(data_dir = %options.data_dir.display(), "joined; learning the log");
+    let journal = join(&options.plan(token)).await.map_err(not_joined)?;
+    tracing::info!(%journal, data_dir = %options.data_dir.display(), "joined; learning the log");
     let (data_dir, settings) = (options.data_dir.clone(), Settings::default());
     run_serve(&Serve { data_dir, config: None, settings, until_stdin_ends: false }).await
 }

@@ -44,8 +44,8 @@ pub struct Plan {
     pub join_addr: String,
     /// The token.
     pub token: JoinToken,
-    /// This journal's name.
-    pub journal_id: JournalId,
+    /// This journal's name. None: the journal that lets it in chooses one.
+    pub journal_id: Option<JournalId>,
     /// Its configuration.
     pub config: Config,
 }
@@ -107,6 +107,7 @@ pub enum JoinError {
 
 /// What the journal answered, checked.
 struct Place {
+    journal_id: JournalId,
     raft_id: u64,
     log_id: LogId,
     domain_id: DomainId,
@@ -114,11 +115,11 @@ struct Place {
     domain_ca: Der,
 }
 
-/// Joins: afterwards the data directory is there, to be served.
+/// Joins: afterwards the data directory is there, to be served. Answers the journal's name.
 ///
 /// # Errors
 /// Whatever breaks; the next try goes on with the same key.
-pub async fn join(plan: &Plan) -> Result<(), JoinError> {
+pub async fn join(plan: &Plan) -> Result<JournalId, JoinError> {
     if fs::symlink_metadata(&plan.data_dir).is_ok() {
         return Err(JoinError::Exists { path: plan.data_dir.clone() });
     }
@@ -132,7 +133,8 @@ pub async fn join(plan: &Plan) -> Result<(), JoinError> {
     let request = kept_key(&draft)?;
     let place = ask(plan, &request).await?;
     write(plan, &draft, &request, &place)?;
-    settle(&draft, &data_dir)
+    settle(&draft, &data_dir)?;
+    Ok(place.journal_id)
 }
 
 /// Beside the directory asked for, under a name that the next try finds.
@@ -174,7 +176,7 @@ async fn ask(plan: &Plan, request: &OwnRequest) -> Result<Place, JoinError> {
     let secret = plan.token.secret.to_text();
     let question = JoinRequest {
         secret: secret.as_str().to_owned(),
-        journal_id: plan.journal_id.to_string(),
+        journal_id: plan.journal_id.as_ref().map(JournalId::to_string).unwrap_or_default(),
         csr: request.csr.clone(),
         endpoints: Some(member::endpoints_to_wire(&endpoints)),
         format_level: Some(READS.number()),
@@ -185,7 +187,7 @@ async fn ask(plan: &Plan, request: &OwnRequest) -> Result<Place, JoinError> {
     let late = || JoinError::Asked(Failure::Unreachable(format!("no answer within {} s", ANSWER.as_secs())));
     let answer = answer.map_err(|_| late())?;
     let answer = answer.map_err(|status| JoinError::Asked(connection.failure(&status)))?;
-    placed(answer.into_inner(), plan.token.domain_ca)
+    placed(answer.into_inner(), plan)
 }
 
 /// Where others reach this journal, as its configuration says. A port that the system chooses is announced later.
@@ -198,24 +200,34 @@ fn endpoints(config: &Config) -> Endpoints {
     }
 }
 
-fn placed(answer: JoinResponse, pin: CertificateHash) -> Result<Place, JoinError> {
+fn placed(answer: JoinResponse, plan: &Plan) -> Result<Place, JoinError> {
     let wrong = |what| JoinError::Answer { what };
-    let JoinResponse { raft_id, log_id, domain_id, certificate_chain, members: _ } = answer;
+    let JoinResponse { raft_id, log_id, domain_id, certificate_chain, members: _, journal_id } = answer;
     let [certificate, domain_ca] =
         <[Vec<u8>; 2]>::try_from(certificate_chain).map_err(|_| wrong("the chain"))?;
-    if CertificateHash::of(&domain_ca) != pin {
+    if CertificateHash::of(&domain_ca) != plan.token.domain_ca {
         return Err(wrong("the domain CA certificate is not the one that the token names"));
     }
     if raft_id <= events::member::FOUNDER_RAFT_ID {
         return Err(wrong("the number in Raft"));
     }
+    let journal_id = named(plan.journal_id.as_ref(), &journal_id).ok_or_else(|| wrong("the name"))?;
     Ok(Place {
+        journal_id,
         raft_id,
         log_id: LogId::new(log_id.try_into().map_err(|_| wrong("the identity of the log"))?),
         domain_id: domain_id.parse().map_err(|_| wrong("the domain"))?,
         certificate: Der::new(certificate),
         domain_ca: Der::new(domain_ca),
     })
+}
+
+/// The name by which the other journal knows this one. One of an earlier release does not repeat what it was told.
+fn named(asked: Option<&JournalId>, told: &str) -> Option<JournalId> {
+    match asked {
+        Some(own) => (told.is_empty() || told == own.as_str()).then(|| own.clone()),
+        None => told.parse().ok(),
+    }
 }
 
 /// Everything but the key anew: what an earlier try left may be half written.
@@ -230,7 +242,7 @@ fn write(plan: &Plan, draft: &Path, request: &OwnRequest, place: &Place) -> Resu
         removed.map_err(failed)?;
     }
     fs::DirBuilder::new().mode(0o700).create(draft.join("bootstrap")).map_err(failed)?;
-    let (domain_id, journal_id, log_id) = (place.domain_id.clone(), plan.journal_id.clone(), place.log_id);
+    let (domain_id, journal_id, log_id) = (place.domain_id.clone(), place.journal_id.clone(), place.log_id);
     let identity = serde_json::to_vec_pretty(&Identity { domain_id, journal_id, log_id })?;
     write_new(&draft.join("lock"), b"", 0o600)?;
     write_new(&draft.join("identity.json"), &identity, 0o644)?;
@@ -242,7 +254,7 @@ fn write(plan: &Plan, draft: &Path, request: &OwnRequest, place: &Place) -> Resu
     write_new(&draft.join("bootstrap/domain-ca.pem"), domain_ca.as_bytes(), 0o644)?;
     let domain_ca_sha256 = CertificateHash::of(place.domain_ca.as_bytes());
     let founding = Founding { log_id: place.log_id, domain_ca_sha256 };
-    Ok(Log::create_member(draft, plan.journal_id.clone(), founding, place.raft_id)?)
+    Ok(Log::create_member(draft, place.journal_id.clone(), founding, place.raft_id)?)
 }
 
 /// The key goes into `server.pem`; then the directory moves to its place in one step.
@@ -255,4 +267,25 @@ fn settle(draft: &Path, path: &Path) -> Result<(), JoinError> {
         path.parent().map_or(Ok(()), sync)
     };
     settle().map_err(|source| JoinError::Directory { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_one_that_was_asked_for_or_the_one_that_was_given() {
+        let own: JournalId = "j2".parse().unwrap();
+        for (asked, told, name) in [
+            (Some(&own), "j2", Some("j2")),
+            (Some(&own), "", Some("j2")),
+            (Some(&own), "j3", None),
+            (None, "j3", Some("j3")),
+            (None, "", None),
+            (None, "no name", None),
+        ] {
+            let named = named(asked, told);
+            assert_eq!(named.as_ref().map(JournalId::as_str), name, "{asked:?} {told}");
+        }
+    }
 }

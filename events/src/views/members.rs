@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::fact::Record;
 use crate::member::{Endpoints, Event, FOUNDER_RAFT_ID, Member, State, evolve};
-use crate::vocabulary::{CertificateHash, JournalId, Timestamp};
+use crate::vocabulary::{CertificateHash, JournalId, KeyHash, Timestamp};
 
 /// The last server certificates of a journal that are remembered: one lives 30 days and is renewed some days before, so
 /// that the others are over by far.
@@ -84,6 +84,21 @@ impl Members {
     pub fn next_raft_id(&self) -> u64 {
         let greatest = self.rows.values().filter_map(|row| row.state.raft_id()).max();
         greatest.map_or(FOUNDER_RAFT_ID, |raft_id| raft_id.saturating_add(1))
+    }
+
+    /// The member that joined with this key.
+    pub fn by_key(&self, key: KeyHash) -> Option<&JournalId> {
+        self.members().find(|(_, member)| member.key == Some(key)).map(|(id, _)| id)
+    }
+
+    /// A name for the next journal, if it has none of its own: j and its Raft id, or the next number that is free. Raft ids
+    /// stay above those of before a restore, of whose journals not all may be known (R27), and so do these names.
+    pub fn next_name(&self) -> JournalId {
+        let name = |number: u64| -> JournalId {
+            format!("j{number}").parse().expect("a letter and digits are a name")
+        };
+        let mut names = (self.next_raft_id()..).map(name);
+        names.find(|name| !self.rows.contains_key(name)).expect("there are more numbers than journals")
     }
 
     /// Where the members listen for agents, in the order of their names.
@@ -176,6 +191,30 @@ mod tests {
         assert!(members.is_evicted(&journal("j2")) && !members.is_evicted(&journal("j1")));
         assert_eq!(members.members().count(), 1);
         assert_eq!(Members::default().next_raft_id(), 1);
+    }
+
+    #[test]
+    fn rule_27_a_name_that_is_chosen_is_none_that_any_journal_has_or_had() {
+        let mut log = Log::new();
+        assert_eq!(log.views().members.next_name(), journal("j2"));
+        log.joins("j2", 2).append(vec![joined("j2")]).append(vec![evicted("j2")]);
+        assert_eq!(log.views().members.next_name(), journal("j3"));
+        // Somebody chose that one by hand.
+        log.joins("j4", 3);
+        assert_eq!(log.views().members.next_name(), journal("j5"));
+        log.joins("other", 4);
+        assert_eq!(log.views().members.next_name(), journal("j5"));
+    }
+
+    #[test]
+    fn a_member_is_found_by_the_key_with_which_it_joined() {
+        let mut log = Log::new();
+        log.joins("j2", 2);
+        let members = log.views().members;
+        let key = members.get(&journal("j2")).and_then(|row| row.state.member()?.key).unwrap();
+        assert_eq!(members.by_key(key), Some(&journal("j2")));
+        log.append(vec![evicted("j2")]);
+        assert_eq!(log.views().members.by_key(key), None, "an evicted one has no place to go on to");
     }
 
     #[test]

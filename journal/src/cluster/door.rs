@@ -3,7 +3,8 @@
 //!
 //! The certificate is signed by the domain CA, so only the journal that keeps its key can let others in; the rest say so.
 //! Asking again with the same key gets the same place and a new certificate, which is recorded too: a lost answer costs
-//! nothing, also when the token has expired meanwhile.
+//! nothing, also when the token has expired meanwhile. Who says no name gets one: that of its key, if it has a place already,
+//! or else one that no journal ever had.
 //!
 //! **Invariant:** who shows no living secret learns nothing but that, and at most a few a second may try (R22).
 
@@ -13,7 +14,8 @@ use events::fact::Fact;
 use events::level::Level;
 use events::member::{self, Command, State};
 use events::stream::StreamName;
-use events::vocabulary::{CertificateHash, DomainId, JournalId, LogId, Serial};
+use events::views::Members;
+use events::vocabulary::{CertificateHash, Der, DomainId, JournalId, LogId, Serial};
 use proto::convert::{field, member as wire};
 use proto::join_token::JoinSecret;
 use proto::pb::join_service_server::JoinService;
@@ -23,7 +25,7 @@ use proto::refusal::Refusal;
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
-use crate::authority::Csr;
+use crate::authority::{Csr, VerifiedCsr};
 use crate::clock;
 use crate::log::{AppendError, Log};
 use crate::own_append::own_append;
@@ -55,7 +57,8 @@ pub struct Door {
 
 /// What a journal asks for.
 struct Asked {
-    id: JournalId,
+    /// None: it takes the one that it gets.
+    id: Option<JournalId>,
     secret: JoinSecret,
     csr: Csr,
     endpoints: member::Endpoints,
@@ -70,16 +73,35 @@ fn asked(request: JoinRequest) -> Result<Asked, Status> {
     if request.hosts.len() > MOST_HOSTS {
         return Err(field::invalid("hosts", format!("at most {MOST_HOSTS}")).into());
     }
+    let named = (!request.journal_id.is_empty()).then(|| field::parsed("journal_id", &request.journal_id));
     let csr =
         Csr::parse(&request.csr).map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
     Ok(Asked {
-        id: field::parsed("journal_id", &request.journal_id)?,
+        id: named.transpose()?,
         secret: request.secret.parse().map_err(|error| malformed(&error))?,
         endpoints: wire::endpoints(request.endpoints)?,
         reads: request.format_level.map_or(Level::FIRST, Level::new),
         hosts: request.hosts,
         csr,
     })
+}
+
+impl Asked {
+    /// Its name: the one that it says, or the one of its key, or a new one.
+    fn name(&self, members: &Members) -> JournalId {
+        let own = self.id.clone().or_else(|| members.by_key(self.csr.key()).cloned());
+        own.unwrap_or_else(|| members.next_name())
+    }
+}
+
+/// What an order to join comes to, by what is known at the moment.
+enum Decided {
+    /// These facts, and the version of the domain's stream that was looked at.
+    By { facts: Vec<Fact>, domain_version: u64 },
+    /// It is so already.
+    Already,
+    /// The name that was chosen for it is another's by now.
+    Taken,
 }
 
 impl Door {
@@ -91,8 +113,25 @@ impl Door {
     async fn let_in(&self, asked: &Asked) -> Result<JoinResponse, Status> {
         let verified = asked.csr.verify();
         let verified = verified.map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
-        // Nothing is signed for whom the facts refuse anyway; what is signed is decided once more, with its hash.
-        self.decide(asked, CertificateHash::of(b""))?;
+        for _ in 0..ATTEMPTS {
+            let id = asked.name(&self.log.views().members);
+            // Nothing is signed for whom the facts refuse anyway; what is signed is decided once more, with its hash.
+            self.decide(asked, &id, CertificateHash::of(b""))?;
+            let (domain_id, domain_ca, certificate) = self.certify(asked, &id, &verified)?;
+            if self.record(asked, &id, CertificateHash::of(certificate.as_bytes())).await? {
+                let chain = vec![certificate.as_bytes().to_vec(), domain_ca.as_bytes().to_vec()];
+                return Ok(self.answer(id, domain_id, chain));
+            }
+        }
+        Err(contended())
+    }
+
+    fn certify(
+        &self,
+        asked: &Asked,
+        id: &JournalId,
+        verified: &VerifiedCsr<'_>,
+    ) -> Result<(DomainId, Der, Der), Status> {
         let ca = self.domain_ca.read().map_err(|error| not_signed(&error))?;
         let (domain_id, domain_ca) = {
             let views = self.log.views();
@@ -106,27 +145,20 @@ impl Door {
         let now = clock::now();
         let serial: Serial = random::serial().map_err(|_| Status::internal("no random numbers"))?;
         let hosts: Vec<String> = hosts_of(&asked.endpoints).into_iter().chain(asked.hosts.clone()).collect();
-        let certificate = ca.certify(&asked.id, &hosts, &verified, now, serial);
+        let certificate = ca.certify(id, &hosts, verified, now, serial);
         let certificate =
             certificate.map_err(|error| Refusal::new(Reason::EndpointInvalid, error.to_string()))?;
-        self.record(asked, CertificateHash::of(certificate.as_bytes())).await?;
-        Ok(self.answer(
-            asked,
-            domain_id,
-            vec![certificate.as_bytes().to_vec(), domain_ca.as_bytes().to_vec()],
-        ))
+        Ok((domain_id, domain_ca, certificate))
     }
 
-    /// The facts of letting it in with this certificate, and the version of the domain's stream that was looked at. None: it
-    /// is so already.
-    fn decide(
-        &self,
-        asked: &Asked,
-        certificate: CertificateHash,
-    ) -> Result<Option<(Vec<Fact>, u64)>, Status> {
+    /// What letting it in by this name and with this certificate comes to.
+    fn decide(&self, asked: &Asked, id: &JournalId, certificate: CertificateHash) -> Result<Decided, Status> {
         let views = self.log.views();
         reads_enough(views.level, asked.reads)?;
-        let state = views.members.get(&asked.id).map_or(State::Unknown, |row| row.state.clone());
+        if asked.name(&views.members) != *id {
+            return Ok(Decided::Taken);
+        }
+        let state = views.members.get(id).map_or(State::Unknown, |row| row.state.clone());
         let command = Command::Join {
             endpoints: asked.endpoints.clone(),
             certificate,
@@ -135,27 +167,37 @@ impl Door {
             raft_id: views.members.next_raft_id(),
             now: clock::now(),
         };
-        let event = member::decide(&asked.id, &state, command).map_err(|error| wire::refusal(&error))?;
-        Ok(event.map(|event| (event.into_facts(&asked.id), views.domain_version)))
+        let event = member::decide(id, &state, command).map_err(|error| wire::refusal(&error))?;
+        Ok(match event {
+            Some(event) => Decided::By { facts: event.into_facts(id), domain_version: views.domain_version },
+            None => Decided::Already,
+        })
     }
 
-    async fn record(&self, asked: &Asked, certificate: CertificateHash) -> Result<(), Status> {
+    /// Whether it is recorded; if not, another took the name that was chosen.
+    async fn record(
+        &self,
+        asked: &Asked,
+        id: &JournalId,
+        certificate: CertificateHash,
+    ) -> Result<bool, Status> {
         for _ in 0..ATTEMPTS {
-            let reads = [
-                StreamName::Domain,
-                StreamName::Join(asked.secret.hash()),
-                StreamName::Journal(asked.id.clone()),
-            ];
-            let Some((facts, domain_version)) = self.decide(asked, certificate)? else { return Ok(()) };
+            let reads =
+                [StreamName::Domain, StreamName::Join(asked.secret.hash()), StreamName::Journal(id.clone())];
+            let (facts, domain_version) = match self.decide(asked, id, certificate)? {
+                Decided::By { facts, domain_version } => (facts, domain_version),
+                Decided::Already => return Ok(true),
+                Decided::Taken => return Ok(false),
+            };
             let append = own_append(&self.log, &self.journal_id, facts, &reads, clock::now());
             let append = append.map_err(|error| Status::internal(error.to_string()))?;
-            // Each join writes the domain's stream: what was read of numbers and tokens is of that version, or stale.
+            // Each join writes the domain's stream: what was read of names, numbers and tokens is of that version, or stale.
             let current = append.expects.iter().find(|at| at.name == StreamName::Domain);
             if current.is_none_or(|at| at.version != domain_version) {
                 continue;
             }
             match self.log.append(append).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(true),
                 Err(AppendError::Conflict { .. }) => {}
                 Err(AppendError::NoLeader) => {
                     return Err(Refusal::new(Reason::NoLeader, "no journal leads at the moment").into());
@@ -163,12 +205,12 @@ impl Door {
                 Err(error) => return Err(Status::internal(error.to_string())),
             }
         }
-        Err(Refusal::new(Reason::Overloaded, "others joined at the same moment; ask again").into())
+        Err(contended())
     }
 
-    fn answer(&self, asked: &Asked, domain_id: DomainId, certificate_chain: Vec<Vec<u8>>) -> JoinResponse {
+    fn answer(&self, id: JournalId, domain_id: DomainId, certificate_chain: Vec<Vec<u8>>) -> JoinResponse {
         let views = self.log.views();
-        let raft_id = views.members.get(&asked.id).and_then(|row| row.state.raft_id()).unwrap_or_default();
+        let raft_id = views.members.get(&id).and_then(|row| row.state.raft_id()).unwrap_or_default();
         let members = views.members.members().map(|(id, member)| proto::pb::Peer {
             journal_id: id.to_string(),
             raft_id: member.raft_id,
@@ -181,8 +223,13 @@ impl Door {
             domain_id: domain_id.to_string(),
             certificate_chain,
             members: members.collect(),
+            journal_id: id.to_string(),
         }
     }
+}
+
+fn contended() -> Status {
+    Refusal::new(Reason::Overloaded, "others joined at the same moment; ask again").into()
 }
 
 /// A journal that could not read the log would stop at the first fact that it does not know (R26). What is written after
@@ -215,10 +262,11 @@ impl JoinService for Door {
         let answered = self.let_in(&asked).await;
         match &answered {
             Ok(answer) => {
-                tracing::info!(journal = %asked.id, raft_id = answer.raft_id, "a journal joins");
+                tracing::info!(journal = answer.journal_id, raft_id = answer.raft_id, "a journal joins");
             }
             Err(status) => {
-                tracing::warn!(journal = %asked.id, reason = status.message(), "a journal was not let in");
+                let journal = asked.id.as_ref().map(tracing::field::display);
+                tracing::warn!(journal, reason = status.message(), "a journal was not let in");
             }
         }
         answered.map(Response::new)

@@ -57,10 +57,10 @@ impl Founder {
             data_dir: data_dir.to_owned(),
             join_addr: founder.cluster.unwrap_or_else(any_port).to_string(),
             token: token.parse().map_err(|error: InvalidJoinToken| Failure::other(error.to_string()))?,
-            journal_id: name.parse().map_err(|error: InvalidName| Failure::other(error.to_string()))?,
+            journal_id: Some(name.parse().map_err(|error: InvalidName| Failure::other(error.to_string()))?),
             config: config.clone(),
         };
-        join(&plan).await.map_err(not_joined)
+        join(&plan).await.map(drop).map_err(not_joined)
     }
 
     /// Waits until so many journals vote: only then another one may join.

@@ -108,12 +108,17 @@ impl DataDirectory {
     }
 
     /// `pact-journal join`, told alike. The token lies in a file, where not everybody can read it.
-    pub fn join_command(&self, journal_id: &str, door: &str, token: &str) -> Command {
+    pub fn join_command<'a>(
+        &self,
+        journal_id: impl Into<Option<&'a str>>,
+        door: &str,
+        token: &str,
+    ) -> Command {
         let file = self.folder.path().join("token");
         fs::write(&file, token).expect("it can be written");
         let mut command = journal_of(self.program);
-        command.args(["join", "--journal-id", journal_id, "--join-addr", door, "--advertise", "127.0.0.1"]);
-        command.args(["--advertise", "localhost"]);
+        command.args(["join", "--join-addr", door, "--advertise", "127.0.0.1", "--advertise", "localhost"]);
+        command.args(journal_id.into().into_iter().flat_map(|name| ["--journal-id", name]));
         command.arg("--join-token").arg(format!("@{}", file.display()));
         command.args(["--agent-listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
         command.args(["--http-listen", "127.0.0.1:0", "--cluster-listen", &free_port().to_string()]);

@@ -115,9 +115,9 @@ impl Journal {
     }
 
     /// [`Journal::join`] with a data directory of which there may be a beginning.
-    pub fn join_in(
+    pub fn join_in<'a>(
         dir: DataDirectory,
-        journal_id: &str,
+        journal_id: impl Into<Option<&'a str>>,
         door: &str,
         token: &str,
         environment: Vec<(&'static str, &'static str)>,

@@ -23,7 +23,7 @@ use super::Trio;
 const NO_ELECTION: Duration = Duration::from_millis(2500);
 
 impl Operator {
-    async fn evict(&self, journal: &str, revoke_issued: bool) -> Answer<pb::EvictResponse> {
+    pub(super) async fn evict(&self, journal: &str, revoke_issued: bool) -> Answer<pb::EvictResponse> {
         let request =
             pb::EvictRequest { journal_id: journal.to_owned(), revoke_issued, reason: "lost".to_owned() };
         answer(&self.0, MemberServiceClient::new(self.0.channel()).evict(request).await)

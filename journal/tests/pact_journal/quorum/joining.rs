@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 
 use events::level::Level;
 use journal::cluster::pin;
 use proto::channel::JournalAddress;
 use proto::join_token::JoinToken;
 use proto::pb::join_service_client::JoinServiceClient;
-use proto::pb::{Endpoints, JoinRequest, JoinResponse};
+use proto::pb::{Endpoints, JoinRequest, JoinResponse, Member};
 use rcgen::KeyPair;
 
 use crate::calls::{Answer, answer};
@@ -19,6 +20,11 @@ use super::{ONE_AT_A_TIME, founder_dir};
 
 /// Asks to join as j2, and does not go on.
 async fn ask(door: &str, token: &JoinToken, key: &KeyPair) -> Answer<JoinResponse> {
+    ask_as("j2", door, token, key).await
+}
+
+/// The same by another name, or, if it is empty, by none.
+async fn ask_as(name: &str, door: &str, token: &JoinToken, key: &KeyPair) -> Answer<JoinResponse> {
     let address: JournalAddress = format!("https://{door}").parse().unwrap();
     let connection = pin::connect(&address, token.domain_ca).await.unwrap();
     let endpoints = Endpoints {
@@ -28,7 +34,7 @@ async fn ask(door: &str, token: &JoinToken, key: &KeyPair) -> Answer<JoinRespons
     };
     let request = JoinRequest {
         secret: token.secret.to_text().to_string(),
-        journal_id: "j2".to_owned(),
+        journal_id: name.to_owned(),
         csr: csr(key),
         endpoints: Some(endpoints),
         format_level: Some(Level::NEWEST.number()),
@@ -75,9 +81,7 @@ async fn a_join_that_broke_off_goes_on_with_its_key_and_gets_the_same_place() {
     let (door, token) = (founder.cluster_address().to_string(), operator.join_token().await);
     // The first try: the key is kept, the journal has answered, and the answer was lost. The next says another port.
     let (key, dir) = (KeyPair::generate().unwrap(), DataDirectory::to_join());
-    let draft = dir.path().with_extension("joining");
-    fs::DirBuilder::new().mode(0o700).create(&draft).unwrap();
-    fs::write(draft.join("server.key"), key.serialize_pem()).unwrap();
+    let draft = broken_off(&dir, &key);
     let first = ask(&door, &token.parse().unwrap(), &key).await.unwrap();
 
     let joined = Journal::join_in(dir, "j2", &door, &token, vec![]);
@@ -89,6 +93,74 @@ async fn a_join_that_broke_off_goes_on_with_its_key_and_gets_the_same_place() {
     assert!(!draft.exists(), "it became the data directory");
     let said = joined.dir.last_words();
     assert!(!said.contains(&token[..64]), "the secret is in no log");
+}
+
+/// What a try before has left: its key is kept, and whatever it was answered was lost. Answers where.
+fn broken_off(dir: &DataDirectory, key: &KeyPair) -> PathBuf {
+    let draft = dir.path().with_extension("joining");
+    fs::DirBuilder::new().mode(0o700).create(&draft).unwrap();
+    fs::write(draft.join("server.key"), key.serialize_pem()).unwrap();
+    draft
+}
+
+fn names(members: &[Member]) -> Vec<(&str, u64, &str)> {
+    members.iter().map(|one| (one.journal_id.as_str(), one.raft_id, one.standing.as_str())).collect()
+}
+
+#[tokio::test]
+async fn rule_27_a_journal_that_says_no_name_gets_one_that_none_has_or_had() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let founder = Journal::serve(founder_dir());
+    let (operator, door) = (founder.operator().await, founder.cluster_address().to_string());
+
+    let mut second =
+        Journal::join_in(DataDirectory::to_join(), None::<&str>, &door, &operator.join_token().await, vec![]);
+    operator.voters(2).await;
+    operator.evict("j2", false).await.unwrap();
+    second.ended();
+    let third =
+        Journal::join_in(DataDirectory::to_join(), None::<&str>, &door, &operator.join_token().await, vec![]);
+    operator.voters(2).await;
+
+    let members = operator.members().await.unwrap();
+    assert_eq!(names(&members), [("j1", 1, "voter"), ("j2", 2, "evicted"), ("j3", 3, "voter")]);
+    let identity = fs::read_to_string(third.dir.path().join("identity.json")).unwrap();
+    assert!(identity.contains("\"j3\""), "{identity}");
+}
+
+#[tokio::test]
+async fn a_join_without_a_name_that_broke_off_goes_on_under_the_name_that_it_was_given() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let founder = Journal::serve(founder_dir());
+    let operator = founder.operator().await;
+    let (door, token) = (founder.cluster_address().to_string(), operator.join_token().await);
+    let (key, dir) = (KeyPair::generate().unwrap(), DataDirectory::to_join());
+    broken_off(&dir, &key);
+    for _ in 0..3 {
+        let answer = ask_as("", &door, &token.parse().unwrap(), &key).await.unwrap();
+        assert_eq!((answer.journal_id.as_str(), answer.raft_id), ("j2", 2));
+    }
+
+    let _joined = Journal::join_in(dir, None::<&str>, &door, &token, vec![]);
+
+    operator.voters(2).await;
+    assert_eq!(names(&operator.members().await.unwrap()), [("j1", 1, "voter"), ("j2", 2, "voter")]);
+}
+
+#[tokio::test]
+async fn journals_that_ask_for_names_at_one_moment_get_different_ones() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let founder = Journal::serve(founder_dir());
+    let (operator, door) = (founder.operator().await, founder.cluster_address().to_string());
+    let asked = async || {
+        let token = operator.join_token().await.parse().unwrap();
+        ask_as("", &door, &token, &KeyPair::generate().unwrap()).await.unwrap()
+    };
+    let answers: [JoinResponse; 4] = tokio::join!(asked(), asked(), asked(), asked()).into();
+    let mut given: Vec<_> =
+        answers.iter().map(|answer| (answer.journal_id.as_str(), answer.raft_id)).collect();
+    given.sort_unstable();
+    assert_eq!(given, [("j2", 2), ("j3", 3), ("j4", 4), ("j5", 5)]);
 }
 
 #[tokio::test]
