@@ -110,7 +110,8 @@ pub enum MembershipError {
     },
     /// The leader cannot be moved.
     #[error(
-        "the leader was not moved to {journal_id}: ask the journal that leads (`pact journal members`), for a voter"
+        "the leader was not moved to {journal_id}: that must be a voter which answers, and a journal must lead (`pact journal \
+         members`)"
     )]
     NotTransferable {
         /// Where it should be.
@@ -204,7 +205,7 @@ impl Membership {
         Ok(())
     }
 
-    /// Makes another voter the leader.
+    /// Makes another voter the leader, whichever journal leads now.
     ///
     /// # Errors
     /// If it is no voter, or the leader cannot be moved there.
@@ -224,7 +225,7 @@ impl Membership {
         if self.log.seats().leader == Some(raft_id) {
             return Ok(self.log.views().seq);
         }
-        self.log.transfer(raft_id).await.map_err(|_| not())?;
+        self.log.hand_over(raft_id).await.map_err(|_| not())?;
         Ok(self.log.views().seq)
     }
 

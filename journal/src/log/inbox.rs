@@ -1,4 +1,5 @@
-//! Answers the other members' questions ([`super::wire`]): Raft's go to Raft, appends to the writer, facts to the store.
+//! Answers the other members' questions ([`super::wire`]): Raft's go to Raft, appends to the writer, facts to the store, the
+//! lead to whom an operator wants.
 //!
 //! The cluster listener calls [`Inbox::answer`], having checked who asks. Not here: TLS, and who is a member.
 //!
@@ -21,11 +22,13 @@ use super::clocks::{Clocks, MAX_SKEW};
 use super::errors::AppendError;
 use super::folded::Folded;
 use super::freshness::Freshness;
+use super::network::Peers;
 use super::room::{Room, is_spared};
 use super::store::Store;
 use super::store::piece::Piece;
 use super::store::state_machine::{Machine, Panics};
 use super::stored;
+use super::transfer;
 use super::types::{Blob, Membership, Place, Position, Raft};
 use super::wire::{
     self, AppendAsk, Appended, Ask, Facts, InstallAsk, Recorded, Release, Told, Vitals, VoteAsk,
@@ -49,6 +52,7 @@ pub(super) struct Inbox {
     pub store: Arc<Store>,
     pub clock: Clock,
     pub broken: Arc<Broken>,
+    pub peers: Arc<dyn Peers>,
 }
 
 impl Inbox {
@@ -65,6 +69,7 @@ impl Inbox {
             Ask::Install(ask) => self.install(ask).await,
             Ask::Elect => self.stand().await,
             Ask::Release => Ok(Told::Release(self.release())),
+            Ask::StepAside { to } => self.step_aside(from, to).await,
         };
         wire::write(&told.unwrap_or_else(Told::Failed)).map_err(|error| error.to_string())
     }
@@ -112,6 +117,15 @@ impl Inbox {
             return Err("its clock is wrong".to_owned());
         }
         self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
+    }
+
+    /// Has another voter lead, as an operator ordered at the member that asks: that decided whether he may.
+    async fn step_aside(&self, from: &JournalId, to: u64) -> Result<Told, String> {
+        if self.is_cast_out(from) {
+            return Ok(Told::NotLeading);
+        }
+        let stepped = transfer::step_aside(&self.raft, &*self.peers, to).await;
+        stepped.map(|()| Told::SteppedAside).map_err(|error| error.to_string())
     }
 
     /// Takes a reading of the disk, and of what the others told of theirs (R3).

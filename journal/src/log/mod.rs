@@ -31,6 +31,7 @@ mod synced;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod transfer;
 mod types;
 mod wire;
 mod writer;

@@ -16,6 +16,7 @@ use super::Log;
 use super::broken::in_one_line;
 use super::clocks::MAX_SKEW;
 use super::network::ask;
+use super::transfer::{SETTLED, step_aside};
 use super::types::{Raft, RaftMetrics};
 use super::wire::{Ask, Release, Told, Vitals};
 
@@ -29,6 +30,8 @@ const RELEASE: Duration = Duration::from_millis(400);
 const HEARD: Duration = Duration::from_secs(2);
 /// A change of the members is settled by then, or tried again later.
 const CHANGE: Duration = Duration::from_secs(10);
+/// A leader says what became of a transfer.
+const HANDED_OVER: Duration = SETTLED.saturating_add(Duration::from_secs(1));
 
 /// Who counts in Raft.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -314,37 +317,37 @@ impl Log {
         settled(tokio::time::timeout(CHANGE, change).await)
     }
 
-    /// Steps aside for another voter: stops its heartbeats until the others would elect, and asks that one to stand
-    /// first. openraft has no word for it.
+    /// Steps aside for another voter, if this member leads.
     ///
     /// # Errors
-    /// If this member does not lead, or the other did not come to lead.
+    /// If it does not lead, or the other did not come to lead.
     pub async fn transfer(&self, to: u64) -> Result<(), QuorumError> {
-        let seats = self.seats();
-        if seats.leader != Some(seats.own) || !seats.voters.contains(&to) {
+        step_aside(&self.running()?, &*self.shared.peers, to).await
+    }
+
+    /// Has another voter lead, whoever leads now: the leader is asked to step aside. Afterwards it is known here.
+    ///
+    /// # Errors
+    /// If nobody leads, or the leader cannot be reached or did not step aside: one of an earlier release does not know how.
+    pub async fn hand_over(&self, to: u64) -> Result<(), QuorumError> {
+        let Seats { leader, own, .. } = self.seats();
+        let leader = leader.ok_or(QuorumError::NoLeader)?;
+        if leader == own {
+            return self.transfer(to).await;
+        }
+        let told = ask(&*self.shared.peers, leader, &Ask::StepAside { to }, HANDED_OVER).await;
+        if !matches!(told, Ok(Told::SteppedAside)) {
             return Err(QuorumError::NoLeader);
         }
-        let quiet = Quiet(self.running()?);
-        quiet.0.runtime_config().heartbeat(false);
-        self.stand(to).await
+        let mut metrics = self.shared.raft.clone();
+        let known = metrics.wait_for(|raft| raft.current_leader == Some(to));
+        // It does lead: that it is not heard of here yet, or that another was elected meanwhile, refuses nothing.
+        tokio::time::timeout(KNOWN, known).await.ok();
+        Ok(())
     }
 
     fn running(&self) -> Result<Raft, QuorumError> {
         self.inbox().map(|inbox| inbox.raft).ok_or(QuorumError::NoLeader)
-    }
-
-    async fn stand(&self, to: u64) -> Result<(), QuorumError> {
-        let mut metrics = self.shared.raft.clone();
-        let give_up = tokio::time::Instant::now() + CHANGE;
-        while tokio::time::Instant::now() < give_up {
-            // Refused by those whose lease of this leader is not over yet; asked again until it is.
-            ask(&*self.shared.peers, to, &Ask::Elect, CHANGE).await.map_err(|_| QuorumError::NoLeader)?;
-            let leads = metrics.wait_for(|raft| raft.current_leader == Some(to));
-            if matches!(tokio::time::timeout(AGAIN * 6, leads).await, Ok(Ok(_))) {
-                return Ok(());
-            }
-        }
-        Err(QuorumError::NoLeader)
     }
 }
 
@@ -353,15 +356,6 @@ impl Log {
 pub(super) fn is_alone(raft: &RaftMetrics) -> bool {
     let mut members = raft.membership_config.membership().nodes().map(|(id, _)| *id);
     members.next() == Some(raft.id) && members.next().is_none()
-}
-
-/// A leader that sends no heartbeats, until this is dropped: also when nobody waits for the transfer any more.
-struct Quiet(Raft);
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        self.0.runtime_config().heartbeat(true);
-    }
 }
 
 type Changed = Result<

@@ -165,7 +165,7 @@ async fn start(
     let machine = Arc::new(Mutex::new(machine));
     let (clock, peers) = (Arc::clone(&settings.clock), Arc::clone(&settings.peers));
     let network = Network {
-        peers,
+        peers: Arc::clone(&peers),
         store: Arc::clone(&store),
         freshness: Arc::clone(&freshness),
         clocks: Arc::clone(&clocks),
@@ -186,7 +186,8 @@ async fn start(
         }
     }
     let (room, ends) = (Arc::clone(room), Arc::clone(broken));
-    let inbox = Inbox { raft, appends, folded, freshness, clocks, room, machine, store, clock, broken: ends };
+    let inbox =
+        Inbox { raft, appends, folded, freshness, clocks, room, machine, store, clock, broken: ends, peers };
     // Another member is asked to lead, or a new one waits to be called.
     if others || !leads {
         return Ok(inbox);

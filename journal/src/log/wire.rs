@@ -1,5 +1,5 @@
 //! What members of the quorum say to each other about the log: Raft's messages, appends on their way to the leader, the
-//! facts that a member lacks. In types of our own, so that another release of openraft understands what this one says.
+//! facts that a member lacks, who shall lead. In types of our own, so that another release of openraft understands what this one says.
 //!
 //! [`super::network`], [`super::quorum`] and [`super::writer`] ask, [`super::inbox`] answers. How the bytes travel is
 //! not known here ([`super::network::Peers`]).
@@ -41,6 +41,8 @@ pub(super) enum Ask {
     Elect,
     /// Which release the asked is, and what it reads (R26).
     Release,
+    /// To the leader: have this voter lead in your place, as an operator ordered at the asker.
+    StepAside { to: u64 },
 }
 
 /// What can be sent as a question.
@@ -155,6 +157,8 @@ pub(super) enum Told {
     Failed(String),
     /// To [`Ask::Release`].
     Release(Release),
+    /// To [`Ask::StepAside`]: the other one leads.
+    SteppedAside,
 }
 
 /// Which release a member is: what it says of itself.

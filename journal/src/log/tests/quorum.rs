@@ -14,7 +14,7 @@ use super::fixture::{
     Ground, created, founding, journal_announced, journal_evicted, journal_joining, node, operator_created,
     remark_erased, step,
 };
-use crate::log::quorum::is_alone;
+use crate::log::quorum::{QuorumError, is_alone};
 use crate::log::store::Store;
 use crate::log::types::RaftMetrics;
 use crate::log::wire::{self, Ask, Recorded, Told};
@@ -415,6 +415,23 @@ async fn a_leader_steps_aside_for_another_and_an_evicted_member_counts_no_more()
     quorum.log(next).remove(third).await.unwrap();
     eventually("it is no voter", || !quorum.log(next).seats().voters.contains(&third)).await;
     quorum.stop(third).await;
+    committed(&quorum.log(leader), by(leader, step(1, "n1", 0))).await;
+}
+
+#[tokio::test]
+async fn whoever_is_asked_the_leader_steps_aside() {
+    let quorum = Quorum::of(3).await;
+    let leader = quorum.leader().await;
+    let next = quorum.follower_of(leader);
+    let third = (1..=3).find(|member| ![leader, next].contains(member)).unwrap();
+    for (asked, to) in [(third, next), (leader, leader), (leader, third)] {
+        quorum.log(asked).hand_over(to).await.unwrap();
+        assert_eq!(quorum.log(asked).seats().leader, Some(to), "who was asked knows");
+        assert_eq!(quorum.leader().await, to);
+    }
+    let refused = quorum.log(next).hand_over(9).await.unwrap_err();
+    assert_eq!(refused, QuorumError::NoLeader, "9 does not vote");
+    assert_eq!(quorum.leader().await, third);
     committed(&quorum.log(leader), by(leader, step(1, "n1", 0))).await;
 }
 

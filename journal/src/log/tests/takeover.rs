@@ -63,7 +63,8 @@ async fn give(log: &Log, first_seq: usize, values: &[Vec<u8>]) -> Result<u64, St
         | Told::Installed(_)
         | Told::Standing
         | Told::NotLeading
-        | Told::Release(_)) => panic!("{told:?}"),
+        | Told::Release(_)
+        | Told::SteppedAside) => panic!("{told:?}"),
     }
 }
 
