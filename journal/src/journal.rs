@@ -413,12 +413,13 @@ fn speak_of_itself(
 /// The timers of nodes, who tells them of changes, who puts their actors to sleep, and who notes what was refused.
 fn watch(edge: Edge, system: &ActorSystem, grace: Duration) -> Vec<JoinHandle<()>> {
     let Edge { log, nodes, streams, updates, attempts, contests, journal_id, .. } = edge;
-    let timers = Timers { log, streams, nodes: nodes.clone(), journal_id: journal_id.clone(), grace };
+    let timers =
+        Timers { log: log.clone(), streams, nodes: nodes.clone(), journal_id: journal_id.clone(), grace };
     vec![
         tokio::spawn(timers.run()),
         tokio::spawn(updates.run()),
         tokio::spawn(nodes.clone().sweep()),
-        tokio::spawn(attempts.run(nodes.clone(), journal_id.clone())),
+        tokio::spawn(attempts.run(nodes.clone(), log, journal_id.clone())),
         tokio::spawn(contests.run(nodes, system.pool().clone(), journal_id)),
     ]
 }

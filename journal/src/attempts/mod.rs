@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::actors::{AskError, Nodes, Order, Request};
+use crate::log::Log;
 use crate::{clock, source_remark};
 
 use sums::{Attempt, Sum, Sums};
@@ -60,14 +61,14 @@ impl Attempts {
         }
     }
 
-    /// Has the sums recorded, for as long as the journal runs.
-    pub async fn run(self, nodes: Nodes, journal_id: JournalId) {
+    /// Has the sums recorded, for as long as the journal runs; the voters share what may be recorded.
+    pub async fn run(self, nodes: Nodes, log: Log, journal_id: JournalId) {
         loop {
             if self.shared.sums.lock().is_empty() {
                 self.shared.some.notified().await;
             }
             tokio::time::sleep(GATHER).await;
-            while let Some((node, sum)) = self.next() {
+            while let Some((node, sum)) = self.next(log.seats().voters.len()) {
                 let request = Request {
                     order: Order::NoteRefused(sum.attempts.clone()),
                     principal: Principal::Journal(journal_id.clone()),
@@ -81,8 +82,8 @@ impl Attempts {
         }
     }
 
-    fn next(&self) -> Option<(NodeId, Sum)> {
-        self.shared.sums.lock().take(Instant::now())
+    fn next(&self, voters: usize) -> Option<(NodeId, Sum)> {
+        self.shared.sums.lock().take(Instant::now(), voters)
     }
 
     fn add(&self, node: &NodeId, reason: RefusalReason, differing: Vec<HardwareField>, from: Option<IpAddr>) {

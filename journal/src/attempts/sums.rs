@@ -1,7 +1,7 @@
 //! Refused attempts, added up by node and reason, and when each sum may become a fact (R5). Pure: time is passed in.
 //!
-//! **Invariant:** no more than [`IN_ALL`] sums are given out in any [`PERIOD`], none twice for one node; at most [`WAITING`]
-//! wait; and no attempt is counted twice.
+//! **Invariant:** no more than this journal's [`share`] of [`IN_ALL`] sums is given out in any [`PERIOD`], none twice for one
+//! node; at most [`WAITING`] wait; and no attempt is counted twice.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -10,13 +10,18 @@ use std::time::{Duration, Instant};
 use events::node::{RefusalReason, RefusedAttempts};
 use events::vocabulary::{HardwareField, NodeId, Timestamp};
 
-/// A node has one fact in this time, and all of them have [`IN_ALL`] (R5).
+/// A node has one fact of a journal in this time, and all nodes have [`IN_ALL`] of all journals (R5).
 const PERIOD: Duration = Duration::from_secs(60);
 /// See [`PERIOD`].
 const IN_ALL: usize = 60;
-/// Sums that wait: some 250 bytes each, 4 MB of them. As many become facts in four and a half hours; attempts at nodes
-/// beyond them stand in the metric of refusals only.
+/// Sums that wait: some 250 bytes each, 4 MB of them. One journal alone makes facts of as many in four and a half hours;
+/// attempts at nodes beyond them stand in the metric of refusals only.
 const WAITING: usize = 16_384;
+
+/// How many facts in a [`PERIOD`] one of so many voters has: all together [`IN_ALL`], or as many more as do not divide.
+fn share(voters: usize) -> usize {
+    IN_ALL.div_ceil(voters.max(1))
+}
 
 /// Sums that wait to become facts. See the module.
 #[derive(Debug, Default)]
@@ -87,12 +92,13 @@ impl Sums {
         self.waiting.is_empty()
     }
 
-    /// The sum that may become a fact now, the one that waits longest first. None: none may, at this moment.
-    pub fn take(&mut self, now: Instant) -> Option<(NodeId, Sum)> {
+    /// The sum that may become a fact now, the one that waits longest first; this journal is one of so many voters. None:
+    /// none may, at this moment.
+    pub fn take(&mut self, now: Instant, voters: usize) -> Option<(NodeId, Sum)> {
         while self.given.front().is_some_and(|(at, _)| now.duration_since(*at) >= PERIOD) {
             self.given.pop_front();
         }
-        if self.given.len() >= IN_ALL {
+        if self.given.len() >= share(voters) {
             return None;
         }
         // A node has as many sums as there are reasons, so no more than some hundreds are passed over.
@@ -153,7 +159,7 @@ mod tests {
             let at = Timestamp::from_millis(at);
             sums.add(&node(1), Attempt { reason: MISMATCH, differing, from, at });
         }
-        let (_, sum) = sums.take(now).unwrap();
+        let (_, sum) = sums.take(now, 1).unwrap();
         let attempts = RefusedAttempts {
             reason: MISMATCH,
             first: Timestamp::from_millis(5),
@@ -162,45 +168,66 @@ mod tests {
             differing: vec![HardwareField::Macs, HardwareField::Uuid],
         };
         assert_eq!(sum, Sum { attempts, from: other }, "from where the last one came");
-        assert!(sums.is_empty() && sums.take(now).is_none());
+        assert!(sums.is_empty() && sums.take(now, 1).is_none());
     }
 
     #[test]
     fn rule_05_a_node_has_one_fact_a_minute_and_what_comes_meanwhile_is_in_the_next() {
         let (mut sums, now) = (Sums::default(), Instant::now());
         sums.add(&node(1), attempt(ACTIVE, 0));
-        assert_eq!(counted(sums.take(now)), is(1, ACTIVE, 1));
+        assert_eq!(counted(sums.take(now, 1)), is(1, ACTIVE, 1));
         for at in 1..=5 {
             sums.add(&node(1), attempt(ACTIVE, at));
         }
         sums.add(&node(1), attempt(MISMATCH, 6));
         sums.add(&node(2), attempt(ACTIVE, 7));
-        assert_eq!(counted(sums.take(now + Duration::from_secs(1))), is(2, ACTIVE, 1), "others do not wait");
-        assert_eq!(counted(sums.take(now + PERIOD - Duration::from_millis(1))), None);
-        assert_eq!(counted(sums.take(now + PERIOD)), is(1, ACTIVE, 5));
-        assert_eq!(counted(sums.take(now + PERIOD)), None, "its other reason waits for its own minute");
-        assert_eq!(counted(sums.take(now + 2 * PERIOD)), is(1, MISMATCH, 1));
+        assert_eq!(
+            counted(sums.take(now + Duration::from_secs(1), 1)),
+            is(2, ACTIVE, 1),
+            "others do not wait"
+        );
+        assert_eq!(counted(sums.take(now + PERIOD - Duration::from_millis(1), 1)), None);
+        assert_eq!(counted(sums.take(now + PERIOD, 1)), is(1, ACTIVE, 5));
+        assert_eq!(counted(sums.take(now + PERIOD, 1)), None, "its other reason waits for its own minute");
+        assert_eq!(counted(sums.take(now + 2 * PERIOD, 1)), is(1, MISMATCH, 1));
     }
 
     #[test]
     fn rule_05_all_nodes_together_have_sixty_facts_a_minute() {
         let (mut sums, now) = (Sums::default(), Instant::now());
         (0..100).for_each(|number| sums.add(&node(number), attempt(ACTIVE, 0)));
-        let first: Vec<_> = std::iter::from_fn(|| sums.take(now)).collect();
+        let first: Vec<_> = std::iter::from_fn(|| sums.take(now, 1)).collect();
         assert_eq!(first.len(), IN_ALL);
-        assert!(sums.take(now + PERIOD - Duration::from_millis(1)).is_none());
-        let rest: Vec<_> = std::iter::from_fn(|| sums.take(now + PERIOD)).collect();
+        assert!(sums.take(now + PERIOD - Duration::from_millis(1), 1).is_none());
+        let rest: Vec<_> = std::iter::from_fn(|| sums.take(now + PERIOD, 1)).collect();
         assert_eq!(rest.len(), 100 - IN_ALL);
+    }
+
+    #[test]
+    fn rule_05_the_journals_of_a_quorum_share_the_sixty_facts_a_minute() {
+        let now = Instant::now();
+        for (voters, each) in [(0, 60), (1, 60), (2, 30), (3, 20), (5, 12), (7, 9), (1000, 1)] {
+            let mut sums = Sums::default();
+            (0..100).for_each(|number| sums.add(&node(number), attempt(ACTIVE, 0)));
+            assert_eq!(std::iter::from_fn(|| sums.take(now, voters)).count(), each, "{voters}");
+        }
+        // Two more vote by then: what was given out before counts.
+        let mut sums = Sums::default();
+        (0..100).for_each(|number| sums.add(&node(number), attempt(ACTIVE, 0)));
+        let given: Vec<_> = std::iter::from_fn(|| sums.take(now, 5)).collect();
+        assert_eq!(given.len(), 12);
+        assert_eq!(std::iter::from_fn(|| sums.take(now, 3)).count(), 8);
+        assert!(sums.take(now, 5).is_none());
     }
 
     #[test]
     fn what_could_not_be_recorded_is_in_the_next() {
         let (mut sums, now) = (Sums::default(), Instant::now());
         sums.add(&node(1), attempt(ACTIVE, 0));
-        let (name, sum) = sums.take(now).unwrap();
+        let (name, sum) = sums.take(now, 1).unwrap();
         sums.add(&node(1), attempt(ACTIVE, 1));
         sums.give_back(&name, sum);
-        assert_eq!(counted(sums.take(now + PERIOD)), is(1, ACTIVE, 2));
+        assert_eq!(counted(sums.take(now + PERIOD, 1)), is(1, ACTIVE, 2));
     }
 
     #[test]
@@ -209,7 +236,7 @@ mod tests {
         (0..WAITING + 10).for_each(|number| sums.add(&node(number), attempt(ACTIVE, 0)));
         sums.add(&node(0), attempt(ACTIVE, 1));
         assert_eq!((sums.waiting.len(), sums.queue.len()), (WAITING, WAITING));
-        assert_eq!(counted(sums.take(Instant::now())), is(0, ACTIVE, 2), "those that wait count on");
+        assert_eq!(counted(sums.take(Instant::now(), 1)), is(0, ACTIVE, 2), "those that wait count on");
     }
 
     proptest! {
@@ -219,7 +246,7 @@ mod tests {
         ) {
             let (mut sums, start) = (Sums::default(), Instant::now());
             let (mut now, mut told) = (start, vec![]);
-            let mut taking = |sums: &mut Sums, now| while let Some((node, sum)) = sums.take(now) {
+            let mut taking = |sums: &mut Sums, now| while let Some((node, sum)) = sums.take(now, 1) {
                 told.push((now, node, sum.attempts.count));
             };
             for (number, mismatch, millis) in &steps {
