@@ -47,7 +47,7 @@ All keys, their limits and variables: docs/configuration.md";
 const JOIN_EXAMPLES: &str = "\
 Examples:
   pact journal join-token create -o json          on an operator's machine
-  pact-journal join --data-dir /var/lib/pact --journal-id j2 --advertise journal2.example.org \\
+  pact-journal join --data-dir /var/lib/pact --advertise journal2.example.org \\
       --join-addr journal1.example.org:9444 --join-token @/run/join-token
 
 A token on the command line can be seen by all users of the machine: @FILE reads it from a file.
@@ -63,7 +63,7 @@ domain CA key. No certificate of before opens anything afterwards: nodes enroll 
 by new tokens, and DIR/bootstrap/operator.pem is the one operator's new credential. LOG is not changed.";
 
 const RECOVER_EXAMPLES: &str = "\
-Example:
+Examples:
   pact-journal recover-operator --data-dir /var/lib/pact/j1 --name rescue --out rescue.pem
 
 For the day when no operator certificate is left. Run it beside the journal while that serves, on its machine, as a user
@@ -86,11 +86,17 @@ Needed only if no journal of the domain holds the domain CA key: else each renew
 life is left. A new key and a certificate of 30 days for the names in `advertise` are written to DIR/server.pem; a journal that
 runs takes them up within seconds, and no connection ends. The domain CA key is read and copied nowhere.";
 
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  pact-journal config check --config /var/lib/pact/journal.toml
+
+Exit codes: 0 ok, 2 not usable. All keys: docs/configuration.md";
+
 /// What `pact-journal` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a domain: its CA, its log, its first journal and first operator.
-    #[command(after_help = "Example:\n  pact-journal init --data-dir /var/lib/pact --domain hpc -o json")]
+    #[command(after_help = "Examples:\n  pact-journal init --data-dir /var/lib/pact --domain hpc -o json")]
     Init(Box<Init>),
     /// Serve agents and operators until SIGTERM or SIGINT.
     #[command(after_help = SERVE_EXAMPLES)]
@@ -111,7 +117,7 @@ pub enum Command {
     #[command(after_help = RENEW_EXAMPLES)]
     RenewCertificate(RenewCertificate),
     /// Look at configurations.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CONFIG_EXAMPLES)]
     Config(ConfigVerb),
     /// Print a script with which your shell completes commands and flags.
     #[command(after_help = "Examples:\n  pact-journal completion bash > /etc/bash_completion.d/pact-journal")]
@@ -125,8 +131,7 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {
     /// Say `ok`, or every mistake that can be found in a file; changes and starts nothing.
-    #[command(after_help = "Example:\n  pact-journal config check --config /var/lib/pact/journal.toml\n\n\
-                      Exit codes: 0 ok, 2 not usable. All keys: docs/configuration.md")]
+    #[command(after_help = CONFIG_EXAMPLES)]
     Check(Check),
 }
 
@@ -174,9 +179,9 @@ pub struct Join {
     /// The join token, or @FILE that holds it.
     #[arg(long, value_name = "SECRET:SHA256")]
     pub join_token: TokenSource,
-    /// The name of this journal; none that was ever used in the domain.
+    /// The name of this journal; none that was ever used in the domain [default: j and its Raft id, or the next that is free].
     #[arg(long, value_name = "ID")]
-    pub journal_id: JournalId,
+    pub journal_id: Option<JournalId>,
     /// Where agents will connect. Port 0: any free one.
     #[arg(long, value_name = "ADDR", default_value_t = Config::default().agent_listen)]
     pub agent_listen: SocketAddr,
@@ -401,5 +406,35 @@ impl Init {
         };
         let (domain_id, journal_id) = (self.domain.clone(), self.journal_id.clone());
         Plan { data_dir: self.data_dir.clone(), domain_id, journal_id, config }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_help_has_examples() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Examples:\n  "), "{}", command.get_name());
+            assert!(help.contains("pact-journal "), "{}", command.get_name());
+            command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(check);
+        }
+        check(&Args::command());
+    }
+
+    #[test]
+    fn a_journal_that_joins_needs_no_name() {
+        let line =
+            ["pact-journal", "join", "--data-dir", "j2", "--join-addr", "j1:9444", "--join-token", "@token"];
+        for (more, name) in [(&[][..], None), (&["--journal-id", "j7"], Some("j7"))] {
+            let Command::Join(join) = Args::try_parse_from(line.iter().chain(more)).unwrap().command else {
+                panic!("it joins")
+            };
+            assert_eq!(join.journal_id.as_ref().map(JournalId::as_str), name);
+        }
     }
 }
