@@ -63,7 +63,7 @@ chaos-planted: planted
 	scripts/chaos-planted.sh $(BINARIES)
 
 ## Power cuts, and disks that lie: journals in machines of their own (QEMU), which are switched off in the middle of a storm.
-## A part of `make test`. CUTS=N for more than three. Needs root.
+## Minutes; `make test` names it as ignored. CUTS=N for more than three. Needs root.
 power-cut: build
 	PACT_BIN_DIR=$(BINARIES) $(if $(CUTS),PACT_FAULT_CUTS=$(CUTS)) cargo test --release --locked -p loadtest --test faults power_cut -- --nocapture --include-ignored --test-threads 1
 
@@ -79,7 +79,7 @@ test: build agent-static previous planted
 	scripts/run-readme.sh $(JUDGES)/bin
 	PACT_TOOLS_DIR=$(TOOLS) scripts/fuzz.sh seconds $(FUZZ_SECONDS)
 
-## The price of each step, then of a whole storm, beside what is asked for. About 5 minutes. The bench profile would compile RocksDB again.
+## The price of each step, then of whole storms and of revocations, on one journal and on three, beside what is asked for. About 8 minutes. The bench profile would compile RocksDB again.
 bench: build
 	cargo bench --profile release --locked -p benches --bench steps --bench log
 	@scripts/place-binaries.sh

@@ -31,7 +31,7 @@ pub struct Config {
     pub agent_listen: SocketAddr,
     /// Where operators connect.
     pub operator_listen: SocketAddr,
-    /// Where the other journals will connect; nothing listens here before there is a quorum.
+    /// Where the other journals connect, and those that join.
     pub cluster_listen: SocketAddr,
     /// Where probes and metrics are answered, without TLS: /livez, /readyz, /metrics. Port 0: any free one.
     pub http_listen: SocketAddr,
