@@ -1,6 +1,7 @@
-//! Prints what pact must bear beside what the benches before this one measured, a storm, and an agent.
+//! Prints what pact must bear beside what the benches before this one measured, storms, revocations, and an agent: one after
+//! the other, for each takes the whole machine.
 //!
-//! `make bench` runs it last. `PACT_BIN_DIR` says where the binaries are, `NODES` how many boot in the storm.
+//! `make bench` runs it last. `PACT_BIN_DIR` says where the binaries are, `NODES` how many boot in a storm.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use std::process::ExitCode;
 use benches::table::agent_run::AgentRun;
 use benches::table::caught_up::CaughtUp;
 use benches::table::estimates::Estimates;
+use benches::table::revocations::Revocations;
 use benches::table::storm::Storm;
 use benches::table::{Measured, machine, page};
 
-/// Nodes of the storm if nothing else is said.
+/// Nodes of a storm if nothing else is said.
 const NODES: u64 = 10_000;
 
 fn main() -> ExitCode {
@@ -24,12 +26,23 @@ fn main() -> ExitCode {
     let measured = Measured {
         estimates: Estimates::read(&built.join("criterion")),
         agent: AgentRun::measure(&binaries),
-        storm: Storm::run(&binaries, nodes),
+        storm: Storm::run(&binaries, nodes, &[]),
+        trio: Storm::run(&binaries, nodes, &["--journals", "3"]),
+        overload: Storm::run(&binaries, nodes, &["--overload", "10"]),
+        revocations: Revocations::run(&binaries),
         caught_up: CaughtUp::read(temporary),
     };
     print(&page(&measured, &machine::describe(temporary)));
-    print(&format!("commands: make bench; pact-loadtest storm --nodes {nodes} -o json\n"));
-    if measured.storm.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    print(&format!(
+        "commands: make bench; pact-loadtest storm --nodes {nodes} -o json, also with --journals 3 or --overload 10; \
+         pact-loadtest revoke -o json\n"
+    ));
+    let Measured { storm, trio, overload, revocations, .. } = &measured;
+    if storm.is_some() && trio.is_some() && overload.is_some() && revocations.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn print(text: &str) {

@@ -9,6 +9,7 @@ pub mod agent_run;
 pub mod caught_up;
 pub mod estimates;
 pub mod machine;
+pub mod revocations;
 pub mod storm;
 
 use std::fmt::Write as _;
@@ -16,6 +17,7 @@ use std::fmt::Write as _;
 use agent_run::AgentRun;
 use caught_up::CaughtUp;
 use estimates::Estimates;
+use revocations::Revocations;
 use storm::Storm;
 
 /// Nodes and laps of the long log ([`crate::history::plan`]): 1,001,003 facts. More nodes with fewer laps make it harder:
@@ -30,6 +32,12 @@ pub struct Measured {
     pub estimates: Estimates,
     /// The storm on one journal.
     pub storm: Option<Storm>,
+    /// The storm on three.
+    pub trio: Option<Storm>,
+    /// The storm on one, and then one with ten times the concurrency.
+    pub overload: Option<Storm>,
+    /// Revocations on three journals.
+    pub revocations: Option<Revocations>,
     /// One agent at an idle journal.
     pub agent: Option<AgentRun>,
     /// A journal that starts with the long log, and new ones behind it.
@@ -59,19 +67,32 @@ const fn row(what: &'static str, unit: &'static str, at_least: f64, aim: f64, so
     Row { what, unit, at_least, aim, source }
 }
 
-const QUORUM: Source = Nowhere("needs 3 journals");
+/// The tests kill leaders, and ask every machine afterwards what it was told.
+const KILLED: Source = Nowhere("a test: loadtest/tests/quorum/kill.rs");
 
 /// See the module. Whether more or less is better is told by the aim.
 const ROWS: [Row; 17] = [
-    row("cold storm of 10,000 nodes, 3 journals", "s", 14.0, 8.0, QUORUM),
+    row("cold storm of 10,000 nodes, 3 journals", "s", 14.0, 8.0, From(|m| m.trio.as_ref()?.seconds())),
     row("cold storm of 10,000 nodes, 1 journal", "s", 10.0, 6.0, From(|m| m.storm.as_ref()?.seconds())),
-    row("CPU of 3 journals per node over the floor", "x", 3.0, 2.0, QUORUM),
+    row("CPU of 3 journals per node over the floor", "x", 3.0, 2.0, From(|m| m.trio.as_ref()?.floor_ratio())),
     row("CPU of 1 journal per node over the floor", "x", 2.5, 1.8, From(|m| m.storm.as_ref()?.floor_ratio())),
-    row("overload 10x: nodes per CPU second, of the storm's", "%", 75.0, 90.0, Nowhere("no such storm yet")),
+    row(
+        "overload 10x: nodes per CPU second, of the storm's",
+        "%",
+        75.0,
+        90.0,
+        From(|m| m.overload.as_ref()?.goodput_percent()),
+    ),
     row("memory per subscription", "KB", 48.0, 16.0, From(|m| m.storm.as_ref()?.subscription_kb())),
-    row("revocation acknowledged to stream cut, p99", "ms", 250.0, 50.0, QUORUM),
-    row("leader killed: acknowledged enrollments lost", "", 0.0, 0.0, QUORUM),
-    row("leader killed: service back", "s", 5.0, 1.5, QUORUM),
+    row(
+        "revocation acknowledged to stream cut, p99",
+        "ms",
+        250.0,
+        50.0,
+        From(|m| m.revocations.as_ref()?.cut_p99_ms()),
+    ),
+    row("leader killed: acknowledged enrollments lost", "", 0.0, 0.0, KILLED),
+    row("leader killed: service back", "s", 5.0, 1.5, KILLED),
     row(
         "verify, one thread",
         "facts/s",
@@ -140,8 +161,15 @@ pub fn page(measured: &Measured, machine: &str) -> String {
         let rate = step.per_second().map(|rate| format!("{:>12}/s", number(rate))).unwrap_or_default();
         let _ = writeln!(out, "  {name:<45} {:>12} {rate}", duration(step.nanoseconds()));
     }
-    if let Some(storm) = &measured.storm {
-        let _ = writeln!(out, "\nstorm: {}", storm.line());
+    let storm = |storm: &Option<Storm>| storm.as_ref().map(Storm::line);
+    let lines = [
+        ("storm", storm(&measured.storm)),
+        ("storm on three journals", storm(&measured.trio)),
+        ("storm and overload", storm(&measured.overload)),
+        ("revocations", measured.revocations.as_ref().map(Revocations::line)),
+    ];
+    for (what, line) in lines.into_iter().filter_map(|(what, line)| Some((what, line?))) {
+        let _ = writeln!(out, "\n{what}: {line}");
     }
     out + "\n" + machine
 }
@@ -174,10 +202,14 @@ mod tests {
     use super::*;
 
     fn page_of(estimates: &[(&str, f64, Option<u64>)], storm: &str) -> String {
+        page(&measured(estimates, storm), "a machine\n")
+    }
+
+    fn measured(estimates: &[(&str, f64, Option<u64>)], storm: &str) -> Measured {
         let estimates = Estimates::of(estimates);
-        let measured =
-            Measured { estimates, storm: Storm::read(storm.as_bytes()), agent: None, caught_up: None };
-        page(&measured, "a machine\n")
+        let storm = Storm::read(storm.as_bytes());
+        let (trio, overload, revocations) = (None, None, None);
+        Measured { estimates, storm, trio, overload, revocations, agent: None, caught_up: None }
     }
 
     fn line<'a>(page: &'a str, what: &str) -> Vec<&'a str> {
@@ -206,9 +238,40 @@ mod tests {
     }
 
     #[test]
+    fn three_journals_overload_and_revocations_have_figures_of_their_own() {
+        let page = page(
+            &Measured {
+                trio: Storm::read(br#"{"nodes":10000,"failed":0,"seconds":16.5,"floor_ratio":2.5}"#),
+                overload: Storm::read(br#"{"nodes":10000,"seconds":1.0,"overload":{"goodput_ratio":0.93}}"#),
+                revocations: Revocations::read(
+                    br#"{"left_connected":0,"latency_ms":{"p50":3.0,"p99":77.5}}"#,
+                ),
+                ..measured(&[], "")
+            },
+            "a machine\n",
+        );
+        let trio = line(&page, "cold storm of 10,000 nodes, 3 journals");
+        assert_eq!(trio[2..], ["16.50", "s", "NOT", "BORNE"]);
+        assert_eq!(line(&page, "CPU of 3 journals per node over the floor")[2..], ["2.50", "x", "borne"]);
+        let overload = line(&page, "overload 10x: nodes per CPU second, of the storm's");
+        assert_eq!(overload[2..], ["93", "%", "aim", "reached"]);
+        let cut = line(&page, "revocation acknowledged to stream cut, p99");
+        assert_eq!(cut[2..], ["77.50", "ms", "borne"]);
+        assert_eq!(line(&page, "cold storm of 10,000 nodes, 1 journal")[2..], ["-", "s", "not", "measured"]);
+        assert!(page.contains("\nrevocations: {"), "{page}");
+    }
+
+    #[test]
+    fn a_percentile_of_revocations_does_not_count_where_a_stream_was_not_cut() {
+        let left = Revocations::read(br#"{"left_connected":1,"latency_ms":{"p99":1.0}}"#).unwrap();
+        assert_eq!(left.cut_p99_ms(), None);
+    }
+
+    #[test]
     fn what_was_not_measured_is_a_row_without_a_figure() {
         let page = page_of(&[], "");
         assert_eq!(line(&page, "memory per subscription")[2..], ["-", "KB", "not", "measured"]);
-        assert_eq!(line(&page, "leader killed: service back")[2..], ["-", "s", "needs", "3", "journals"]);
+        let killed = line(&page, "leader killed: service back");
+        assert_eq!(killed[2..], ["-", "s", "a", "test:", "loadtest/tests/quorum/kill.rs"]);
     }
 }

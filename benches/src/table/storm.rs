@@ -1,4 +1,4 @@
-//! What `pact-loadtest storm -o json` says. A field that it does not say was not measured.
+//! What `pact-loadtest storm -o json` says, on one journal or three. A field that it does not say was not measured.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,10 +13,10 @@ pub struct Storm(Value);
 const NODES: u64 = 10_000;
 
 impl Storm {
-    /// Runs one; its progress goes to stderr. None if it said nothing that can be read.
-    pub fn run(binaries: &Path, nodes: u64) -> Option<Self> {
+    /// Runs one, with more flags; its progress goes to stderr. None if it said nothing that can be read.
+    pub fn run(binaries: &Path, nodes: u64, more: &[&str]) -> Option<Self> {
         let mut storm = Command::new(binaries.join("pact-loadtest"));
-        storm.args(["storm", "-o", "json", "--nodes", &nodes.to_string()]);
+        storm.args(["storm", "-o", "json", "--nodes", &nodes.to_string()]).args(more);
         let output = storm.stderr(Stdio::inherit()).output().ok()?;
         Self::read(&output.stdout)
     }
@@ -31,7 +31,7 @@ impl Storm {
         self.0["seconds"].as_f64().filter(|_| self.0["nodes"] == NODES)
     }
 
-    /// The journal's CPU per node over the floor.
+    /// The CPU of all journals per node over the floor.
     pub fn floor_ratio(&self) -> Option<f64> {
         self.0["floor_ratio"].as_f64()
     }
@@ -44,6 +44,11 @@ impl Storm {
     /// How many nodes failed.
     pub fn failed(&self) -> Option<f64> {
         self.0["failed"].as_f64()
+    }
+
+    /// What the journals served for each second of their CPU under overload, in hundredths of what they served without.
+    pub fn goodput_percent(&self) -> Option<f64> {
+        self.0["overload"]["goodput_ratio"].as_f64().map(|ratio| ratio * 100.0)
     }
 
     /// All that it said.
