@@ -1,8 +1,9 @@
-//! R23: no key, token or certificate request in anything that a full run writes, but in the 0600 files that `init` and
-//! `pact operator` name; nor in the environment and arguments of any process of it.
+//! R23: no key, token or certificate request in anything that a full run writes, but in the 0600 files that `init`, `join`,
+//! `recover-operator` and `pact` name; nor in the environment and arguments of any process of it.
 
 mod needles;
 mod programs;
+mod quorum;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,18 +18,22 @@ use proto::pb::EnrollRequest;
 use rcgen::KeyPair;
 
 use crate::calls::credential;
-use crate::journal_process::{ANSWERED, DataDirectory, Journal, Process, READY, until};
+use crate::journal_process::{ANSWERED, DataDirectory, Journal, Process, READY, free_port, until};
+use crate::quorum::Trio;
 use crate::request::{Impostor, Machine, csr};
 
 use needles::Needles;
 use programs::{Programs, start_of};
+use quorum::{assert_plain, journals_meet};
 
 /// The token that a request carries; no release honours it yet.
 const TOKEN: &str = "enroll_7Zq0kX1yVb3mPd5tRf8wLs2gHj4nCu6aEi9oQxTzYvB";
 
 #[tokio::test]
 async fn rule_23_no_secret_is_written_but_into_the_files_that_init_names() {
+    let _turn = Trio::turn().await;
     let dir = DataDirectory::init_with("test", &[("RUST_LOG", "trace")]);
+    dir.configure("cluster_listen", format!("\"{}\"", free_port()));
     let mut needles = Needles::default();
     let mut named = secrets_of_init(&dir, &mut needles);
     let mut journal = Journal::serve_with(dir, vec![("RUST_LOG", "trace")]);
@@ -85,10 +90,14 @@ fn secrets_of_init(dir: &DataDirectory, needles: &mut Needles) -> BTreeSet<PathB
         secret_of_credential(file, needles);
     }
     let token = fs::read_to_string(path("join_token")).unwrap();
-    let (secret, _) = token.split_once(':').unwrap();
-    needles.text("the join token", secret);
-    needles.bytes("the join token's bytes", &hex::decode(secret).unwrap());
+    secret_of_token(&token, needles);
     keys.into_iter().chain([path("join_token")]).collect()
+}
+
+fn secret_of_token(token: &str, needles: &mut Needles) {
+    let (secret, _) = token.split_once(':').unwrap();
+    needles.text("a join token", secret);
+    needles.bytes("a join token's bytes", &hex::decode(secret).unwrap());
 }
 
 fn secret_of_credential(file: &Path, needles: &mut Needles) {
@@ -118,11 +127,9 @@ async fn programs_run(journal: &Journal, needles: &mut Needles, named: &mut BTre
     let configured = async || programs.last_words().contains("configured").then_some(());
     until("the agent is configured", READY, configured).await;
     for pid in [journal.pid(), agent.0.id()] {
-        for (path, bytes) in start_of(pid) {
-            let found = needles.found_in(&bytes);
-            assert!(found.is_empty(), "{path:?} holds {found:?}");
-        }
+        assert_plain(pid, needles);
     }
+    journals_meet(journal, &mut programs, needles, named).await;
     assert_eq!(programs.pact(&admin, &["node", "revoke", "real-node", "--reason", "stolen"]), Some(0));
     drop(agent);
     assert_eq!(programs.pact(&admin, &["operator", "revoke", "bob"]), Some(0));

@@ -1,6 +1,7 @@
 //! The programs of a full run beside the journal: told to log everything, their output in files of the run's folder.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -39,6 +40,18 @@ impl<'j> Programs<'j> {
         let mut command = Command::new(binary("pact-replay"));
         command.arg(verb).arg(self.journal.dir.path()).args(arguments);
         self.spawned(&mut command).wait().expect("it is our child").code()
+    }
+
+    /// The same, where what it prints is a secret: into a file for its owner only, which is named.
+    pub fn pact_in_private(&mut self, credential: &Path, arguments: &[&str]) -> (Option<i32>, PathBuf) {
+        let out = self.file(&format!("{}.out", self.started + 1));
+        File::create(&out).unwrap().set_permissions(Permissions::from_mode(0o600)).unwrap();
+        (self.pact(credential, arguments), out)
+    }
+
+    /// `pact-journal`, until it ends or is dropped.
+    pub fn journal(&mut self, arguments: &[&str]) -> Process {
+        Process(self.spawned(Command::new(binary("pact-journal")).args(arguments)))
     }
 
     /// `pact-agent run` for a machine with one MAC address, until it is dropped.
