@@ -3,7 +3,7 @@
 //! The machines are trees that are mounted over `/sys` in a mount namespace of the agent's own: these tests run as root.
 
 use std::{
-    fs,
+    env, fs,
     os::unix::fs::{PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
     process::Stdio,
@@ -13,7 +13,7 @@ use proto::pb::{HardwareIdentity, NodeState, RegisterNodeRequest, node_service_c
 use tokio::process::Command;
 
 use super::{
-    agent_process::{assert_refused, ended},
+    agent_process::{assert_refused, ended, run},
     journal_under_test::JournalUnderTest,
 };
 
@@ -179,6 +179,53 @@ async fn who_may_not_read_the_serial_is_warned_and_presents_the_rest() {
     assert!(stderr.contains("bmc_serial is not presented: only root may read it"), "{stderr}");
     let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&shown["bmc_serial"], &shown["uuid"]), (&serde_json::Value::Null, &UUID.into()));
+}
+
+/// `pact` as a journal's first operator.
+async fn pact(journal: &JournalUnderTest, arguments: &[String]) -> serde_json::Value {
+    let beside = || Path::new(AGENT).parent().expect("it lies in a directory").to_owned();
+    let binaries = env::var_os("PACT_BIN_DIR").map_or_else(beside, PathBuf::from);
+    let endpoints = fs::read(journal.file("j1/endpoints.json")).expect("it serves");
+    let endpoints: serde_json::Value = serde_json::from_slice(&endpoints).expect("it is a document");
+    let endpoint = format!("https://{}", endpoints["operator"].as_str().expect("it listens"));
+    let mut pact = Command::new(binaries.join("pact"));
+    pact.args(arguments).args(["-o", "json", "--endpoint", &endpoint, "--ca"]).arg(journal.ca());
+    pact.arg("--credential").arg(journal.file("j1/bootstrap/operator.pem"));
+    let output = ended(&mut pact).await;
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("stdout is a document")
+}
+
+#[tokio::test]
+async fn the_machine_of_this_test_enrolls_as_what_it_shows_if_it_has_cards() {
+    // given: an operator who registers what the probe of this very machine shows
+    let shown = ended(Command::new(AGENT).args(["hardware", "-o", "json"]).env_remove("RUST_LOG")).await;
+    if shown.status.code() != Some(0) {
+        return assert_refused(&shown, 1, "HARDWARE_NOT_FOUND");
+    }
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let journal = JournalUnderTest::start().await;
+    let macs = shown["macs"].as_array().unwrap().iter().filter_map(serde_json::Value::as_str);
+    let mut enroll: Vec<String> = ["node", "enroll", "this-machine", "--mac"].map(str::to_owned).into();
+    enroll.extend(macs.map(str::to_owned));
+    for (flag, field) in [("--bmc-serial", "bmc_serial"), ("--uuid", "uuid")] {
+        enroll.extend(shown[field].as_str().into_iter().flat_map(|value| [flag, value]).map(str::to_owned));
+    }
+    pact(&journal, &enroll).await;
+
+    // when it enrolls by its probe alone
+    let mut run = run();
+    run.args(["--once", "-o", "json", "--journal", &journal.agents, "--ca"]).arg(journal.ca());
+    let output = ended(&mut run).await;
+
+    // then
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let enrolled: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(enrolled["node_id"], "this-machine");
+    journal.sees("this-machine", NodeState::Inactive).await;
+    let seen = pact(&journal, &["node", "inspect", "this-machine"].map(str::to_owned)).await;
+    assert_eq!((&seen["node_id"], &seen["state"]), (&"this-machine".into(), &"inactive".into()), "{seen}");
+    assert_eq!(seen["certificate"]["serial"], enrolled["serial"], "{seen}");
 }
 
 #[tokio::test]
