@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use events::level::Level;
+use futures_util::future::try_join_all;
 use journal::cluster::pin;
 use proto::channel::JournalAddress;
 use proto::join_token::JoinToken;
@@ -152,11 +153,13 @@ async fn journals_that_ask_for_names_at_one_moment_get_different_ones() {
     let _turn = ONE_AT_A_TIME.lock().await;
     let founder = Journal::serve(founder_dir());
     let (operator, door) = (founder.operator().await, founder.cluster_address().to_string());
-    let asked = async || {
-        let token = operator.join_token().await.parse().unwrap();
-        ask_as("", &door, &token, &KeyPair::generate().unwrap()).await.unwrap()
-    };
-    let answers: [JoinResponse; 4] = tokio::join!(asked(), asked(), asked(), asked()).into();
+    let mut tokens: Vec<JoinToken> = vec![];
+    for _ in 0..4 {
+        tokens.push(operator.join_token().await.parse().unwrap());
+    }
+    let keys: Vec<KeyPair> = tokens.iter().map(|_| KeyPair::generate().unwrap()).collect();
+    let asked = tokens.iter().zip(&keys).map(|(token, key)| ask_as("", &door, token, key));
+    let answers: Vec<JoinResponse> = try_join_all(asked).await.unwrap();
     let mut given: Vec<_> =
         answers.iter().map(|answer| (answer.journal_id.as_str(), answer.raft_id)).collect();
     given.sort_unstable();
