@@ -23,12 +23,13 @@ use super::errors::AppendError;
 use super::folded::Folded;
 use super::freshness::Freshness;
 use super::network::Peers;
+use super::quorum::QuorumError;
 use super::room::{Room, is_spared};
 use super::store::Store;
 use super::store::piece::Piece;
 use super::store::state_machine::{Machine, Panics};
 use super::stored;
-use super::transfer;
+use super::transfer::Transfers;
 use super::types::{Blob, Membership, Place, Position, Raft};
 use super::wire::{
     self, AppendAsk, Appended, Ask, Facts, InstallAsk, Recorded, Release, Told, Vitals, VoteAsk,
@@ -53,6 +54,7 @@ pub(super) struct Inbox {
     pub clock: Clock,
     pub broken: Arc<Broken>,
     pub peers: Arc<dyn Peers>,
+    pub transfers: Transfers,
 }
 
 impl Inbox {
@@ -119,13 +121,17 @@ impl Inbox {
         self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
     }
 
+    /// Steps aside for another voter, if this member leads.
+    pub(super) async fn transfer(&self, to: u64) -> Result<(), QuorumError> {
+        self.transfers.step_aside(&self.raft, &*self.peers, to).await
+    }
+
     /// Has another voter lead, as an operator ordered at the member that asks: that decided whether he may.
     async fn step_aside(&self, from: &JournalId, to: u64) -> Result<Told, String> {
         if self.is_cast_out(from) {
             return Ok(Told::NotLeading);
         }
-        let stepped = transfer::step_aside(&self.raft, &*self.peers, to).await;
-        stepped.map(|()| Told::SteppedAside).map_err(|error| error.to_string())
+        self.transfer(to).await.map(|()| Told::SteppedAside).map_err(|error| error.to_string())
     }
 
     /// Takes a reading of the disk, and of what the others told of theirs (R3).

@@ -16,7 +16,7 @@ use super::Log;
 use super::broken::in_one_line;
 use super::clocks::MAX_SKEW;
 use super::network::ask;
-use super::transfer::{SETTLED, step_aside};
+use super::transfer::SETTLED;
 use super::types::{Raft, RaftMetrics};
 use super::wire::{Ask, Release, Told, Vitals};
 
@@ -322,7 +322,7 @@ impl Log {
     /// # Errors
     /// If it does not lead, or the other did not come to lead.
     pub async fn transfer(&self, to: u64) -> Result<(), QuorumError> {
-        step_aside(&self.running()?, &*self.shared.peers, to).await
+        self.inbox().ok_or(QuorumError::NoLeader)?.transfer(to).await
     }
 
     /// Has another voter lead, whoever leads now: the leader is asked to step aside. Afterwards it is known here.
@@ -337,6 +337,7 @@ impl Log {
         }
         let told = ask(&*self.shared.peers, leader, &Ask::StepAside { to }, HANDED_OVER).await;
         if !matches!(told, Ok(Told::SteppedAside)) {
+            tracing::warn!(leader, to, ?told, "the leader did not step aside");
             return Err(QuorumError::NoLeader);
         }
         let mut metrics = self.shared.raft.clone();

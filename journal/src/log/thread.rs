@@ -27,6 +27,7 @@ use super::store::Store;
 use super::store::raft_log::RaftLog;
 use super::store::state_machine::{Machine, StateMachine, Tip};
 use super::synced::Mark;
+use super::transfer::Transfers;
 use super::types::{FOUNDER, Raft, RaftMetrics};
 use super::writer::{Counters, Waiting, Writer};
 use super::{Settings, Timing};
@@ -185,9 +186,21 @@ async fn start(
             Err(RaftError::Fatal(error)) => return Err(told(in_one_line(&error))),
         }
     }
-    let (room, ends) = (Arc::clone(room), Arc::clone(broken));
-    let inbox =
-        Inbox { raft, appends, folded, freshness, clocks, room, machine, store, clock, broken: ends, peers };
+    let (room, ends, transfers) = (Arc::clone(room), Arc::clone(broken), Transfers::default());
+    let inbox = Inbox {
+        raft,
+        appends,
+        folded,
+        freshness,
+        clocks,
+        room,
+        machine,
+        store,
+        clock,
+        broken: ends,
+        peers,
+        transfers,
+    };
     // Another member is asked to lead, or a new one waits to be called.
     if others || !leads {
         return Ok(inbox);

@@ -1,60 +1,113 @@
-//! The lead goes to another voter on purpose. openraft has no word for it: the leader stops its heartbeats until the others
-//! would elect, and asks that voter to stand first.
+//! The lead goes to another voter on purpose. openraft has no word for it: the leader writes nothing new until that voter has
+//! all that it has, stops its heartbeats, and asks it to stand until the others' leases are over.
 //!
-//! [`super::quorum`] calls it at the leader, [`super::inbox`] for a member that was asked in its place.
+//! [`super::quorum`] calls it at the leader, [`super::inbox`] for a member that was asked in its place. [`super::writer`] looks
+//! whether one is under way.
 //!
 //! Not here: who may order it; that is decided where it was ordered (`grpc::access`).
 //!
-//! **Invariant:** a leader whose transfer is over, however it ended, sends heartbeats again if it still leads.
+//! **Invariant:** one at a time; and a leader whose transfer is over, however it ended, writes and sends heartbeats again if it
+//! still leads.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openraft::ServerState;
 
 use super::network::{Peers, ask};
 use super::quorum::QuorumError;
-use super::types::Raft;
+use super::types::{Raft, RaftMetrics};
 use super::wire::Ask;
 
-/// It is settled by then, or ordered again.
+/// All of it takes no longer.
 pub(super) const SETTLED: Duration = Duration::from_secs(10);
-/// Who stands leads by then, or is asked to stand again.
+/// A voter that lacks more than it gets in this time does not lead: nothing is written meanwhile.
+const CAUGHT_UP: Duration = Duration::from_secs(2);
+/// Whoever stands leads by then, or is asked to stand again: the others vote once their lease of this leader is over.
 const LEADS: Duration = Duration::from_millis(300);
+/// So often: the leases are over by the third time. By the fifth the others stand too, and whoever asks on is in their way.
+const ASKS: usize = 5;
+/// A member says at once that it stands.
+const STANDS: Duration = Duration::from_secs(1);
 
-/// A leader that sends no heartbeats, until this is dropped: also when nobody waits for the transfer any more.
-struct Quiet<'a>(&'a Raft);
+/// Whether a transfer is under way here. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Transfers(Arc<AtomicBool>);
 
-impl Drop for Quiet<'_> {
-    fn drop(&mut self) {
-        self.0.runtime_config().heartbeat(true);
+impl Transfers {
+    /// Whether the leader writes nothing new at the moment.
+    pub(super) fn are_under_way(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Steps aside for another voter, which leads afterwards.
+    ///
+    /// # Errors
+    /// If this member does not lead or is about to step aside already, or the other does not vote, lacks too much or did not
+    /// come to lead.
+    pub(super) async fn step_aside(
+        &self,
+        raft: &Raft,
+        peers: &dyn Peers,
+        to: u64,
+    ) -> Result<(), QuorumError> {
+        if !may_lead(&raft.metrics().borrow(), to) || self.0.swap(true, Ordering::AcqRel) {
+            return Err(QuorumError::NoLeader);
+        }
+        let _quiet = Quiet { raft, transfers: self };
+        let mut metrics = raft.metrics();
+        let leads = {
+            let ready = metrics.wait_for(|raft| raft.state != ServerState::Leader || has_all(raft, to));
+            let ready = tokio::time::timeout(CAUGHT_UP, ready).await;
+            matches!(ready, Ok(Ok(raft)) if raft.state == ServerState::Leader)
+        };
+        if !leads {
+            return Err(QuorumError::NoLeader);
+        }
+        raft.runtime_config().heartbeat(false);
+        for _ in 0..ASKS {
+            ask(peers, to, &Ask::Elect, STANDS).await.map_err(|error| {
+                tracing::warn!(to, %error, "who shall lead does not stand for election");
+                QuorumError::NoLeader
+            })?;
+            let another = {
+                let another =
+                    metrics.wait_for(|raft| raft.current_leader.is_some_and(|leader| leader != raft.id));
+                let another = tokio::time::timeout(LEADS, another).await;
+                another.ok().and_then(|raft| raft.ok()?.current_leader)
+            };
+            if let Some(leader) = another {
+                return if leader == to { Ok(()) } else { Err(QuorumError::NoLeader) };
+            }
+        }
+        Err(QuorumError::NoLeader)
     }
 }
 
-/// Steps aside for another voter, which leads afterwards.
-///
-/// # Errors
-/// If this member does not lead, or the other does not vote or did not come to lead.
-pub(super) async fn step_aside(raft: &Raft, peers: &dyn Peers, to: u64) -> Result<(), QuorumError> {
-    let may = {
-        let metrics = raft.metrics();
-        let metrics = metrics.borrow();
-        let votes = metrics.membership_config.membership().voter_ids().any(|voter| voter == to);
-        metrics.state == ServerState::Leader && votes
-    };
-    if !may {
-        return Err(QuorumError::NoLeader);
+/// Whether this member leads and the other votes.
+fn may_lead(raft: &RaftMetrics, to: u64) -> bool {
+    let votes = raft.membership_config.membership().voter_ids().any(|voter| voter == to);
+    raft.state == ServerState::Leader && votes && to != raft.id
+}
+
+/// Whether a member has all entries of this leader: those who lack none of them may vote for it.
+fn has_all(raft: &RaftMetrics, member: u64) -> bool {
+    let replication = raft.replication.as_ref();
+    let matched = replication.and_then(|members| members.get(&member).copied().flatten());
+    matched.map(|place| place.index) >= raft.last_log_index
+}
+
+/// A leader that writes nothing new and sends no heartbeats, until this is dropped: also when nobody waits for the transfer any
+/// more.
+struct Quiet<'a> {
+    raft: &'a Raft,
+    transfers: &'a Transfers,
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        self.raft.runtime_config().heartbeat(true);
+        self.transfers.0.store(false, Ordering::Release);
     }
-    let quiet = Quiet(raft);
-    quiet.0.runtime_config().heartbeat(false);
-    let mut metrics = raft.metrics();
-    let give_up = tokio::time::Instant::now() + SETTLED;
-    while tokio::time::Instant::now() < give_up {
-        // Refused by those whose lease of this leader is not over yet; asked again until it is.
-        ask(peers, to, &Ask::Elect, SETTLED).await.map_err(|_| QuorumError::NoLeader)?;
-        let leads = metrics.wait_for(|raft| raft.current_leader == Some(to));
-        if matches!(tokio::time::timeout(LEADS, leads).await, Ok(Ok(_))) {
-            return Ok(());
-        }
-    }
-    Err(QuorumError::NoLeader)
 }

@@ -232,6 +232,10 @@ impl Writer {
 
     /// Writes an entry as the leader.
     async fn lead(&self, gathered: &Gathered) -> Tried {
+        // Whoever shall lead instead has all that there is only while nothing is added.
+        if self.inbox.transfers.are_under_way() {
+            return Tried::Again;
+        }
         let judged = match self.is_alone() {
             true => None,
             false => match self.judged_time() {

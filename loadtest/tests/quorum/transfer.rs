@@ -61,6 +61,7 @@ async fn rule_03_the_leader_is_moved_round_in_a_storm_and_no_node_fails() {
                     Err(failure) => panic!("{failure:?}"),
                 }
                 assert!(Instant::now() < until, "the leader is not moved to {next}");
+                tokio::time::sleep(LOOK).await;
             }
             assert_eq!(trio.leader(&[0, 1, 2]).await, next);
         }
