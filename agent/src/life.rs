@@ -117,8 +117,10 @@ impl Life {
         let mut turn = Turn { now, random, effects: Vec::new() };
         match input {
             Input::Begin(cached) => {
-                self.cached = cached;
-                turn.order(Effect::Probe);
+                if matches!(self.stage, Stage::Probing) {
+                    self.cached = cached;
+                    turn.order(Effect::Probe);
+                }
             }
             Input::Probed(probed) => self.probed(probed, &mut turn),
             Input::Enrolled(enrolled) => self.enrolled(enrolled, &mut turn),

@@ -56,6 +56,9 @@ impl Life {
 
     /// Opens a stream with another identity, unless the next certificate is on its way: that one has a stream opened anyway.
     pub(super) fn swap(&mut self, turn: &mut Turn) {
+        if matches!(self.stage, Stage::Leaving | Stage::Ended) {
+            return;
+        }
         if let Stage::Connected(connected) = &mut self.stage
             && let Renewal::NotBefore(at) = connected.renewal
         {

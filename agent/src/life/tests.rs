@@ -70,6 +70,12 @@ impl Living {
         living
     }
 
+    fn enrolling_with_a_cache() -> Self {
+        let mut living = Self::begin(Some(cached("compute-042")));
+        assert_eq!(living.hears(Input::Probed(Ok(()))), [Effect::Enroll(Key::New)]);
+        living
+    }
+
     fn connecting() -> Self {
         let mut living = Self::enrolling();
         living.hears(Input::Enrolled(Ok(given())));
@@ -93,6 +99,20 @@ impl Living {
     fn renewing() -> Self {
         let mut living = Self::active();
         assert_eq!(living.passes(secs(60)), [Effect::Renew(Key::New)]);
+        living
+    }
+
+    /// It was not answered.
+    fn waiting_to_renew_again() -> Self {
+        let mut living = Self::renewing();
+        living.hears(Input::Renewed(Err(unreachable())));
+        living
+    }
+
+    /// It opens a stream with another identity.
+    fn swapping() -> Self {
+        let mut living = Self::active();
+        living.hears(Input::Swap);
         living
     }
 
