@@ -25,7 +25,7 @@ use crate::{
     journals::{self, Journals, Preference, Told},
     key::NodeKey,
     machine::Machine,
-    retry::{Patience, Tries},
+    retry::{Patience, Tries, Verdict, verdict},
     round::Round,
 };
 
@@ -80,8 +80,9 @@ pub async fn try_all(
     round(journals, (&request(machine, key), key), None, patience).await
 }
 
-/// [`try_all`] of a machine whose image holds an identity for this (R11). It opens nothing that no certificate opens: a journal that
-/// does not know it is asked without it.
+/// [`try_all`] of a machine whose image holds an identity for this (R11). It opens nothing that no certificate opens, and keeps no
+/// machine out: whatever the image's identity is told, also that its holder is no node, is not told to the node. Journals are asked
+/// without it.
 ///
 /// # Errors
 /// As [`try_all`].
@@ -94,10 +95,13 @@ pub async fn try_all_as(
 ) -> Result<Enrolled, Failure> {
     if bootstrap.is_some() {
         match round(journals, (&request(machine, key), key), bootstrap, patience).await {
-            Err(Failure::ConnectionRefused(refusal)) => {
-                tracing::info!(%refusal, "the image's bootstrap identity opens nothing here: enrolling without it");
+            Ok(enrolled) => return Ok(enrolled),
+            // It took the identity, and is only busy.
+            Err(busy @ Failure::Refused(_)) if verdict(&busy) != Verdict::Final => return Err(busy),
+            Err(failure) => {
+                let reason = failure.reason_text();
+                tracing::info!(reason, message = %failure, "the image's bootstrap identity opens nothing: enrolling without it");
             }
-            answered => return answered,
         }
     }
     try_all(journals, machine, key, patience).await

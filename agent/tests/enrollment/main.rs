@@ -3,6 +3,7 @@
 mod agent_process;
 mod bad_journals;
 mod boot_config;
+mod bootstrap;
 mod config_file;
 mod degraded;
 mod diskless;
