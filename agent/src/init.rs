@@ -26,8 +26,6 @@ mod keep_up;
 mod modules;
 mod mounts;
 mod network;
-#[cfg(feature = "planted-panics")]
-mod planted;
 mod reaper;
 mod signals;
 mod succession;
@@ -48,13 +46,15 @@ use rustix::system::{RebootCommand, reboot, sethostname};
 use tokio::{sync::watch, time};
 
 use self::{
-    keep_up::{Pause, keep_up, told_panic},
+    keep_up::{Pause, keep_up},
     mounts::NotMounted,
     signals::{Asked, Signals},
 };
 use crate::{
     arguments::{Arguments, RunArguments},
+    entropy,
     kernel_command_line::KernelCommandLine,
+    panics,
     report::Report,
     run::{self, Agent, Leaving, runtime},
     session::Session,
@@ -123,7 +123,7 @@ impl FirstProcess {
             match catch_unwind(AssertUnwindSafe(&attempt)) {
                 Ok(code) if !self.owns_the_machine => return code,
                 Ok(_) => {}
-                Err(panic) => tracing::error!(panic = told_panic(&*panic), "the agent has panicked"),
+                Err(panic) => tracing::error!(panic = panics::told(&*panic), "the agent has panicked"),
             }
             let wait = pause.next();
             tracing::error!(wait_ms = wait.as_millis(), "the agent starts again");
@@ -181,7 +181,11 @@ impl FirstProcess {
         let no_signals = |error| Failure::other(format!("signals cannot be caught: {error}"));
         let mut signals = Signals::catch().map_err(no_signals)?;
         let (ready, mut is_ready) = watch::channel(false);
-        let keep_network = || network::keep(kernel.ip, self.owns_the_machine, &ready);
+        // It draws numbers, too. Nothing else waits for them: a watchdog would take that for a machine that hangs.
+        let keep_network = || async {
+            entropy::is_there().await;
+            network::keep(kernel.ip, self.owns_the_machine, &ready).await
+        };
         // That of a container's host would reset the host when the container ends.
         let keep_watchdog = async {
             if self.owns_the_machine {
@@ -228,7 +232,7 @@ impl FirstProcess {
                     pause.next()
                 }
                 (Err(panic), _) => {
-                    tracing::error!(panic = told_panic(&*panic), "the agent has panicked");
+                    tracing::error!(panic = panics::told(&*panic), "the agent has panicked");
                     pause.next()
                 }
             };
@@ -256,7 +260,7 @@ impl FirstProcess {
             _ = &mut stop => return Ok(()),
         }
         #[cfg(feature = "planted-panics")]
-        planted::panic_if_asked("agent");
+        panics::panic_if_asked("agent");
         let agent = Agent { session: self.session.clone(), ..Agent::of(arguments)? };
         run::until_asked(stop, &agent, &Report::new(arguments.output)).await
     }

@@ -27,6 +27,7 @@
 //! | [`init`] | is the first process of a machine: mounts, drivers, network, signals, supervision |
 //! | [`session`] | what outlives the agent: key and certificate, for the agent that takes its place |
 //! | [`children`], [`names`] | processes that it starts and inherits; addresses of names |
+//! | `entropy`, `panics` | waits for the kernel's random numbers; says what broke a task |
 //!
 //! Not here, on purpose: decisions. The journal decides; the agent asks again, or ends.
 //!
@@ -41,6 +42,7 @@ mod cascade;
 pub mod children;
 pub mod config_file;
 pub mod enroll;
+mod entropy;
 pub mod hardware;
 pub mod init;
 pub mod journals;
@@ -50,6 +52,7 @@ pub mod life;
 pub mod machine;
 mod marks;
 pub mod names;
+mod panics;
 pub mod probe;
 pub mod renew;
 pub mod report;

@@ -1,5 +1,4 @@
-//! `pact-agent-planted`: `pact-agent`, in which each task of the first process panics once when it is asked to
-//! (`agent::init`). For tests only: it needs the feature `planted-panics`.
+//! `pact-agent-planted`: `pact-agent`, in which each task panics once when it is asked to (`agent::panics`). For tests only: it needs the feature `planted-panics`.
 
 use std::process::ExitCode;
 

@@ -172,7 +172,7 @@ pub(crate) fn part(span: Duration, random: u64) -> Duration {
     span.mul_f64(random as f64 / u64::MAX as f64)
 }
 
-/// A random number. Also where the kernel has none yet: jitter is no secret.
+/// A random number. Where the kernel gives none, always the same: jitter is no secret.
 pub(crate) fn random() -> u64 {
     let mut bytes = [0; 8];
     SystemRandom::new().fill(&mut bytes).ok();

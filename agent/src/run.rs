@@ -34,12 +34,12 @@ use crate::{
     boot_config::{self, BootConfig},
     cache::{Cache, CacheError},
     enroll::{self, Enrolled},
-    hardware,
+    entropy, hardware,
     journals::{Journals, Preference},
     key::{KeyError, NodeKey},
     machine::Machine,
     marks, probe,
-    report::{Enrollment, Report},
+    report::{Change, Enrollment, Report},
     retry::{Patience, Tries},
     round::Round,
     session::Session,
@@ -181,6 +181,7 @@ impl Agent {
     /// # Errors
     /// With the first refusal that is final, or when patience is over.
     pub async fn boot(&self, patience: Patience) -> Result<(Enrolled, Subscription, BootConfig), Failure> {
+        entropy::is_there().await;
         let (key, machine) = (NodeKey::generate()?, self.machine()?);
         let enrolled = enroll::enroll(&self.journals, &machine, &key, patience).await?;
         let mut journals = self.journals.clone();
@@ -286,6 +287,14 @@ pub async fn until_asked(
     agent: &Agent,
     report: &Report,
 ) -> Result<(), Failure> {
+    tokio::pin!(stop);
+    tokio::select! {
+        () = entropy::is_there() => {}
+        _ = &mut stop => {
+            report.change(&Change::Stopped { goodbye: false });
+            return Ok(());
+        }
+    }
     Box::pin(Shell::new(agent, report).live(stop)).await
 }
 

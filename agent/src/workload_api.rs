@@ -77,6 +77,8 @@ async fn listen(endpoint: spiffe::transport::Endpoint, found: watch::Sender<Opti
 
 /// Hears until it is over; answers why.
 async fn hear(endpoint: &spiffe::transport::Endpoint, found: &watch::Sender<Option<Arc<Svid>>>) -> String {
+    #[cfg(feature = "planted-panics")]
+    crate::panics::panic_if_asked("workload");
     let connecting = time::timeout(CONNECT_WITHIN, WorkloadApiClient::connect(endpoint.clone()));
     let client = match connecting.await {
         Ok(Ok(client)) => client,

@@ -9,7 +9,6 @@
 //! **Invariant:** between two starts there is a pause, which doubles up to [`LONGEST`] while nothing lasts.
 
 use std::{
-    any::Any,
     convert::Infallible,
     error::Error,
     panic::AssertUnwindSafe,
@@ -18,6 +17,8 @@ use std::{
 
 use futures_util::FutureExt;
 use tokio::time;
+
+use crate::panics;
 
 /// The first pause.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -58,16 +59,10 @@ where
         match AssertUnwindSafe(Box::pin(start())).catch_unwind().await {
             Ok(Ok(never)) => match never {},
             Ok(Err(error)) => tracing::error!(duty, %error, "a duty has failed"),
-            Err(panic) => tracing::error!(duty, panic = told_panic(&*panic), "a duty has panicked"),
+            Err(panic) => tracing::error!(duty, panic = panics::told(&*panic), "a duty has panicked"),
         }
         time::sleep(pause.next()).await;
     }
-}
-
-/// What a panic says.
-pub(super) fn told_panic(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing")
 }
 
 #[cfg(test)]
@@ -113,13 +108,5 @@ mod tests {
         };
         time::timeout(Duration::from_secs(60), goes_on).await.unwrap();
         assert!(starts.get() == 3 && turns.get() > 10, "{} {}", starts.get(), turns.get());
-    }
-
-    #[test]
-    fn what_a_panic_says_is_told() {
-        let told = |panic: Box<dyn Any + Send>| told_panic(&*panic).to_owned();
-        assert_eq!(told(Box::new("a")), "a");
-        assert_eq!(told(Box::new("b".to_owned())), "b");
-        assert_eq!(told(Box::new(7)), "it said nothing");
     }
 }

@@ -61,7 +61,7 @@ pub(super) async fn keep(
     ready: &watch::Sender<bool>,
 ) -> Result<Infallible, NetworkError> {
     #[cfg(feature = "planted-panics")]
-    super::planted::panic_if_asked("network");
+    crate::panics::panic_if_asked("network");
     let Some(addressing) = addressing else {
         if owns_the_machine && interface::first(INTERFACE_WITHIN).await.is_none() {
             tracing::warn!("{}", NetworkError::NoInterface);

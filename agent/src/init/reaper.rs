@@ -19,7 +19,7 @@ pub(super) async fn reap() -> io::Result<Infallible> {
     let mut ended = signal(SignalKind::child())?;
     loop {
         #[cfg(feature = "planted-panics")]
-        super::planted::panic_if_asked("reaper");
+        crate::panics::panic_if_asked("reaper");
         let reaped = children::reap_inherited()?;
         if reaped > 0 {
             tracing::debug!(reaped, "processes without a parent have ended");

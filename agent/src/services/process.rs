@@ -4,15 +4,18 @@
 //! line by line to the agent's log. It ends with the agent, however that ends: the program is started by way of `pact-agent`
 //! itself ([`become_service`]), which asks the kernel for that and then becomes it.
 //!
-//! **Invariant:** a signal goes only to a process that was not waited for, so that it never meets another of that number.
+//! **Invariant:** a signal goes only to a process that was not waited for, so that it never meets another of that number. And its end is
+//! told, whatever becomes of who attends to it.
 
 use std::{
     ffi::OsString,
-    io,
+    fs, io,
     os::unix::process::{CommandExt, ExitStatusExt},
+    panic::AssertUnwindSafe,
     process::{ExitStatus, Stdio},
 };
 
+use futures_util::FutureExt;
 use proto::outcome::Failure;
 use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
 use tokio::{
@@ -25,32 +28,52 @@ use super::{
     declaration::Service,
     supervision::{Exit, Input},
 };
-use crate::children::{self, Child};
+use crate::{
+    children::{self, Child},
+    panics,
+};
 
 /// Where programs are looked for that a service starts, if it does not say so.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// A line of the log shows so much of what a service prints.
 const LINE_BYTES: u64 = 2048;
+/// How soon the kernel ends a process when memory is short: the higher, the sooner.
+const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// A process is asked to end, and then ended.
 pub(super) const SIGNALS: usize = 2;
 
 /// Runs a process of a service to its end, and tells. Who drops the other end of `signals` ends the process.
 pub(super) async fn attend(service: Service, mut signals: mpsc::Receiver<Signal>, tell: mpsc::Sender<Input>) {
     let name = service.name.clone();
-    let exit = match spawn(&service) {
-        Ok(mut child) => {
-            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-            if let Some(pid) = child.id() {
-                tell.send(Input::Started { name: name.clone(), pid }).await.ok();
+    let runs = async {
+        match spawn(&service) {
+            Ok(mut child) => {
+                let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+                if let Some(pid) = child.id() {
+                    tell.send(Input::Started { name: service.name.clone(), pid }).await.ok();
+                }
+                #[cfg(feature = "planted-panics")]
+                panics::panic_if_asked("attendant");
+                log_lines(&service.name, child.stdout.take());
+                log_lines(&service.name, child.stderr.take());
+                let status = ended(&mut child, pid, &mut signals).await;
+                status.map_or_else(|error| Exit::NotStarted(error.to_string()), exit)
             }
-            log_lines(&name, child.stdout.take());
-            log_lines(&name, child.stderr.take());
-            let status = ended(&mut child, pid, &mut signals).await;
-            status.map_or_else(|error| Exit::NotStarted(error.to_string()), exit)
+            Err(error) => Exit::NotStarted(error.to_string()),
         }
-        Err(error) => Exit::NotStarted(error.to_string()),
     };
+    let exit = however_it_ends(&name, runs).await;
     tell.send(Input::Exited { name, exit }).await.ok();
+}
+
+/// What was attended to while a panic went through is dropped with it: its process, if there was one, is killed. Without an end the
+/// service would count as running for ever.
+async fn however_it_ends(service: &str, runs: impl Future<Output = Exit>) -> Exit {
+    // Boxed, so that it is gone before its end is told.
+    AssertUnwindSafe(Box::pin(runs)).catch_unwind().await.unwrap_or_else(|panic| {
+        tracing::error!(service, panic = panics::told(&*panic), "who attends to a service has panicked");
+        Exit::Signal(Signal::KILL.as_raw())
+    })
 }
 
 fn spawn(service: &Service) -> io::Result<Child> {
@@ -108,6 +131,15 @@ fn log_lines(name: &str, output: Option<impl AsyncRead + Send + Unpin + 'static>
     });
 }
 
+/// An agent that the kernel spares when memory is short does not have its services spared: else one of them that takes all memory
+/// takes the machine. Where the kernel does not let it, the service runs all the same.
+fn be_as_expendable_as_others() {
+    let spared = fs::read_to_string(OOM_SCORE).is_ok_and(|score| score.starts_with('-'));
+    if spared {
+        fs::write(OOM_SCORE, "0").ok();
+    }
+}
+
 /// Becomes the program of a service: the last thing that the process does as `pact-agent`.
 ///
 /// # Errors
@@ -122,6 +154,7 @@ pub fn become_service(agent: u32, command: &[OsString]) -> Failure {
     if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(agent) {
         return Failure::other("the agent that started this service has ended");
     }
+    be_as_expendable_as_others();
     // Ours close by themselves; whoever started the agent may have left it others.
     close_fds::set_fds_cloexec(3, &[]);
     let Some((program, arguments)) = command.split_first() else {
@@ -130,3 +163,7 @@ pub fn become_service(agent: u32, command: &[OsString]) -> Failure {
     let error = std::process::Command::new(program).args(arguments).exec();
     failed(&program.to_string_lossy(), error)
 }
+
+#[cfg(test)]
+#[path = "tests/process.rs"]
+mod tests;

@@ -53,6 +53,10 @@ pub(super) async fn supervise(
             Some(input) = told.recv() => input,
             () = time::sleep_until(wake.unwrap_or(began)), if wake.is_some() => Input::Time,
         };
+        #[cfg(feature = "planted-panics")]
+        if matches!(input, Input::Time) {
+            crate::panics::panic_if_asked("supervisor");
+        }
         let mut is_over = false;
         for effect in supervision.step(input, began.elapsed(), retry::random()) {
             match effect {

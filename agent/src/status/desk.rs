@@ -9,10 +9,12 @@ use std::{
         fs::{DirBuilderExt, PermissionsExt},
         net::UnixStream as Blocking,
     },
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use rustix::process::geteuid;
 use tokio::{
     io::AsyncWriteExt,
@@ -23,6 +25,7 @@ use tokio::{
 };
 
 use super::Snapshot;
+use crate::panics;
 
 /// Who does not read is left.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
@@ -68,12 +71,17 @@ impl Desk {
     }
 }
 
+/// One who breaks an answer is the only one who gets none: the node may have nothing to show for hours, and nobody looks meanwhile
+/// whether this still goes on.
 async fn answer_all(listener: UnixListener, snapshot: watch::Receiver<Snapshot>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let told = snapshot.borrow().clone();
-                time::timeout(TOLD_WITHIN, answer(stream, &told)).await.ok();
+                let answered = AssertUnwindSafe(time::timeout(TOLD_WITHIN, answer(stream, &told)));
+                if let Err(panic) = answered.catch_unwind().await {
+                    tracing::error!(panic = panics::told(&*panic), "an answer about the status has panicked");
+                }
             }
             // No descriptor is left: perhaps in a moment.
             Err(_) => time::sleep(TOLD_WITHIN).await,
@@ -83,6 +91,8 @@ async fn answer_all(listener: UnixListener, snapshot: watch::Receiver<Snapshot>)
 
 /// The file's mode keeps others out; where somebody has changed it, this does.
 async fn answer(mut stream: UnixStream, told: &Snapshot) -> io::Result<()> {
+    #[cfg(feature = "planted-panics")]
+    panics::panic_if_asked("desk");
     let asker = stream.peer_cred()?.uid();
     if asker == 0 || asker == geteuid().as_raw() {
         let mut document = serde_json::to_vec(told)?;

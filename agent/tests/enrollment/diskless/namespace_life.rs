@@ -165,19 +165,28 @@ fn services(first: &FirstProcess) -> Vec<u32> {
 
 #[tokio::test]
 async fn a_panic_in_any_task_does_not_end_the_first_process() {
-    // given
+    // given: a node with a service, and a Workload API that is not there
     let journal = JournalUnderTest::start().await;
-    journal.register("compute-042", 1).await;
-    let (namespace, command) = of(&journal, &binary("pact-agent-planted"));
+    set(&journal, "ml", &overlay(&[("waits", "exec sleep 1000", "")])).await;
+    journal.register_in("ml", "compute-042", 1).await;
+    let (namespace, mut command) = of(&journal, &binary("pact-agent-planted"));
+    command.extend(["--workload-api", "unix:///opt/none.sock"].map(str::to_owned));
     // That of the watchdog panics in a guest.
-    let tasks = ["reaper", "network", "agent"];
+    let tasks = ["reaper", "network", "agent", "workload", "attendant", "supervisor", "desk"];
     let namespace = namespace.environment("PACT_PLANTED_PANICS", &tasks.join(","));
 
     // when
     let mut first = started(&namespace, &command).await;
     first.agent.tells("configured").await;
 
-    // then
+    // then: the service whose attendant panicked has ended, and runs again, also after the panic of their supervisor
+    let ended = first.agent.tells("service-exited").await;
+    assert_eq!(ended["exit"]["signal"], 9, "{ended}");
+    first.agent.tells("service-started").await;
+    until("the service runs", || (services(&first).len() == 1).then_some(())).await;
+    // Who asks first gets no answer, the next one does.
+    let asked = [first.beside("/opt/agent status").await, first.beside("/opt/agent status").await];
+    assert_eq!(asked.map(|answer| answer.status.success()), [false, true]);
     let orphan = orphan(&first).await;
     is_reaped(&first, orphan).await;
     first.signal(Signal::TERM);
@@ -187,7 +196,16 @@ async fn a_panic_in_any_task_does_not_end_the_first_process() {
     for task in tasks {
         assert!(stderr.contains(&format!("a panic was planted in {task}")), "{task}: {stderr}");
     }
-    assert!(stderr.contains("a duty has panicked") && stderr.contains("the agent has panicked"), "{stderr}");
+    for told in [
+        "a duty has panicked",
+        "the agent has panicked",
+        "who attends to a service has panicked",
+        "the supervision of services ended",
+        "an answer about the status has panicked",
+        "its answer could not be taken apart",
+    ] {
+        assert!(stderr.contains(told), "{told}: {stderr}");
+    }
 }
 
 #[test]
