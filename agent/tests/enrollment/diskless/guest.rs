@@ -35,6 +35,13 @@ fn script(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(name)
 }
 
+/// What services of these nodes run.
+fn busybox() -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|folder| folder.join("busybox")).find(|file| file.is_file());
+    found.expect("there is no busybox: scripts/install-prerequisites.sh installs it")
+}
+
 /// An image for the nodes of a domain.
 pub struct Image {
     kernel: PathBuf,
@@ -48,6 +55,7 @@ impl Image {
         let mut make = Command::new(script("make-image.sh"));
         make.arg("--agent").arg(binary(agent)).arg("--ca").arg(quorum.ca());
         make.arg("--modules").arg(&kernel).arg("--out").arg(&initrd);
+        make.arg("--add").arg(format!("{}:bin/busybox", busybox().display()));
         for module in ["virtio_pci", "virtio_net", "softdog soft_margin=60"] {
             make.args(["--module", module]);
         }
