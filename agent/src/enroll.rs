@@ -17,6 +17,7 @@ use proto::{
     outcome::Failure,
     pb::{EnrollRequest, EnrollResponse, enrollment_service_client::EnrollmentServiceClient},
     pem_file::Credential,
+    reason::Reason,
 };
 use tokio::time;
 
@@ -25,7 +26,7 @@ use crate::{
     journals::{self, Journals, Preference, Told},
     key::NodeKey,
     machine::Machine,
-    retry::{Patience, Tries, Verdict, verdict},
+    retry::{Patience, Tries},
     round::Round,
 };
 
@@ -96,8 +97,8 @@ pub async fn try_all_as(
     if bootstrap.is_some() {
         match round(journals, (&request(machine, key), key), bootstrap, patience).await {
             Ok(enrolled) => return Ok(enrolled),
-            // It took the identity, and is only busy.
-            Err(busy @ Failure::Refused(_)) if verdict(&busy) != Verdict::Final => return Err(busy),
+            // Not for the identity: without it the same would be told again, and journals that are busy be asked twice.
+            Err(failure) if !is_about_who_asks(&failure) => return Err(failure),
             Err(failure) => {
                 let reason = failure.reason_text();
                 tracing::info!(reason, message = %failure, "the image's bootstrap identity opens nothing: enrolling without it");
@@ -105,6 +106,28 @@ pub async fn try_all_as(
         }
     }
     try_all(journals, machine, key, patience).await
+}
+
+/// Whether a connection or call was refused for what was shown of the asker.
+fn is_about_who_asks(failure: &Failure) -> bool {
+    match failure {
+        Failure::ConnectionRefused(_) => true,
+        Failure::Refused(refusal) => [
+            Reason::RoleNotAllowed,
+            Reason::OwnCertificate,
+            Reason::CertificateRequired,
+            Reason::WorkloadIdentityConflict,
+            Reason::WorkloadNotTrusted,
+        ]
+        .contains(&refusal.reason),
+        Failure::Unreachable(_)
+        | Failure::NotTrusted(_)
+        | Failure::Evicted(_)
+        | Failure::Deadline(_)
+        | Failure::Usage(_)
+        | Failure::Violation(_)
+        | Failure::Failed { .. } => false,
+    }
 }
 
 fn request(machine: &Machine, key: &NodeKey) -> EnrollRequest {

@@ -49,6 +49,8 @@ pub(super) async fn attend(service: Service, mut signals: mpsc::Receiver<Signal>
         match spawn(&service) {
             Ok(mut child) => {
                 let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+                // Behind the child, so that it is dropped before it: a panic ends the whole group too.
+                let _group = Group(pid);
                 if let Some(pid) = child.id() {
                     tell.send(Input::Started { name: service.name.clone(), pid }).await.ok();
                 }
@@ -66,7 +68,19 @@ pub(super) async fn attend(service: Service, mut signals: mpsc::Receiver<Signal>
     tell.send(Input::Exited { name, exit }).await.ok();
 }
 
-/// What was attended to while a panic went through is dropped with it: its process, if there was one, is killed. Without an end the
+/// The processes of a service: they end when this is dropped. A group keeps its number while somebody is in it; if nobody is, nobody
+/// is met.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            kill_process_group(group, Signal::KILL).ok();
+        }
+    }
+}
+
+/// What was attended to while a panic went through is dropped with it: its processes, if there are any, are killed. Without an end the
 /// service would count as running for ever.
 async fn however_it_ends(service: &str, runs: impl Future<Output = Exit>) -> Exit {
     // Boxed, so that it is gone before its end is told.
@@ -94,11 +108,7 @@ async fn ended(
     let to_all = |signal| group.map(|group| kill_process_group(group, signal).ok());
     loop {
         tokio::select! {
-            status = child.wait() => {
-                // A group keeps its number while somebody is in it; if nobody is, nobody is met.
-                to_all(Signal::KILL);
-                return status;
-            }
+            status = child.wait() => return status,
             signal = signals.recv() => {
                 to_all(signal.unwrap_or(Signal::KILL));
                 if signal.is_none() {

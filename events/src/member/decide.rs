@@ -59,7 +59,8 @@ fn check_token(
 fn holds_its_name(state: &State, key: KeyHash) -> Result<bool, Rejection> {
     match state {
         State::Unknown => Ok(false),
-        State::Member(member) if member.key == Some(key) => Ok(true),
+        // One that votes has its data directory; who asks with its key is a copy of it, and would vote as it.
+        State::Member(member) if member.key == Some(key) && !member.votes() => Ok(true),
         State::Member(_) => Err(Rejection::AlreadyExists),
         State::Evicted { .. } => Err(Rejection::NameUsed),
     }

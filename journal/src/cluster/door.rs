@@ -3,8 +3,8 @@
 //!
 //! The certificate is signed by the domain CA, so only the journal that keeps its key can let others in; the rest say so.
 //! Asking again with the same key gets the same place and a new certificate, which is recorded too: a lost answer costs
-//! nothing, also when the token has expired meanwhile. Who says no name gets one: that of its key, if it has a place already,
-//! or else one that no journal ever had.
+//! nothing, also when the token has expired meanwhile. Who says no name gets one: the one that it got by this key and token, or
+//! else one that no journal ever had.
 //!
 //! **Invariant:** who shows no living secret learns nothing but that, and at most a few a second may try (R22).
 
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use events::fact::Fact;
 use events::level::Level;
-use events::member::{self, Command, State};
+use events::member::{self, Command, State, TokenState};
 use events::stream::StreamName;
-use events::views::Members;
+use events::views::Views;
 use events::vocabulary::{CertificateHash, Der, DomainId, JournalId, LogId, Serial};
 use proto::convert::{field, member as wire};
 use proto::join_token::JoinSecret;
@@ -87,10 +87,18 @@ fn asked(request: JoinRequest) -> Result<Asked, Status> {
 }
 
 impl Asked {
-    /// Its name: the one that it says, or the one of its key, or a new one.
-    fn name(&self, members: &Members) -> JournalId {
-        let own = self.id.clone().or_else(|| members.by_key(self.csr.key()).cloned());
-        own.unwrap_or_else(|| members.next_name())
+    /// Its name: the one that it says, or the one that it got by this key and this token, or a new one. By the key alone it
+    /// would be that of a machine of which it may be a copy: two journals would vote as one.
+    fn name(&self, views: &Views) -> JournalId {
+        let got = || {
+            let TokenState::Created { consumed_by: Some(by), .. } =
+                views.token_claim(self.secret.hash()).state
+            else {
+                return None;
+            };
+            (views.members.by_key(self.csr.key()) == Some(&by)).then_some(by)
+        };
+        self.id.clone().or_else(got).unwrap_or_else(|| views.members.next_name())
     }
 }
 
@@ -114,7 +122,7 @@ impl Door {
         let verified = asked.csr.verify();
         let verified = verified.map_err(|error| Refusal::new(Reason::CsrInvalid, error.to_string()))?;
         for _ in 0..ATTEMPTS {
-            let id = asked.name(&self.log.views().members);
+            let id = asked.name(&self.log.views());
             // Nothing is signed for whom the facts refuse anyway; what is signed is decided once more, with its hash.
             self.decide(asked, &id, CertificateHash::of(b""))?;
             let (domain_id, domain_ca, certificate) = self.certify(asked, &id, &verified)?;
@@ -155,7 +163,7 @@ impl Door {
     fn decide(&self, asked: &Asked, id: &JournalId, certificate: CertificateHash) -> Result<Decided, Status> {
         let views = self.log.views();
         reads_enough(views.level, asked.reads)?;
-        if asked.name(&views.members) != *id {
+        if asked.name(&views) != *id {
             return Ok(Decided::Taken);
         }
         let state = views.members.get(id).map_or(State::Unknown, |row| row.state.clone());

@@ -23,7 +23,7 @@ use super::errors::AppendError;
 use super::folded::Folded;
 use super::freshness::Freshness;
 use super::network::Peers;
-use super::quorum::QuorumError;
+use super::quorum::{HEARD, QuorumError};
 use super::room::{Room, is_spared};
 use super::store::Store;
 use super::store::piece::Piece;
@@ -121,8 +121,14 @@ impl Inbox {
         self.raft.trigger().elect().await.map(|()| Told::Standing).map_err(|error| error.to_string())
     }
 
-    /// Steps aside for another voter, if this member leads.
+    /// Steps aside for another voter, if this member leads and has heard of that one just now, with a right clock: nothing is
+    /// written while one that is away is waited for.
     pub(super) async fn transfer(&self, to: u64) -> Result<(), QuorumError> {
+        let heard = self.freshness.heard(to).is_some_and(|(_, ago)| ago < HEARD);
+        let skew = self.clocks.skew_of(to, (self.clock)(), self.freshness.now());
+        if !heard || skew.is_none_or(|skew| skew > MAX_SKEW) {
+            return Err(QuorumError::NoLeader);
+        }
         self.transfers.step_aside(&self.raft, &*self.peers, to).await
     }
 

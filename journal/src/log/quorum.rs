@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// A member that is there says at once which release it is.
 const RELEASE: Duration = Duration::from_millis(400);
 /// A member that answered within this is there.
-const HEARD: Duration = Duration::from_secs(2);
+pub(super) const HEARD: Duration = Duration::from_secs(2);
 /// A change of the members is settled by then, or tried again later.
 const CHANGE: Duration = Duration::from_secs(10);
 /// A leader says what became of a transfer.
@@ -195,7 +195,7 @@ impl Log {
     /// Whether this member, if it leads, says so to the others when there is nothing else to say. If not, they elect.
     pub fn keeps_leading(&self, may: bool) {
         if let Some(inbox) = self.inbox() {
-            inbox.raft.runtime_config().heartbeat(may);
+            inbox.transfers.keep_leading(&inbox.raft, may);
         }
     }
 

@@ -7,7 +7,7 @@
 //! Not here: who may order it; that is decided where it was ordered (`grpc::access`).
 //!
 //! **Invariant:** one at a time; and a leader whose transfer is over, however it ended, writes and sends heartbeats again if it
-//! still leads.
+//! still leads, unless it was silent before.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,16 +29,31 @@ const LEADS: Duration = Duration::from_millis(300);
 /// So often: the leases are over by the third time. By the fifth the others stand too, and whoever asks on is in their way.
 const ASKS: usize = 5;
 /// A member says at once that it stands.
-const STANDS: Duration = Duration::from_secs(1);
+const STANDS: Duration = Duration::from_millis(500);
 
 /// Whether a transfer is under way here. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Transfers(Arc<AtomicBool>);
+pub(super) struct Transfers(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    under_way: AtomicBool,
+    /// This leader's clock is wrong, and nobody else could lead: it sends no heartbeats, so that the others elect.
+    silent: AtomicBool,
+}
 
 impl Transfers {
     /// Whether the leader writes nothing new at the moment.
     pub(super) fn are_under_way(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.under_way.load(Ordering::Acquire)
+    }
+
+    /// Whether this member, if it leads, sends heartbeats; while a transfer is under way from its end on.
+    pub(super) fn keep_leading(&self, raft: &Raft, may: bool) {
+        self.0.silent.store(!may, Ordering::Release);
+        if !self.are_under_way() {
+            raft.runtime_config().heartbeat(may);
+        }
     }
 
     /// Steps aside for another voter, which leads afterwards.
@@ -52,7 +67,7 @@ impl Transfers {
         peers: &dyn Peers,
         to: u64,
     ) -> Result<(), QuorumError> {
-        if !may_lead(&raft.metrics().borrow(), to) || self.0.swap(true, Ordering::AcqRel) {
+        if !may_lead(&raft.metrics().borrow(), to) || self.0.under_way.swap(true, Ordering::AcqRel) {
             return Err(QuorumError::NoLeader);
         }
         let _quiet = Quiet { raft, transfers: self };
@@ -107,7 +122,8 @@ struct Quiet<'a> {
 
 impl Drop for Quiet<'_> {
     fn drop(&mut self) {
-        self.raft.runtime_config().heartbeat(true);
-        self.transfers.0.store(false, Ordering::Release);
+        self.transfers.0.under_way.store(false, Ordering::Release);
+        let silent = self.transfers.0.silent.load(Ordering::Acquire);
+        self.raft.runtime_config().heartbeat(!silent);
     }
 }

@@ -274,7 +274,10 @@ impl Hold<'_> {
     }
 
     async fn transfer(&self, to: &Member) -> Result<(), Failure> {
-        let connection = self.quorum.operator_at(self.quorum.find(Whom::Leader)).await?;
+        // Any of them may be asked.
+        let seated = self.quorum.seated();
+        let asked = usize::try_from(self.number).unwrap_or_default() % seated.len();
+        let connection = self.quorum.operator_at(seated[asked]).await?;
         let mut client = MemberServiceClient::new(connection.channel());
         let request = TransferLeaderRequest { journal_id: to.name.clone() };
         let asked = client.transfer_leader(request);
@@ -294,7 +297,10 @@ impl Hold<'_> {
         let Some(fresh) = fresh else { return Err(Failure::other("there is no host left")) };
         let evicted = &*self.quorum.members[nth];
         let until = Instant::now() + CHANGES_WITHIN;
-        until_done(until, || self.evict(nth, &evicted.name)).await?;
+        if let Err(failure) = until_done(until, || self.evict(nth, &evicted.name)).await {
+            self.quorum.members[fresh].life().chosen = false;
+            return Err(failure);
+        }
         time::sleep(self.lasts).await;
         // A member that was killed or cut off meanwhile cannot stand in the way.
         evicted.life().evicted = true;

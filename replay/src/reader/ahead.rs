@@ -64,8 +64,8 @@ impl Reader {
         loop {
             let mut batch = used.try_recv().unwrap_or_else(|_| Vec::with_capacity(HANDED));
             let read = facts.next_batch(&mut batch, HANDED);
-            let is_last = read.is_err() || batch.len() < HANDED;
-            if hand.send((batch, read)).is_err() || is_last {
+            let is_last = !matches!(read, Ok(true));
+            if hand.send((batch, read.map(|_| ()))).is_err() || is_last {
                 return;
             }
         }

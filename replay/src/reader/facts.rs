@@ -149,7 +149,12 @@ pub struct Facts<'a> {
     /// Whether entries have their stored value.
     keeping: bool,
     ended: bool,
+    /// How many bytes were read so far.
+    bytes: u64,
 }
+
+/// A batch takes no more once it has so many bytes: one fact has up to a MiB.
+const BATCH_BYTES: u64 = 1 << 20;
 
 /// Where the walk is.
 struct Place {
@@ -163,7 +168,7 @@ impl<'a> Facts<'a> {
     /// From the first row on.
     pub(super) const fn new(rows: Rows<'a>) -> Self {
         let place = Place { expected: 1, link: Link::Beginning, texts: true };
-        Self { rows, place, keeping: false, ended: false }
+        Self { rows, place, keeping: false, ended: false, bytes: 0 }
     }
 
     /// The same, and each entry has its stored value.
@@ -176,22 +181,23 @@ impl<'a> Facts<'a> {
         Self { place: Place { texts: false, ..self.place }, ..self }
     }
 
-    /// Takes the next facts, at most so many, in place of those in the batch. Fewer: those were the last.
+    /// Takes the next facts, at most so many and few if they are large, in place of those in the batch. Whether there may be more.
     ///
     /// # Errors
     /// If the log cannot be read further; what was read before is in the batch.
-    pub fn next_batch(&mut self, batch: &mut Vec<Entry>, most: usize) -> Result<(), ReadError> {
+    pub fn next_batch(&mut self, batch: &mut Vec<Entry>, most: usize) -> Result<bool, ReadError> {
         batch.clear();
-        for _ in 0..most {
+        let enough = self.bytes + BATCH_BYTES;
+        while batch.len() < most && self.bytes < enough {
             // Where it will lie: a fact has hundreds of bytes, and is not moved about.
             batch.push(Entry::empty(self.place.expected));
             let taken = batch.last_mut().map_or(Ok(false), |entry| self.read_next(entry));
             if !matches!(taken, Ok(true)) {
                 batch.pop();
-                return taken.map(|_| ());
+                return taken;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reads the next fact into an empty entry. False: there is none.
@@ -202,6 +208,7 @@ impl<'a> Facts<'a> {
         let after = self.place.expected - 1;
         match self.rows.next() {
             Ok(Some(row)) => {
+                self.bytes += row.value().unwrap_or_default().len() as u64;
                 self.place.read(&row, entry);
                 if self.keeping {
                     entry.stored.extend_from_slice(row.value().unwrap_or_default());
