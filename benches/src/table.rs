@@ -94,7 +94,7 @@ const ROWS: [Row; 17] = [
     row("leader killed: acknowledged enrollments lost", "", 0.0, 0.0, KILLED),
     row("leader killed: service back", "s", 5.0, 1.5, KILLED),
     row(
-        "verify, one thread",
+        "verify, two threads",
         "facts/s",
         400_000.0,
         1_000_000.0,
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_figure_stands_beside_both_columns_with_what_it_means() {
         let verify = |nanoseconds| page_of(&[("log/verify", nanoseconds, Some(1_000_000))], "");
-        let what = "verify, one thread";
+        let what = "verify, two threads";
         assert_eq!(line(&verify(2e9), what), ["400,000", "1,000,000", "500,000", "facts/s", "borne"]);
         assert_eq!(line(&verify(1e9), what)[2..], ["1,000,000", "facts/s", "aim", "reached"]);
         assert_eq!(line(&verify(1e10), what)[2..], ["100,000", "facts/s", "NOT", "BORNE"]);

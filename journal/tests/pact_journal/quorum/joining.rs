@@ -194,3 +194,26 @@ async fn a_journal_without_the_domain_ca_key_says_what_to_do() {
     let _joined = Journal::join_in(dir, "j2", &door, &token, vec![]);
     founder.operator().await.voters(2).await;
 }
+
+#[tokio::test]
+async fn rule_27_a_copy_of_a_journals_key_gets_a_place_of_its_own_and_never_that_of_one_that_votes() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let founder = Journal::serve(founder_dir());
+    let (operator, door) = (founder.operator().await, founder.cluster_address().to_string());
+    // given: an image with the key of a join that broke off, started twice, each with a token of its own
+    let (key, dir) = (KeyPair::generate().unwrap(), DataDirectory::to_join());
+    broken_off(&dir, &key);
+    let (one, other) = (operator.join_token().await, operator.join_token().await);
+    let first = ask_as("", &door, &one.parse().unwrap(), &key).await.unwrap();
+    let again = ask_as("", &door, &one.parse().unwrap(), &key).await.unwrap();
+    assert_eq!((&first.journal_id, first.raft_id), (&again.journal_id, again.raft_id), "it goes on");
+
+    let copy = ask_as("", &door, &other.parse().unwrap(), &key).await.unwrap();
+
+    assert!(copy.journal_id != first.journal_id && copy.raft_id != first.raft_id, "{copy:?}");
+    let _joined = Journal::join_in(dir, &*first.journal_id, &door, &one, vec![]);
+    operator.voters(2).await;
+    let third = operator.join_token().await;
+    let voting = ask_as(&first.journal_id, &door, &third.parse().unwrap(), &key).await;
+    assert!(voting.is_err(), "it has its data directory: {voting:?}");
+}
