@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::booted;
 use crate::calls::{Agent, Answer, Operator, Subscription, answer, reason};
-use crate::journal_process::Journal;
+use crate::journal_process::{ANSWERED, Journal, until};
 use crate::request::Machine;
 
 /// The promise.
@@ -81,7 +81,9 @@ async fn a_node_that_comes_into_a_vcluster_moves_and_leaves_hears_of_each_on_the
     let seq = agent.boot_config(0).await.unwrap().complete.seq;
     let mut stream = agent.subscribe_from(seq).await.unwrap();
     let mut others = untouched.subscribe_from(seq).await.unwrap();
-    let before = operator.inspect(&machine.node_id).await.unwrap();
+    // Registered, certified, and confirmed by its first call, which is recorded behind the answer.
+    let confirmed = async || operator.inspect(&machine.node_id).await.ok().filter(|node| node.version == 3);
+    let before = until("it is confirmed", ANSWERED, confirmed).await;
 
     let node = operator.assign(&machine.node_id, "prod").await.unwrap();
     let first = told(&mut stream).await;
