@@ -40,6 +40,9 @@ use crate::release::{READS, VERSION};
 /// A quorum that does not confirm the leader by then is lost; who asks must ask again.
 const READ_INDEX: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether another member was heard.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// See the module. Clones share everything.
 #[derive(Clone)]
 pub(super) struct Inbox {
@@ -124,10 +127,18 @@ impl Inbox {
     /// Steps aside for another voter, if this member leads and has heard of that one just now, with a right clock: nothing is
     /// written while one that is away is waited for.
     pub(super) async fn transfer(&self, to: u64) -> Result<(), QuorumError> {
-        let heard = self.freshness.heard(to).is_some_and(|(_, ago)| ago < HEARD);
-        let skew = self.clocks.skew_of(to, (self.clock)(), self.freshness.now());
-        if !heard || skew.is_none_or(|skew| skew > MAX_SKEW) {
-            return Err(QuorumError::NoLeader);
+        let is_fit = || {
+            let heard = self.freshness.heard(to).is_some_and(|(_, ago)| ago < HEARD);
+            let skew = self.clocks.skew_of(to, (self.clock)(), self.freshness.now());
+            heard && skew.is_some_and(|skew| skew <= MAX_SKEW)
+        };
+        // A leader that was just elected hears of the others in a moment.
+        let deadline = tokio::time::Instant::now() + HEARD;
+        while !is_fit() {
+            if tokio::time::Instant::now() >= deadline {
+                return Err(QuorumError::NoLeader);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
         self.transfers.step_aside(&self.raft, &*self.peers, to).await
     }
