@@ -31,9 +31,15 @@ pub(super) fn used_once(evidence: &Evidence<'_>) -> Verdict {
     let (mut used, mut violations, mut checked) = (BTreeMap::new(), Vec::new(), 0_u64);
     for record in &evidence.order().records {
         let subject = record.fact.subject().to_string();
+        // Whose certificate has expired may come with the same key (R2, R14 b): also by a clock that was wrong for a moment.
+        if let Fact::Node(_, node::Event::Deactivated { cause: node::DeactivationCause::Expiry, .. }) =
+            &record.fact
+        {
+            used.retain(|what: &String, (_, whose)| !(what.starts_with("key ") && *whose == subject));
+        }
         for what in spent(&record.fact) {
             checked += 1;
-            if let Some(before) = used.insert(what.clone(), record.seq) {
+            if let Some((before, _)) = used.insert(what.clone(), (record.seq, subject.clone())) {
                 let at = evidence.history.since_beginning(record.recorded_at);
                 let seen = format!("{what} was used by the facts {before} and {}", record.seq);
                 violations.push(violation(&subject, at, seen));
