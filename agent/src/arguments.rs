@@ -336,17 +336,6 @@ fn span(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_help_has_examples() {
-        fn check(command: &clap::Command) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Examples:\n  "), "{}", command.get_name());
-            assert!(help.contains("pact-agent "), "{}", command.get_name());
-            command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(check);
-        }
-        check(&Arguments::command());
-    }
-
     const LEAST: [&str; 6] = ["pact-agent", "run", "--journal", "https://j1:9443", "--ca", "ca.pem"];
 
     fn parse(more: &[&str]) -> Result<RunArguments, clap::Error> {

@@ -108,26 +108,10 @@ pub async fn try_all_as(
     try_all(journals, machine, key, patience).await
 }
 
-/// Whether a connection or call was refused for what was shown of the asker.
+/// Whether a connection, or a call by it, was refused for the certificate that was shown.
 fn is_about_who_asks(failure: &Failure) -> bool {
-    match failure {
-        Failure::ConnectionRefused(_) => true,
-        Failure::Refused(refusal) => [
-            Reason::RoleNotAllowed,
-            Reason::OwnCertificate,
-            Reason::CertificateRequired,
-            Reason::WorkloadIdentityConflict,
-            Reason::WorkloadNotTrusted,
-        ]
-        .contains(&refusal.reason),
-        Failure::Unreachable(_)
-        | Failure::NotTrusted(_)
-        | Failure::Evicted(_)
-        | Failure::Deadline(_)
-        | Failure::Usage(_)
-        | Failure::Violation(_)
-        | Failure::Failed { .. } => false,
-    }
+    matches!(failure, Failure::ConnectionRefused(_))
+        || matches!(failure, Failure::Refused(refusal) if refusal.reason == Reason::RoleNotAllowed)
 }
 
 fn request(machine: &Machine, key: &NodeKey) -> EnrollRequest {

@@ -1,4 +1,5 @@
-//! What packages hold besides the binaries: manual pages that mandoc finds no fault with, and completion for shells.
+//! What packages hold besides the binaries: manual pages that mandoc finds no fault with, completion for shells; and that every
+//! help has examples.
 //!
 //! The binaries are looked for in `PACT_BIN_DIR`, or beside the folder of this test.
 
@@ -56,6 +57,32 @@ fn every_binary_prints_its_manual_page_and_mandoc_finds_no_fault() {
             let bold: String = verb.chars().map(|letter| format!("{letter}{letter}")).collect();
             assert!(read.contains(&bold.replace("  ", " ")) || read.contains(verb), "{name}: {verb}\n{read}");
         }
+    }
+}
+
+/// The verbs of a help: the words that clap lists below `Commands:`.
+fn verbs(help: &str) -> impl Iterator<Item = &str> {
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed = listed.take_while(|line| line.is_empty() || line.starts_with("  "));
+    let words = listed.filter_map(|line| {
+        line.strip_prefix("  ")?.split_whitespace().next().filter(|_| !line.starts_with("   "))
+    });
+    words.filter(|verb| *verb != "help")
+}
+
+#[test]
+fn every_help_of_every_binary_has_examples_of_it() {
+    fn check(name: &str, path: &[&str]) -> usize {
+        let help = prints(name, &[path, &["--help"]].concat());
+        let examples = help.split_once("Examples:\n  ").map(|(_, examples)| examples).unwrap_or_default();
+        assert!(examples.contains(&format!("{name} ")), "{name} {path:?} has no example of itself: {help}");
+        1 + verbs(&help).map(|verb| check(name, &[path, &[verb]].concat())).sum::<usize>()
+    }
+    for (name, least) in
+        [("pact-journal", 8), ("pact-agent", 4), ("pact", 30), ("pact-replay", 7), ("pact-loadtest", 6)]
+    {
+        let looked_at = check(name, &[]);
+        assert!(looked_at >= least, "{name}: only {looked_at} helps were found");
     }
 }
 

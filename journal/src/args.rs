@@ -411,20 +411,7 @@ impl Init {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn every_help_has_examples() {
-        fn check(command: &clap::Command) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Examples:\n  "), "{}", command.get_name());
-            assert!(help.contains("pact-journal "), "{}", command.get_name());
-            command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(check);
-        }
-        check(&Args::command());
-    }
 
     #[test]
     fn a_journal_that_joins_needs_no_name() {

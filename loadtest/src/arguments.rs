@@ -273,20 +273,7 @@ const CHAOS_EXAMPLES: &str = "Examples:
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn every_help_has_examples() {
-        fn check(command: &clap::Command) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Examples:\n  "), "{}", command.get_name());
-            assert!(help.contains("pact-loadtest "), "{}", command.get_name());
-            command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(check);
-        }
-        check(&Arguments::command());
-    }
 
     fn parse(arguments: &str) -> Result<Arguments, clap::Error> {
         Arguments::try_parse_from(["pact-loadtest", "storm"].into_iter().chain(arguments.split_whitespace()))

@@ -216,6 +216,24 @@ impl History {
         self.calls.lock().expect("nobody panics while it is held").push(call);
     }
 
+    /// Notes a call by its answer; what came of it.
+    pub fn note_answer<A>(
+        &self,
+        about: &str,
+        what: What,
+        asked: Option<usize>,
+        began: Duration,
+        answer: &Result<A, Failure>,
+        told: impl FnOnce(&A) -> Told,
+    ) -> Came {
+        let came = match answer {
+            Ok(answer) => Came::Done(told(answer)),
+            Err(failure) => Came::of(failure),
+        };
+        self.note(about, what, asked, began, came.clone());
+        came
+    }
+
     /// Notes a subscription that is over.
     pub fn note_stream(&self, stream: Stream) {
         self.streams.lock().expect("nobody panics while it is held").push(stream);

@@ -290,17 +290,14 @@ impl Machines {
             Ok(journals) => enroll::enroll(&journals, machine, key, Patience::of(PATIENCE)).await,
             Err(failure) => Err(failure),
         };
-        let came = match &asked {
-            Ok(enrolled) => of_certificate(&enrolled.identity),
-            Err(failure) => Came::of(failure),
-        };
-        self.quorum.history.note(node, What::Enroll, None, began, came.clone());
+        let told = |enrolled: &enroll::Enrolled| of_certificate(&enrolled.identity);
+        let came = self.quorum.history.note_answer(node, What::Enroll, None, began, &asked, told);
         asked.map(|enrolled| enrolled.identity).map_err(|_| came)
     }
 }
 
-fn of_certificate(identity: &Identity) -> Came {
-    Came::Done(Told { serial: Some(identity.serial.to_string()), ..Told::default() })
+fn of_certificate(identity: &Identity) -> Told {
+    Told { serial: Some(identity.serial.to_string()), ..Told::default() }
 }
 
 impl Up {
@@ -330,11 +327,9 @@ impl Up {
         let (Some(open), Ok(next)) = (&self.stream, NodeKey::generate()) else { return };
         let (began, nth) = (shared.now(), open.journal);
         let renewed = renew::renew(open.subscription.connection(), &self.identity, &next).await;
-        let came = match &renewed {
-            Ok((identity, _)) => of_certificate(identity),
-            Err(failure) => Came::of(failure),
-        };
-        shared.quorum.history.note(&fleet::node_id(self.number), What::Renew, Some(nth), began, came);
+        let node = fleet::node_id(self.number);
+        let told = |renewed: &(Identity, _)| of_certificate(&renewed.0);
+        shared.quorum.history.note_answer(&node, What::Renew, Some(nth), began, &renewed, told);
         if let Ok((identity, _)) = renewed {
             self.close(shared);
             (self.identity, self.since) = (identity, shared.now());

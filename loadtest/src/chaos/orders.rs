@@ -81,14 +81,10 @@ impl Orders {
             answered.map_err(|status| connection.failure(&status))
         };
         let answer = asked.await;
-        let came = match &answer {
-            Ok(answer) => Came::Done(told(answer)),
-            Err(failure) => Came::of(failure),
-        };
+        let came = history.note_answer(about, what, Some(nth), began, &answer, told);
         if matches!(came, Came::Unknown(_)) {
             self.open[nth] = None;
         }
-        history.note(about, what, Some(nth), began, came.clone());
         answer.map_err(|_| came)
     }
 

@@ -24,7 +24,7 @@ use tokio::time::{self, Instant};
 use tonic::{Response, Status};
 
 use super::{
-    history::{Came, History, Told, What},
+    history::{History, Told, What},
     member::Member,
     network::Network,
     schedule::Whom,
@@ -163,11 +163,8 @@ impl Quorum {
             Err(_) => Err(late()),
         };
         let answer = answer.map(Response::into_inner);
-        let came = match &answer {
-            Ok(answer) => Came::Done(Told { seq: told(answer), ..Told::default() }),
-            Err(failure) => Came::of(failure),
-        };
-        self.history.note(about, what, None, began, came);
+        let told = |answer: &A| Told { seq: told(answer), ..Told::default() };
+        self.history.note_answer(about, what, None, began, &answer, told);
         answer
     }
 

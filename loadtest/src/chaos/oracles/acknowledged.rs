@@ -120,7 +120,13 @@ fn differs(call: &Call, told: &Told, log: &LogOrder) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use events::vocabulary::{JoinTokenId, Overlay, OverlayHash, SecretHash, Timestamp};
+    use events::{
+        certificate::Certificate,
+        vocabulary::{
+            AuthorityId, CertificateHash, Der, JoinTokenId, KeyHash, Overlay, OverlayHash, SecretHash,
+            Timestamp,
+        },
+    };
 
     use super::*;
 
@@ -158,6 +164,34 @@ mod tests {
         assert!(!stands_in("a", what(), &[set("a", b"1")]), "it was lost, and another one is there");
         assert!(!stands_in("a", what(), &[set("a", b"2"), set("a", b"1")]), "another one came after it");
         assert!(!stands_in("a", what(), &[set("b", b"2")]));
+    }
+
+    fn created(operator: &str, serial: &str) -> Fact {
+        let at = Timestamp::default();
+        let certificate = Certificate {
+            serial: serial.parse().unwrap(),
+            spki_sha256: KeyHash::of(b"key"),
+            sha256: CertificateHash::of(b"der"),
+            not_before: at,
+            not_after: at,
+            renew_after: at,
+            authority: AuthorityId::new(at, 1),
+        };
+        let (role, der) = ("pact-platform-admin".parse().unwrap(), Der::new(b"der".to_vec()));
+        let event = operator::Event::Created { role, certificate, der, name: None };
+        Fact::Operator(operator.parse().unwrap(), event)
+    }
+
+    #[test]
+    fn an_operator_that_was_created_has_the_certificate_that_was_told() {
+        let [told, other] = ["47", "48"].map(|byte| byte.repeat(16));
+        let stands_in = |facts: &[Fact]| {
+            let told = Told { serial: Some(told.clone()), ..Told::default() };
+            stands(&call("ada", What::CreateOperator), &told, facts.iter())
+        };
+        assert!(stands_in(&[created("ada", &told), token()]));
+        assert!(!stands_in(&[created("ada", &other)]), "it exists, with another certificate");
+        assert!(!stands_in(&[created("bob", &told)]));
     }
 
     #[test]
