@@ -2,7 +2,7 @@
 //! becomes a member that joins. The caretaker makes it a voter.
 //!
 //! The certificate is signed by the domain CA, so only the journal that keeps its key can let others in; the rest say so.
-//! Asking again with the same key gets the same place and a new certificate, which is recorded too: a lost answer costs
+//! Asking again with the same key gets the same place until it votes, and a new certificate, which is recorded too: a lost answer costs
 //! nothing, also when the token has expired meanwhile. Who says no name gets one: the one that it got by this key and token, or
 //! else one that no journal ever had.
 //!

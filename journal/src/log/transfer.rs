@@ -20,7 +20,8 @@ use super::quorum::QuorumError;
 use super::types::{Raft, RaftMetrics};
 use super::wire::Ask;
 
-/// All of it takes no longer.
+/// Whoever waits for all of it waits so long: until the other was heard 2 s, until it has everything 2 s, and five times 0.8 s
+/// until it leads.
 pub(super) const SETTLED: Duration = Duration::from_secs(10);
 /// A voter that lacks more than it gets in this time does not lead: nothing is written meanwhile.
 const CAUGHT_UP: Duration = Duration::from_secs(2);

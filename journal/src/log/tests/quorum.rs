@@ -435,6 +435,50 @@ async fn whoever_is_asked_the_leader_steps_aside() {
     committed(&quorum.log(leader), by(leader, step(1, "n1", 0))).await;
 }
 
+#[tokio::test]
+async fn a_leader_that_steps_aside_writes_nothing_meanwhile_and_goes_on_if_the_other_does_not_lead() {
+    let quorum = Quorum::of(3).await;
+    let leader = quorum.leader().await;
+    let next = quorum.follower_of(leader);
+    eventually("it could lead", || quorum.log(leader).fit_members().contains(&next)).await;
+    // given: it lacks an entry, and does not get it
+    quorum.lose(leader, next);
+    let log = quorum.log(leader);
+    committed(&log, by(leader, step(1, "n1", 0))).await;
+
+    let (transfer, append) = (log.transfer(next), log.append(by(leader, step(2, "n1", 1))));
+    tokio::pin!(transfer, append);
+    let refused = tokio::select! {
+        biased;
+        refused = &mut transfer => refused,
+        written = &mut append => panic!("written while the lead was on its way: {written:?}"),
+    };
+
+    assert_eq!(refused.unwrap_err(), QuorumError::NoLeader);
+    append.await.unwrap();
+    assert!(log.leads(), "it leads on");
+    quorum.heal();
+    quorum.agree().await;
+}
+
+#[tokio::test]
+async fn nothing_waits_for_a_voter_that_is_away_and_shall_lead() {
+    let quorum = Quorum::of(3).await;
+    let leader = quorum.leader().await;
+    let away = quorum.follower_of(leader);
+    quorum.stop(away).await;
+    eventually("it is missed", || !quorum.log(leader).heard_members().contains(&away)).await;
+    let log = quorum.log(leader);
+    let (transfer, append) = (log.transfer(away), log.append(by(leader, step(1, "n1", 0))));
+    tokio::pin!(transfer, append);
+    tokio::select! {
+        biased;
+        _ = &mut transfer => panic!("the append was held up"),
+        written = &mut append => drop(written.unwrap()),
+    }
+    assert_eq!(transfer.await.unwrap_err(), QuorumError::NoLeader);
+}
+
 #[test]
 fn a_member_of_which_raft_knows_nothing_yet_is_not_alone() {
     let before_the_first_step = RaftMetrics::new_initial(1);
