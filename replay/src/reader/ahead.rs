@@ -3,8 +3,8 @@
 //!
 //! [`crate::verify`] calls it. Not here, on purpose: what is looked at in a fact ([`super::Facts`]).
 //!
-//! **Invariant:** facts come in their order and each once; at most [`WAITING`] + 2 times [`HANDED`] of them wait, and
-//! what was given back is used before new memory is taken.
+//! **Invariant:** facts come in their order and each once; at most [`WAITING`] + 2 times [`HANDED`] of them wait, and of large
+//! ones as many MiB; what was given back is used before new memory is taken.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};

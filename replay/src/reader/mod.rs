@@ -6,7 +6,7 @@
 //! Not here, on purpose: the journal's options of its RocksDB, and its index of subjects. A reader that shared them
 //! would share their mistakes.
 //!
-//! **Invariant:** facts come one at a time; the log is never in memory.
+//! **Invariant:** the log is never in memory: facts come one at a time, or some thousand ahead ([`Reader::read_ahead`]).
 
 mod ahead;
 mod errors;
