@@ -6,7 +6,7 @@ use clap::Parser;
 use journal::args::Args;
 use journal::commands;
 use proto::outcome::{Exit, Failure};
-use proto::throughput;
+use proto::{processor, throughput};
 
 /// Measured in a storm: a tenth of the journal's CPU (design §9).
 #[global_allocator]
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
 }
 
 fn start(args: &Args) -> Result<(), Failure> {
+    processor::check().map_err(Failure::other)?;
     proto::logging::init(args.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

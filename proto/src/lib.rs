@@ -12,6 +12,7 @@
 //! | [`corked`] | a TCP stream that sends in few segments, for both sides |
 //! | [`pem_file`] | the two files that a client is given: whom to trust, and who it is |
 //! | [`join_token`] | what a journal joins with |
+//! | [`processor`] | whether this machine's processor has what RocksDB is compiled for |
 //! | [`hardening`] | no core dumps, locked memory: for processes that hold keys |
 //! | [`outcome`], [`logging`] | exit codes, printed failures and logs, alike in all binaries |
 //! | [`supervisor`] | what systemd is told |
@@ -38,6 +39,7 @@ pub mod manual;
 pub mod node_json;
 pub mod outcome;
 pub mod pem_file;
+pub mod processor;
 pub mod reason;
 pub mod refusal;
 pub mod supervisor;

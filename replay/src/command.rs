@@ -9,6 +9,8 @@ mod failure;
 mod manual;
 mod new_file;
 mod order;
+#[path = "../../proto/src/processor.rs"]
+mod processor;
 mod tables;
 
 use std::io::{self, BufWriter, Write};
@@ -93,6 +95,7 @@ impl Arguments {
     }
 
     fn carry_out(&self) -> Result<ExitCode, Failure> {
+        processor::check().map_err(Failure::processor)?;
         match &self.order {
             Order::Verify { log, against: None } => return self.print_report(&verify(log)?),
             Order::Verify { log, against: Some(other) } => {

@@ -30,6 +30,11 @@ impl Failure {
         Self { code: 2, reason: "USAGE", message: message.to_owned() }
     }
 
+    /// This machine cannot run it.
+    pub(super) fn processor(message: String) -> Self {
+        Self { code: 1, reason: "LOG_UNREADABLE", message }
+    }
+
     /// The result does not reach stdout.
     pub(super) fn output(error: &io::Error) -> Self {
         let message = format!("the result cannot be printed: {error}");
