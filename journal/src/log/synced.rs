@@ -2,15 +2,17 @@
 //!
 //! RocksDB forgives a torn end of its write-ahead log, as it must after a power cut. A log that lost entries *after*
 //! they were synced (a lying disk, a copied directory, a deleted file) looks the same to it: this file tells them apart.
-//! Written after each sync of the log, and synced itself once a second at most, so it may lag behind the log by that and never runs
-//! ahead of it: what a disk loses of a longer time than that is noticed. Two slots
-//! in turn, each in a sector of its own: a torn write spoils one at most.
+//! Written after each sync of the log, past the kernel's cache (`O_DIRECT`): the disk has it at once, and the next sync of the log, which
+//! empties the disk's cache too, makes it last. So it costs no sync of its own, lags behind the log by one sync at most, and never
+//! runs ahead of it: what a disk loses before its last sync is noticed. A file system that refuses such writes gets a sync once a second
+//! at most; there what was lost may go unnoticed, up to half a minute of it, if no more is written. Two slots in turn, each in
+//! a sector of its own: a torn write spoils one at most.
 //!
 //! Written by the Raft log, read by the check at start, which refuses a log that ends before the mark.
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,9 +23,10 @@ use super::types::Place;
 
 const NAME: &str = "log.synced";
 const MAGIC: [u8; 8] = *b"pactsync";
-/// A sector of any disk; the slots lie this far apart.
-const SECTOR: u64 = 4096;
-/// The kernel would keep a mark for half a minute. A sync costs as much as one of the log, so not each has its own.
+/// A sector of any disk; the slots lie this far apart, and what passes the kernel's cache has whole ones.
+const SECTOR: usize = 4096;
+/// Where a mark does not pass the kernel's cache, that would keep it for half a minute. A sync costs as much as one of the
+/// log, so not each has its own.
 const SYNCED_EVERY: Duration = Duration::from_secs(1);
 /// Magic, turn, term, leader, number of entries, and the first 8 bytes of the SHA-256 over them.
 const SLOT: usize = 48;
@@ -47,13 +50,17 @@ pub enum MarkError {
     },
 }
 
+/// What is written at once: it lies in memory as `O_DIRECT` asks for.
+#[repr(C, align(4096))]
+struct Sector([u8; SECTOR]);
+
 /// The open file.
 #[derive(Debug)]
 pub(super) struct Mark {
     file: File,
     turn: u64,
-    /// When it was last synced.
-    synced_at: Instant,
+    /// When it was last synced. None: it passes the kernel's cache, and the syncs of the log take it along.
+    synced_at: Option<Instant>,
 }
 
 impl Mark {
@@ -61,7 +68,7 @@ impl Mark {
     pub(super) fn create(data_dir: &Path) -> io::Result<()> {
         let file = OpenOptions::new().write(true).create_new(true).open(data_dir.join(NAME))?;
         for turn in 0..2 {
-            file.write_all_at(&slot(turn, None), turn * SECTOR)?;
+            write(&file, turn, None)?;
         }
         file.sync_all()
     }
@@ -73,10 +80,26 @@ impl Mark {
 
     /// Opens the file to write on.
     pub(super) fn open(data_dir: &Path) -> Result<Self, MarkError> {
-        let (turn, _) = Self::parse(data_dir)?;
+        let (turn, place) = Self::parse(data_dir)?;
         let path = data_dir.join(NAME);
+        let mut direct = OpenOptions::new();
+        direct.write(true).custom_flags(rustix::fs::OFlags::DIRECT.bits().cast_signed());
+        // Some file systems refuse the flag, some the first write. A file of an earlier release grows by it, which is synced.
+        let turn = turn + 1;
+        let tried = direct.open(&path).and_then(|file| {
+            write(&file, turn, place)?;
+            file.sync_all()?;
+            Ok(file)
+        });
+        if let Ok(file) = tried {
+            return Ok(Self { file, turn, synced_at: None });
+        }
+        tracing::warn!(
+            ?path,
+            "the file system knows no direct writes: where the log was synced is noted once a second"
+        );
         match OpenOptions::new().write(true).open(&path) {
-            Ok(file) => Ok(Self { file, turn, synced_at: Instant::now() }),
+            Ok(file) => Ok(Self { file, turn, synced_at: Some(Instant::now()) }),
             Err(source) => Err(MarkError::Unreadable { path, source }),
         }
     }
@@ -87,8 +110,7 @@ impl Mark {
             Ok(bytes) => bytes,
             Err(source) => return Err(MarkError::Unreadable { path, source }),
         };
-        let second = usize::try_from(SECTOR).ok().and_then(|at| bytes.get(at..));
-        let slots = [Some(bytes.as_slice()), second].into_iter().flatten();
+        let slots = [Some(bytes.as_slice()), bytes.get(SECTOR..)].into_iter().flatten();
         let newest = slots.filter_map(parse_slot).max_by_key(|(turn, _)| *turn);
         newest.ok_or(MarkError::Damaged { path })
     }
@@ -96,27 +118,32 @@ impl Mark {
     /// The log was synced up to here.
     pub(super) fn advance(&mut self, last: Place) -> io::Result<()> {
         self.turn += 1;
-        self.file.write_all_at(&slot(self.turn, Some(last)), self.turn % 2 * SECTOR)?;
-        if self.synced_at.elapsed() >= SYNCED_EVERY {
-            self.sync()?;
+        write(&self.file, self.turn, Some(last))?;
+        if self.synced_at.is_some_and(|synced_at| synced_at.elapsed() >= SYNCED_EVERY) {
+            self.synced_at = Some(Instant::now());
+            return self.sync();
         }
         Ok(())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        crate::metrics::synced(|| self.file.sync_data())?;
-        self.synced_at = Instant::now();
-        Ok(())
+    fn sync(&self) -> io::Result<()> {
+        crate::metrics::synced(|| self.file.sync_data())
     }
 
     /// The log is about to end earlier, on purpose. Synced: else a power cut could bring the higher mark back.
     pub(super) fn retreat(&mut self, last: Option<Place>) -> io::Result<()> {
         for _ in 0..2 {
             self.turn += 1;
-            self.file.write_all_at(&slot(self.turn, last), self.turn % 2 * SECTOR)?;
+            write(&self.file, self.turn, last)?;
         }
         self.sync()
     }
+}
+
+fn write(file: &File, turn: u64, last: Option<Place>) -> io::Result<()> {
+    let mut sector = Sector([0; SECTOR]);
+    sector.0[..SLOT].copy_from_slice(&slot(turn, last));
+    file.write_all_at(&sector.0, turn % 2 * SECTOR as u64)
 }
 
 fn slot(turn: u64, last: Option<Place>) -> [u8; SLOT] {
@@ -172,9 +199,10 @@ mod tests {
         let mut mark = Mark::open(dir.path()).unwrap();
         mark.advance(place(6)).unwrap();
         mark.advance(place(7)).unwrap();
-        mark.file.write_all_at(&[0xff; 20], mark.turn % 2 * SECTOR).unwrap();
+        let file = OpenOptions::new().write(true).open(dir.path().join(NAME)).unwrap();
+        file.write_all_at(&[0xff; 20], mark.turn % 2 * SECTOR as u64).unwrap();
         assert_eq!(Mark::read(dir.path()).unwrap(), Some(place(6)));
-        mark.file.write_all_at(&[0xff; 20], (mark.turn + 1) % 2 * SECTOR).unwrap();
+        file.write_all_at(&[0xff; 20], (mark.turn + 1) % 2 * SECTOR as u64).unwrap();
         assert!(matches!(Mark::read(dir.path()), Err(MarkError::Damaged { .. })));
     }
 }
