@@ -11,7 +11,7 @@ use events::fact::Record;
 use events::level::{self, AboveLevel, Level};
 use events::stream::{StreamName, StreamVersion};
 use events::views::{Changed, Views};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
 use super::types::Position;
@@ -27,6 +27,8 @@ pub(super) type Listener = Box<dyn Fn(&Changed) + Send + Sync>;
 /// See the module.
 pub(super) struct Folded {
     views: RwLock<Views>,
+    /// Who folds now.
+    turn: Mutex<()>,
     position: Mutex<Position>,
     listeners: RwLock<Vec<Listener>>,
     /// The last fact that is folded, for those who wait for one.
@@ -37,7 +39,13 @@ impl Folded {
     pub(super) fn new(views: Views, chain: Chain) -> Self {
         let position = Mutex::new(Position { seq: views.seq, chain });
         let reached = watch::Sender::new(views.seq);
-        Self { views: RwLock::new(views), position, listeners: RwLock::default(), reached }
+        Self {
+            views: RwLock::new(views),
+            turn: Mutex::default(),
+            position,
+            listeners: RwLock::default(),
+            reached,
+        }
     }
 
     pub(super) fn views(&self) -> RwLockReadGuard<'_, Views> {
@@ -81,24 +89,10 @@ impl Folded {
         self.listeners.write().push(listener);
     }
 
-    /// Folds the facts of one entry, then tells the listeners. Readers see all of an entry or nothing of it.
-    pub(super) fn fold<R: Borrow<Record>>(&self, records: &[R], position: Position) {
-        let mut changed = Changed::default();
-        {
-            let mut views = self.views.write();
-            for batch in records.chunks(AHEAD) {
-                views.look_ahead(batch.iter().map(Borrow::borrow));
-                for record in batch {
-                    changed.add(views.fold(record.borrow()));
-                }
-            }
-            *self.position.lock() = position;
-        }
-        // Behind the lock: a listener may look into the views.
-        if changed != Changed::default() {
-            self.listeners.read().iter().for_each(|listener| listener(&changed));
-        }
-        self.reached.send_replace(position.seq);
+    /// The next to fold, as soon as nobody else does. Whoever takes it while it has the state machine's lock may let go of that
+    /// and still folds in the order of the facts.
+    pub(super) fn turn(&self) -> Turn<'_> {
+        Turn { folded: self, _of_order: self.turn.lock() }
     }
 
     /// Resolves when a fact is folded, and the listeners have heard of it.
@@ -108,5 +102,33 @@ impl Folded {
             // It goes on as long as its sender, which the caller holds.
             let _ = reached.wait_for(|last| *last >= seq).await;
         }
+    }
+}
+
+/// The right to fold, of which there is one.
+pub(super) struct Turn<'a> {
+    folded: &'a Folded,
+    _of_order: MutexGuard<'a, ()>,
+}
+
+impl Turn<'_> {
+    /// Folds the facts of one entry or piece, then tells the listeners. Readers see all of it or nothing.
+    pub(super) fn fold<R: Borrow<Record>>(&self, records: &[R], position: Position) {
+        let mut changed = Changed::default();
+        {
+            let mut views = self.folded.views.write();
+            for batch in records.chunks(AHEAD) {
+                views.look_ahead(batch.iter().map(Borrow::borrow));
+                for record in batch {
+                    changed.add(views.fold(record.borrow()));
+                }
+            }
+            *self.folded.position.lock() = position;
+        }
+        // Behind the lock: a listener may look into the views.
+        if changed != Changed::default() {
+            self.folded.listeners.read().iter().for_each(|listener| listener(&changed));
+        }
+        self.folded.reached.send_replace(position.seq);
     }
 }

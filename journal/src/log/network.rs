@@ -42,8 +42,8 @@ pub(super) const PAYLOAD: usize = 8 << 20;
 const PIECE_BYTES: usize = 4 << 20;
 /// A member applies so many in some tens of milliseconds.
 const PIECE_FACTS: usize = 4_000;
-/// So many are on their way at once: one is written while the next is read there and the one after it is sent.
-const PIECES: usize = 3;
+/// So many are on their way at once: one is folded while the next is written there, the one after it read, and another sent.
+const PIECES: usize = 4;
 /// A piece is checked, written and folded by then, or the member is given up for now.
 const PIECE_DEADLINE: Duration = Duration::from_secs(10);
 

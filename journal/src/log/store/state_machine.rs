@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use openraft::storage::RaftStateMachine;
 use openraft::{EntryPayload, ErrorSubject, ErrorVerb, RaftSnapshotBuilder, Snapshot, SnapshotMeta};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rocksdb::WriteBatch;
 
 use super::super::broken::Broken;
@@ -33,6 +33,8 @@ pub(in crate::log) struct Machine {
     pub(super) membership: Membership,
     /// Whether many facts are being taken over.
     pub(super) takes_much: bool,
+    /// Told when the last fact became another one by a piece that was taken over.
+    pub(super) moved: Arc<Condvar>,
 }
 
 impl Machine {
@@ -46,7 +48,21 @@ impl Machine {
         let applied = store.state::<StoredApplied>(state::APPLIED)?.map(|applied| applied.place());
         let membership = store.state::<StoredMembership>(state::MEMBERSHIP)?;
         let membership = membership.map(Membership::from).unwrap_or_default();
-        Ok(Self { store, folded, freshness, tip, applied, membership, takes_much: false })
+        Ok(Self {
+            store,
+            folded,
+            freshness,
+            tip,
+            applied,
+            membership,
+            takes_much: false,
+            moved: Arc::default(),
+        })
+    }
+
+    /// The last fact that is here. Of a piece that was just taken over it may not be folded yet.
+    pub(in crate::log) fn position(&self) -> Position {
+        self.tip.position
     }
 
     /// Whether the applied membership has other members than this one.
@@ -59,8 +75,9 @@ impl Machine {
         self.membership.membership().nodes().any(|(id, _)| *id == own)
     }
 
-    /// No more is taken over: entries come, or all that was to come is here.
+    /// No more is taken over: entries come, or all that was to come is here. Waits until it is folded.
     pub(super) fn expect_little(&mut self) {
+        drop(self.folded.turn());
         if std::mem::take(&mut self.takes_much) {
             self.store.expect_much(false);
         }
@@ -107,7 +124,7 @@ impl Machine {
             true => crate::planted::unrevoked(&records),
             false => records,
         };
-        self.folded.fold(&records, tip.position);
+        self.folded.turn().fold(&records, tip.position);
         Ok(Reply(outcomes))
     }
 

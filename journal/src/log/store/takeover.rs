@@ -5,13 +5,19 @@
 //! facts go ([`StoredTaken`]), and folded: facts in a snapshot are committed, whoever sends them. A break loses nothing; the
 //! next attempt goes on behind the last piece. [`Machine::finish`] then moves the applied index behind them.
 //!
+//! Each piece is synced, so that a power cut finds one at most that is half on the disk: RocksDB forgives a torn end of its
+//! write-ahead log, and no hole in it.
+//!
 //! Entries below that index may still be applied before: their appends are recognised by their ids and recorded once
 //! (R7).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use events::codec::{StoredValue, keys};
+use events::fact::Record;
+use parking_lot::Mutex;
 use rocksdb::WriteBatch;
 
 use super::super::broken::in_one_line;
@@ -23,6 +29,8 @@ use super::piece::Piece;
 use super::state;
 use super::state_machine::{Machine, Panics};
 
+/// The piece before one is read, written and folded by then, or does not come.
+const OVERTAKEN: Duration = Duration::from_secs(2);
 /// A piece of so many facts is one of many: a member that was away for a moment gets fewer.
 const MUCH: usize = 1_000;
 
@@ -70,24 +78,44 @@ impl TakeOverError {
 }
 
 impl Machine {
-    /// Takes a piece over. What cannot be read, and a panic on the way, end the log: what is in memory may then be half of it.
-    pub(in crate::log) fn take(&mut self, piece: Piece) -> Result<(), TakeOverError> {
-        let _guard = Panics(Arc::clone(&self.store.broken));
-        let taken = self.take_in(piece);
-        if let Err(error) = &taken
-            && error.needs_upgrade()
-        {
-            self.store.broken.report_upgrade(in_one_line(error));
+    /// Takes a piece over, and returns when it is folded. What cannot be read, and a panic on the way, end the log: what is in
+    /// memory may then be half of it. While a piece is folded the next is written.
+    pub(in crate::log) fn take(machine: &Mutex<Self>, piece: Piece) -> Result<(), TakeOverError> {
+        let mut this = machine.lock();
+        let broken = Arc::clone(&this.store.broken);
+        let _writing = Panics(Arc::clone(&broken));
+        // Several are read at once, and a small one is ready before a large one that comes before it.
+        let (moved, until) = (Arc::clone(&this.moved), Instant::now() + OVERTAKEN);
+        while this.tip.position.seq + 1 < piece.first_seq && !moved.wait_until(&mut this, until).timed_out() {
         }
-        taken
+        match this.take_in(piece) {
+            Ok(records) => {
+                let (folded, position) = (Arc::clone(&this.folded), this.tip.position);
+                // Before the lock is let go of: the next piece waits behind this one.
+                let turn = folded.turn();
+                // Said before the next one has its turn.
+                let _folding = Panics(broken);
+                drop(this);
+                turn.fold(&records, position);
+                Ok(())
+            }
+            Err(error) => {
+                if error.needs_upgrade() {
+                    this.store.broken.report_upgrade(in_one_line(&error));
+                }
+                Err(error)
+            }
+        }
     }
 
-    fn take_in(&mut self, mut piece: Piece) -> Result<(), TakeOverError> {
+    /// Answers what is to be folded.
+    #[expect(clippy::vec_box, reason = "as they come (Piece::records)")]
+    fn take_in(&mut self, mut piece: Piece) -> Result<Vec<Box<Record>>, TakeOverError> {
         let expected = self.tip.position.seq + 1;
         if piece.first_seq != expected {
             return Err(TakeOverError::Gap { expected, found: piece.first_seq });
         }
-        let Some(first) = piece.values.first() else { return Ok(()) };
+        let Some(first) = piece.values.first() else { return Ok(vec![]) };
         let mut tip = self.tip;
         follow(&mut tip, &keys::fact(expected), &first.0).map_err(TakeOverError::Damaged)?;
         // It follows what is here: now what the piece says of the others counts.
@@ -111,8 +139,8 @@ impl Machine {
         self.store.put_state(&mut piece.batch, state::TAKEN, &StoredTaken::new(seq, chain))?;
         self.store.write_synced(piece.batch)?;
         self.tip = tip;
-        self.folded.fold(&piece.records, tip.position);
-        Ok(())
+        self.moved.notify_all();
+        Ok(piece.records)
     }
 
     /// Drops the texts of remarks from the tails of facts, of this piece or of earlier ones (R4).
@@ -155,6 +183,7 @@ impl Machine {
             return Err(TakeOverError::Other { expected, found });
         }
         let Some(place) = place else { return Ok(()) };
+        self.expect_little();
         let mut batch = WriteBatch::default();
         let Position { seq, chain } = self.tip.position;
         self.store.put_state(&mut batch, state::APPLIED, &StoredApplied::new(place, seq, chain))?;
@@ -167,7 +196,6 @@ impl Machine {
         self.applied = Some(place);
         self.membership = membership;
         self.freshness.applied(place.index);
-        self.expect_little();
         Ok(())
     }
 }

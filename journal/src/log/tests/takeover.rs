@@ -1,9 +1,11 @@
 //! Facts that a member takes over from another in pieces: what it then has, what it refuses, and what a crash leaves.
 
+use std::ops::Range;
 use std::path::Path;
 
 use events::codec::keys;
 use events::vocabulary::JournalId;
+use futures_util::future::join_all;
 
 use super::fixture::{Ground, founding, operator_created, remark_erased, step};
 use super::quorum::{Quorum, eventually, name};
@@ -90,6 +92,51 @@ async fn rule_27_facts_in_pieces_of_any_size_become_the_same_rows() {
         assert_eq!(log.record(2).unwrap().unwrap().1, [], "the remark is not there");
         same_rows(&from, log, &ground).await;
     }
+}
+
+/// Gives a piece again until the one before it is there.
+async fn give_in_its_turn(log: &Log, first_seq: usize, values: &[Vec<u8>]) {
+    while let Err(why) = give(log, first_seq, values).await {
+        assert!(why.contains("expected"), "{why}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn rule_27_pieces_that_come_at_once_are_folded_in_the_order_of_the_facts() {
+    let (from, values) = donor().await;
+    for _ in 0..10 {
+        let (ground, log) = empty().await;
+        let pieces = values.chunks(1).enumerate();
+        join_all(pieces.map(|(nth, piece)| give_in_its_turn(&log, nth + 1, piece))).await;
+        assert_eq!(log.views().seq, 23);
+        same_rows(&from, log, &ground).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_piece_is_folded_the_next_is_written_and_none_is_answered_before_it_is_folded() {
+    let (_, values) = donor().await;
+    let (_ground, log) = empty().await;
+    let give = |range: Range<usize>| {
+        let (log, piece) = (log.clone(), values[range.clone()].to_vec());
+        tokio::spawn(async move { give_in_its_turn(&log, range.start + 1, &piece).await })
+    };
+    let given = {
+        // given: nothing can be folded, for somebody reads
+        let reader = log.views();
+        let given = [give(0..10), give(10..23)];
+        while log.record(23).unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(reader.seq, 0);
+        assert!(given.iter().all(|given| !given.is_finished()), "its facts are not known here yet");
+        given
+    };
+    for given in given {
+        given.await.unwrap();
+    }
+    assert_eq!(log.views().seq, 23);
 }
 
 #[tokio::test]
