@@ -22,7 +22,7 @@ use proto::join_token::{self, JoinSecret};
 use zeroize::Zeroizing;
 
 use crate::clock;
-use crate::log::{AppendError, Committed, KNOWN, Log};
+use crate::log::{AppendError, Committed, KNOWN, Log, TransferError};
 use crate::operators::Asker;
 use crate::random::{self, RandomError};
 use crate::renewal::Outlook;
@@ -109,13 +109,12 @@ pub enum MembershipError {
         journal_id: JournalId,
     },
     /// The leader cannot be moved.
-    #[error(
-        "the leader was not moved to {journal_id}: that must be a voter which answers, and a journal must lead (`pact journal \
-         members`)"
-    )]
+    #[error("the leader was not moved to {journal_id}: {why}")]
     NotTransferable {
         /// Where it should be.
         journal_id: JournalId,
+        /// Why.
+        why: TransferError,
     },
     /// The fact could not be recorded.
     #[error("the fact could not be recorded")]
@@ -220,12 +219,13 @@ impl Membership {
                 State::Member(_) => {}
             }
         }
-        let not = || MembershipError::NotTransferable { journal_id: id.clone() };
-        let raft_id = self.log.views().members.get(id).and_then(|row| row.state.raft_id()).ok_or_else(not)?;
+        let not = |why| MembershipError::NotTransferable { journal_id: id.clone(), why };
+        let raft_id = self.log.views().members.get(id).and_then(|row| row.state.raft_id());
+        let raft_id = raft_id.ok_or_else(|| not(TransferError::NoVoter))?;
         if self.log.seats().leader == Some(raft_id) {
             return Ok(self.log.views().seq);
         }
-        self.log.hand_over(raft_id).await.map_err(|_| not())?;
+        self.log.hand_over(raft_id).await.map_err(not)?;
         Ok(self.log.views().seq)
     }
 

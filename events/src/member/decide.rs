@@ -60,7 +60,8 @@ fn holds_its_name(state: &State, key: KeyHash) -> Result<bool, Rejection> {
     match state {
         State::Unknown => Ok(false),
         // One that votes has its data directory; who asks with its key is a copy of it, and would vote as it.
-        State::Member(member) if member.key == Some(key) && !member.votes() => Ok(true),
+        State::Member(member) if member.key == Some(key) && member.votes() => Err(Rejection::VotesAlready),
+        State::Member(member) if member.key == Some(key) => Ok(true),
         State::Member(_) => Err(Rejection::AlreadyExists),
         State::Evicted { .. } => Err(Rejection::NameUsed),
     }

@@ -202,6 +202,12 @@ pub enum Rejection {
     /// `JOURNAL_ALREADY_EXISTS`: another key holds the name.
     #[error("there is a journal of this name with another key; choose another --journal-id")]
     AlreadyExists,
+    /// `JOURNAL_ALREADY_EXISTS`: it votes, and this is its key.
+    #[error(
+        "the journal of this name votes already, and this is its key: serve its own data directory; another journal needs another \
+         --journal-id, and a --data-dir beside which no DIR.joining lies"
+    )]
+    VotesAlready,
     /// `JOURNAL_ALREADY_EXISTS`: the name belonged to an evicted journal.
     #[error(
         "a journal of this name was evicted, and a name is never used again; choose another --journal-id"

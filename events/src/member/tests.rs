@@ -116,7 +116,7 @@ fn a_joiner_that_lost_the_answer_asks_again_with_the_same_key() {
 #[test]
 fn rule_27_nobody_gets_the_place_of_a_journal_that_votes_not_even_by_its_key() {
     for token in [live(Some("j2")), live(None)] {
-        check(&has_joined(), join(2, token), Err(Rejection::AlreadyExists));
+        check(&has_joined(), join(2, token), Err(Rejection::VotesAlready));
     }
 }
 

@@ -23,13 +23,13 @@ use super::errors::AppendError;
 use super::folded::Folded;
 use super::freshness::Freshness;
 use super::network::Peers;
-use super::quorum::{HEARD, QuorumError};
+use super::quorum::HEARD;
 use super::room::{Room, is_spared};
 use super::store::Store;
 use super::store::piece::Piece;
 use super::store::state_machine::{Machine, Panics};
 use super::stored;
-use super::transfer::Transfers;
+use super::transfer::{TransferError, Transfers, may_lead};
 use super::types::{Blob, Membership, Place, Position, Raft};
 use super::wire::{
     self, AppendAsk, Appended, Ask, Facts, InstallAsk, Recorded, Release, Told, Vitals, VoteAsk,
@@ -69,7 +69,7 @@ impl Inbox {
             Ask::Vote(ask) => self.vote(ask).await,
             Ask::Record(appends, overlay) => self.record(from, appends, overlay).await,
             Ask::ReadIndex => self.read_index().await,
-            Ask::Tip => Ok(self.tip()),
+            Ask::Tip => self.tip().await,
             Ask::Facts(facts) => self.take(facts).await,
             Ask::Install(ask) => self.install(ask).await,
             Ask::Elect => self.stand().await,
@@ -126,17 +126,24 @@ impl Inbox {
 
     /// Steps aside for another voter, if this member leads and has heard of that one just now, with a right clock: nothing is
     /// written while one that is away is waited for.
-    pub(super) async fn transfer(&self, to: u64) -> Result<(), QuorumError> {
+    pub(super) async fn transfer(&self, to: u64) -> Result<(), TransferError> {
         let is_fit = || {
-            let heard = self.freshness.heard(to).is_some_and(|(_, ago)| ago < HEARD);
+            if self.freshness.heard(to).is_none_or(|(_, ago)| ago >= HEARD) {
+                return Err(TransferError::Silent);
+            }
             let skew = self.clocks.skew_of(to, (self.clock)(), self.freshness.now());
-            heard && skew.is_some_and(|skew| skew <= MAX_SKEW)
+            skew.filter(|skew| *skew <= MAX_SKEW).map(drop).ok_or(TransferError::WrongClock)
         };
+        if to == self.raft.metrics().borrow().id && self.leads() {
+            return Ok(());
+        }
         // A leader that was just elected hears of the others in a moment.
         let deadline = tokio::time::Instant::now() + HEARD;
-        while !is_fit() {
+        loop {
+            may_lead(&self.raft.metrics().borrow(), to)?;
+            let Err(why) = is_fit() else { break };
             if tokio::time::Instant::now() >= deadline {
-                return Err(QuorumError::NoLeader);
+                return Err(why);
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -146,7 +153,7 @@ impl Inbox {
     /// Has another voter lead, as an operator ordered at the member that asks: that decided whether he may.
     async fn step_aside(&self, from: &JournalId, to: u64) -> Result<Told, String> {
         if self.is_cast_out(from) {
-            return Ok(Told::NotLeading);
+            return Err("the journal that was asked is evicted".to_owned());
         }
         self.transfer(to).await.map(|()| Told::SteppedAside).map_err(|error| error.to_string())
     }
@@ -268,22 +275,30 @@ impl Inbox {
         let (machine, store) = (Arc::clone(&self.machine), Arc::clone(&self.store));
         let panics = Panics(Arc::clone(&self.broken));
         let taken = tokio::task::spawn_blocking(move || {
-            // One piece is read while the one before it is written.
+            // One piece is read while the one before it is written, and the one before that is folded.
             let piece = Piece::read(&store, facts);
-            let taken = machine.lock().take(piece);
+            let taken = Machine::take(&machine, piece);
             drop(panics);
             taken
         });
         match taken.await {
-            Ok(taken) => taken.map(|()| self.tip()).map_err(|error| in_one_line(&error)),
+            Ok(Ok(())) => {
+                let Position { seq, chain } = self.folded.position();
+                Ok(Told::Tip { seq, chain: *chain.as_bytes() })
+            }
+            Ok(Err(error)) => Err(in_one_line(&error)),
             // The log has heard of it.
             Err(_) => Err("taking facts over failed unexpectedly".to_owned()),
         }
     }
 
-    fn tip(&self) -> Told {
-        let Position { seq, chain } = self.folded.position();
-        Told::Tip { seq, chain: *chain.as_bytes() }
+    /// The last fact that is here, behind which the next piece goes; beside the thread that answers the others, for a piece may be
+    /// under way.
+    async fn tip(&self) -> Result<Told, String> {
+        let machine = Arc::clone(&self.machine);
+        let position = tokio::task::spawn_blocking(move || machine.lock().position()).await;
+        let Position { seq, chain } = position.map_err(|_| "the log is stopping".to_owned())?;
+        Ok(Told::Tip { seq, chain: *chain.as_bytes() })
     }
 
     async fn install(&self, ask: InstallAsk) -> Result<Told, String> {

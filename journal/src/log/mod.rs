@@ -76,6 +76,7 @@ pub use quorum::{Fitness, KNOWN, LastWord, Member, QuorumError, Seats};
 pub use restoring::{Restoration, RestoringError};
 pub use settings::{Settings, Timing};
 pub use synced::MarkError;
+pub use transfer::TransferError;
 pub use wire::Release;
 pub use writer::Clock;
 
@@ -333,7 +334,8 @@ impl Log {
     }
 
     /// The version of a stream, if `views` show all that lies in it. None: its last fact is stored and not folded yet,
-    /// so that views and version would not speak of the same moment; it is a matter of microseconds.
+    /// so that views and version would not speak of the same moment; it is a matter of microseconds, and of some ten
+    /// milliseconds while facts are taken over.
     pub fn version_seen(&self, stream: &StreamName, views: &Views) -> Result<Option<u64>, ReadError> {
         let head = self.read(|store| store.head(stream))?;
         Ok((head.seq <= views.seq).then_some(head.version))
@@ -380,7 +382,7 @@ impl Log {
     }
 
     /// Calls `listener` with what a fold changed: after the fold, before the append is answered. It runs on the thread
-    /// of the log and must be quick; it may look into the views.
+    /// of the log, or one that takes facts over, and must be quick; it may look into the views.
     pub fn on_change(&self, listener: impl Fn(&Changed) + Send + Sync + 'static) {
         self.shared.folded.listen(Box::new(listener));
     }

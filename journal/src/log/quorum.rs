@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use super::Log;
 use super::broken::in_one_line;
 use super::clocks::MAX_SKEW;
-use super::network::ask;
-use super::transfer::SETTLED;
+use super::network::{PeerError, ask};
+use super::transfer::{SETTLED, TransferError};
 use super::types::{Raft, RaftMetrics};
 use super::wire::{Ask, Release, Told, Vitals};
 
@@ -321,24 +321,26 @@ impl Log {
     ///
     /// # Errors
     /// If it does not lead, or the other did not come to lead.
-    pub async fn transfer(&self, to: u64) -> Result<(), QuorumError> {
-        self.inbox().ok_or(QuorumError::NoLeader)?.transfer(to).await
+    pub async fn transfer(&self, to: u64) -> Result<(), TransferError> {
+        self.inbox().ok_or(TransferError::NoLeader)?.transfer(to).await
     }
 
     /// Has another voter lead, whoever leads now: the leader is asked to step aside. Afterwards it is known here.
     ///
     /// # Errors
     /// If nobody leads, or the leader cannot be reached or did not step aside: one of an earlier release does not know how.
-    pub async fn hand_over(&self, to: u64) -> Result<(), QuorumError> {
+    pub async fn hand_over(&self, to: u64) -> Result<(), TransferError> {
         let Seats { leader, own, .. } = self.seats();
-        let leader = leader.ok_or(QuorumError::NoLeader)?;
+        let leader = leader.ok_or(TransferError::NoLeader)?;
         if leader == own {
             return self.transfer(to).await;
         }
-        let told = ask(&*self.shared.peers, leader, &Ask::StepAside { to }, HANDED_OVER).await;
-        if !matches!(told, Ok(Told::SteppedAside)) {
-            tracing::warn!(leader, to, ?told, "the leader did not step aside");
-            return Err(QuorumError::NoLeader);
+        match ask(&*self.shared.peers, leader, &Ask::StepAside { to }, HANDED_OVER).await {
+            Ok(Told::SteppedAside) => {}
+            Ok(_) => return Err(TransferError::NoLeader),
+            Err(PeerError::Unreachable { reason, .. } | PeerError::Broken { reason, .. }) => {
+                return Err(TransferError::Leader(reason));
+            }
         }
         let mut metrics = self.shared.raft.clone();
         let known = metrics.wait_for(|raft| raft.current_leader == Some(to));

@@ -16,7 +16,6 @@ use std::time::Duration;
 use openraft::ServerState;
 
 use super::network::{Peers, ask};
-use super::quorum::QuorumError;
 use super::types::{Raft, RaftMetrics};
 use super::wire::Ask;
 
@@ -31,6 +30,35 @@ const LEADS: Duration = Duration::from_millis(300);
 const ASKS: usize = 5;
 /// A member says at once that it stands.
 const STANDS: Duration = Duration::from_millis(500);
+
+/// Why another voter does not lead now. Nothing else came of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransferError {
+    /// Nobody leads, or nobody knows who.
+    #[error("no journal leads at the moment; ask again")]
+    NoLeader,
+    /// It is no voter, or leads already by what the leader knows.
+    #[error("it does not vote (`pact journal members`)")]
+    NoVoter,
+    /// The leader is stepping aside for somebody already.
+    #[error("the leader is being moved already; ask again")]
+    UnderWay,
+    /// The leader has not heard of it just now.
+    #[error("the leader has not heard of it for 2 s: is it up, and can it be reached?")]
+    Silent,
+    /// Its clock is too far off, or not known yet (R24).
+    #[error("its clock is more than 10 s off the others', or not known yet")]
+    WrongClock,
+    /// It did not get in time what it lacks.
+    #[error("it lacks facts and did not catch up within 2 s; ask again")]
+    Behind,
+    /// It was not elected: it did not stand, or another one was elected.
+    #[error("it was not elected; ask again")]
+    NotElected,
+    /// The leader was asked, and says this, or could not be asked for this reason.
+    #[error("the leader did not step aside: {0}")]
+    Leader(String),
+}
 
 /// Whether a transfer is under way here. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -67,25 +95,25 @@ impl Transfers {
         raft: &Raft,
         peers: &dyn Peers,
         to: u64,
-    ) -> Result<(), QuorumError> {
-        if !may_lead(&raft.metrics().borrow(), to) || self.0.under_way.swap(true, Ordering::AcqRel) {
-            return Err(QuorumError::NoLeader);
+    ) -> Result<(), TransferError> {
+        may_lead(&raft.metrics().borrow(), to)?;
+        if self.0.under_way.swap(true, Ordering::AcqRel) {
+            return Err(TransferError::UnderWay);
         }
         let _quiet = Quiet { raft, transfers: self };
         let mut metrics = raft.metrics();
-        let leads = {
+        {
             let ready = metrics.wait_for(|raft| raft.state != ServerState::Leader || has_all(raft, to));
-            let ready = tokio::time::timeout(CAUGHT_UP, ready).await;
-            matches!(ready, Ok(Ok(raft)) if raft.state == ServerState::Leader)
-        };
-        if !leads {
-            return Err(QuorumError::NoLeader);
+            let ready = tokio::time::timeout(CAUGHT_UP, ready).await.map_err(|_| TransferError::Behind)?;
+            if !matches!(ready, Ok(raft) if raft.state == ServerState::Leader) {
+                return Err(TransferError::NoLeader);
+            }
         }
         raft.runtime_config().heartbeat(false);
         for _ in 0..ASKS {
             ask(peers, to, &Ask::Elect, STANDS).await.map_err(|error| {
                 tracing::warn!(to, %error, "who shall lead does not stand for election");
-                QuorumError::NoLeader
+                TransferError::NotElected
             })?;
             let another = {
                 let another =
@@ -94,17 +122,20 @@ impl Transfers {
                 another.ok().and_then(|raft| raft.ok()?.current_leader)
             };
             if let Some(leader) = another {
-                return if leader == to { Ok(()) } else { Err(QuorumError::NoLeader) };
+                return if leader == to { Ok(()) } else { Err(TransferError::NotElected) };
             }
         }
-        Err(QuorumError::NoLeader)
+        Err(TransferError::NotElected)
     }
 }
 
 /// Whether this member leads and the other votes.
-fn may_lead(raft: &RaftMetrics, to: u64) -> bool {
+pub(super) fn may_lead(raft: &RaftMetrics, to: u64) -> Result<(), TransferError> {
+    if raft.state != ServerState::Leader {
+        return Err(TransferError::NoLeader);
+    }
     let votes = raft.membership_config.membership().voter_ids().any(|voter| voter == to);
-    raft.state == ServerState::Leader && votes && to != raft.id
+    if votes && to != raft.id { Ok(()) } else { Err(TransferError::NoVoter) }
 }
 
 /// Whether a member has all entries of this leader: those who lack none of them may vote for it.

@@ -59,7 +59,9 @@ const fn reason(rejection: &Rejection) -> Reason {
         Rejection::TokenUnknown => Reason::TokenUnknown,
         Rejection::TokenExpired => Reason::TokenExpired,
         Rejection::TokenConsumed => Reason::TokenConsumed,
-        Rejection::AlreadyExists | Rejection::NameUsed => Reason::JournalAlreadyExists,
+        Rejection::AlreadyExists | Rejection::VotesAlready | Rejection::NameUsed => {
+            Reason::JournalAlreadyExists
+        }
         Rejection::NotFound => Reason::JournalNotFound,
         Rejection::Evicted => Reason::JournalEvicted,
         Rejection::LastJournal => Reason::LastJournal,
