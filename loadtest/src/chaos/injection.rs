@@ -122,6 +122,9 @@ fn met(quorum: &Quorum, fault: Fault) -> Vec<usize> {
         Fault::Partition { way: Way::Apart, .. } | Fault::Loss { .. } | Fault::RestartAll {} => {
             quorum.seated()
         }
+        Fault::Partition { whom, way: Way::Halves } => {
+            smaller_half(&quorum.seated(), quorum.find(whom)).collect()
+        }
         Fault::Partition { whom, .. } => vec![quorum.find(whom)],
         Fault::Transfer { to } => vec![quorum.find(to)],
         // The founder keeps the domain CA's key: nobody could join without it.
@@ -147,7 +150,7 @@ impl Hold<'_> {
             Fault::Kill { cut_off: false, .. } => self.kill(&[member]).await,
             Fault::Kill { cut_off: true, .. } => self.kill_cut_off(nth).await,
             Fault::Pause { .. } => self.pause(member).await,
-            Fault::Partition { way, .. } => self.cut(cuts(self.quorum, nth, way)).await,
+            Fault::Partition { way, .. } => self.cut(cuts(self.quorum, met, way)).await,
             Fault::Loss { percent } => self.cut(everywhere(self.quorum, percent)).await,
             Fault::DiskFull { leaves, .. } => self.fill(member, leaves).await,
             Fault::ReadOnly { .. } => self.read_only(member).await,
@@ -180,7 +183,7 @@ impl Hold<'_> {
     /// What it had promised alone must outlast its death.
     async fn kill_cut_off(&self, nth: usize) -> Result<(), Failure> {
         let member = &*self.quorum.members[nth];
-        self.quorum.network.cut(self.number, cuts(self.quorum, nth, Way::Alone))?;
+        self.quorum.network.cut(self.number, cuts(self.quorum, &[nth], Way::Alone))?;
         time::sleep(self.lasts * 2 / 3).await;
         member.life().held_down += 1;
         member.kill();
@@ -382,16 +385,28 @@ async fn gone(member: &Member) {
     }
 }
 
-/// The packets that a partition drops.
-fn cuts(quorum: &Quorum, nth: usize, way: Way) -> Vec<Cut> {
-    let hosts = |places: Vec<usize>| places.into_iter().map(|nth| quorum.members[nth].host);
-    let own = quorum.members[nth].host;
-    let all: Vec<usize> = hosts(quorum.seated()).collect();
+/// The most that are no majority of all: one of them, and who comes behind it.
+fn smaller_half(all: &[usize], one: usize) -> impl Iterator<Item = usize> + use<> {
+    let at = all.iter().position(|nth| *nth == one).unwrap_or_default();
+    let (before, behind) = all.split_at(at);
+    let half = (all.len().saturating_sub(1) / 2).max(1);
+    [behind, before].concat().into_iter().take(half)
+}
+
+/// The packets that a partition drops, of those whom it meets.
+fn cuts(quorum: &Quorum, met: &[usize], way: Way) -> Vec<Cut> {
+    let hosts = |places: &[usize]| places.iter().map(|nth| quorum.members[*nth].host).collect::<Vec<_>>();
+    let (met, all) = (hosts(met), hosts(&quorum.seated()));
+    let own = met[0];
     let others = all.iter().copied().filter(|host| *host != own);
     let from = |from: usize, to: usize| Cut { from, to, percent: 100 };
     let both = |one: usize, other: usize| [from(one, other), from(other, one)];
     match way {
         Way::Alone => others.flat_map(|other| both(own, other)).collect(),
+        Way::Halves => {
+            let larger = all.iter().filter(|host| !met.contains(host));
+            larger.flat_map(|one| met.iter().flat_map(|other| both(*one, *other))).collect()
+        }
         Way::Mute => others.map(|other| from(own, other)).collect(),
         Way::Deaf => others.map(|other| from(other, own)).collect(),
         Way::FromOne => others.take(1).flat_map(|other| both(own, other)).collect(),
@@ -443,4 +458,19 @@ fn strace(member: &Member, injection: &str) -> Result<Child, Failure> {
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| Failure::other(format!("strace cannot be started: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smaller_half_is_no_majority_and_has_whom_the_fault_meets() {
+        let half = |all: &[usize], one| smaller_half(all, one).collect::<Vec<_>>();
+        assert_eq!(half(&[0, 2, 3, 5, 7], 3), [3, 5]);
+        assert_eq!(half(&[0, 2, 3, 5, 7], 7), [7, 0]);
+        assert_eq!(half(&[0, 1, 2, 3], 1), [1]);
+        assert_eq!(half(&[0, 1, 4], 4), [4]);
+        assert_eq!(half(&[0, 1], 1), [1]);
+    }
 }

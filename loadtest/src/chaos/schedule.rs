@@ -63,6 +63,8 @@ pub enum Way {
     Mute,
     /// All that other journals send to it.
     Deaf,
+    /// Between the smaller half, in which it is, and the larger: of five two and three, of three it alone.
+    Halves,
     /// Between it and one other journal.
     FromOne,
     /// Between all journals: none has a majority.
@@ -206,7 +208,7 @@ fn of(kind: Kind, rng: &mut Rng) -> (Fault, u64) {
         Kind::Pause => (Fault::Pause { whom }, *pick(rng, &[300, 2000, 5000, 9000, 14_000])),
         Kind::Partition => {
             let ways =
-                [Way::Alone, Way::Alone, Way::Mute, Way::Deaf, Way::FromOne, Way::Apart, Way::Unplugged];
+                [Way::Alone, Way::Halves, Way::Mute, Way::Deaf, Way::FromOne, Way::Apart, Way::Unplugged];
             let way = *pick(rng, &ways);
             (Fault::Partition { whom, way }, *pick(rng, &[1500, 4000, 9000, 17_000]))
         }
