@@ -366,3 +366,41 @@ fn check_remarks(stored: &StoredValue<'_>, entry: &mut Entry) {
         Err(error) => entry.damage.push(Damage::Remarks(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rocksdb::{DB, Options};
+
+    use super::super::Reader;
+    use super::*;
+
+    /// Rows of so many bytes, which are no facts.
+    fn log(dir: &std::path::Path, rows: u64, bytes: usize) {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        let store = DB::open_cf(&options, dir.join(keys::DIRECTORY), [keys::FACTS, keys::HEADS]).unwrap();
+        let facts = store.cf_handle(keys::FACTS).unwrap();
+        (1..=rows).for_each(|seq| store.put_cf(facts, keys::fact(seq), vec![7; bytes]).unwrap());
+    }
+
+    fn batches(rows: u64, bytes: usize, most: usize) -> Vec<usize> {
+        let dir = tempfile::tempdir().unwrap();
+        log(dir.path(), rows, bytes);
+        let reader = Reader::open(dir.path()).unwrap();
+        let (mut facts, mut batch, mut sizes) = (reader.facts(), vec![], vec![]);
+        while facts.next_batch(&mut batch, most).unwrap() {
+            sizes.push(batch.len());
+        }
+        sizes.push(batch.len());
+        sizes
+    }
+
+    #[test]
+    fn a_batch_has_few_facts_if_they_are_large_and_all_come_in_the_end() {
+        assert_eq!(batches(10, 100, 4), [4, 4, 2]);
+        assert_eq!(batches(10, 300 << 10, 256), [4, 4, 2], "with the fourth it has a MiB");
+        assert_eq!(batches(3, 2 << 20, 256), [1, 1, 1, 0]);
+        assert_eq!(batches(0, 0, 256), [0]);
+    }
+}
