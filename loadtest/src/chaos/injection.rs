@@ -125,6 +125,11 @@ fn met(quorum: &Quorum, fault: Fault) -> Vec<usize> {
         Fault::Partition { whom, way: Way::Halves } => {
             smaller_half(&quorum.seated(), quorum.find(whom)).collect()
         }
+        Fault::Partition { whom, way: Way::FromOne } => {
+            let own = quorum.find(whom);
+            let other = quorum.seated().into_iter().find(|nth| *nth != own);
+            [own].into_iter().chain(other).collect()
+        }
         Fault::Partition { whom, .. } => vec![quorum.find(whom)],
         Fault::Transfer { to } => vec![quorum.find(to)],
         // The founder keeps the domain CA's key: nobody could join without it.
@@ -409,7 +414,7 @@ fn cuts(quorum: &Quorum, met: &[usize], way: Way) -> Vec<Cut> {
         }
         Way::Mute => others.map(|other| from(own, other)).collect(),
         Way::Deaf => others.map(|other| from(other, own)).collect(),
-        Way::FromOne => others.take(1).flat_map(|other| both(own, other)).collect(),
+        Way::FromOne => met.iter().skip(1).flat_map(|other| both(own, *other)).collect(),
         Way::Apart => {
             let pairs = all.iter().flat_map(|one| all.iter().map(move |other| (*one, *other)));
             pairs.filter(|(one, other)| one != other).map(|(one, other)| from(one, other)).collect()
