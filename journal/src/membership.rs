@@ -222,9 +222,6 @@ impl Membership {
         let not = |why| MembershipError::NotTransferable { journal_id: id.clone(), why };
         let raft_id = self.log.views().members.get(id).and_then(|row| row.state.raft_id());
         let raft_id = raft_id.ok_or_else(|| not(TransferError::NoVoter))?;
-        if self.log.seats().leader == Some(raft_id) {
-            return Ok(self.log.views().seq);
-        }
         self.log.hand_over(raft_id).await.map_err(not)?;
         Ok(self.log.views().seq)
     }

@@ -134,9 +134,6 @@ impl Inbox {
             let skew = self.clocks.skew_of(to, (self.clock)(), self.freshness.now());
             skew.filter(|skew| *skew <= MAX_SKEW).map(drop).ok_or(TransferError::WrongClock)
         };
-        if to == self.raft.metrics().borrow().id && self.leads() {
-            return Ok(());
-        }
         // A leader that was just elected hears of the others in a moment.
         let deadline = tokio::time::Instant::now() + HEARD;
         loop {

@@ -332,6 +332,9 @@ impl Log {
     pub async fn hand_over(&self, to: u64) -> Result<(), TransferError> {
         let Seats { leader, own, .. } = self.seats();
         let leader = leader.ok_or(TransferError::NoLeader)?;
+        if leader == to {
+            return Ok(());
+        }
         if leader == own {
             return self.transfer(to).await;
         }

@@ -91,13 +91,13 @@ impl Mark {
             file.sync_all()?;
             Ok(file)
         });
-        if let Ok(file) = tried {
-            return Ok(Self { file, turn, synced_at: None });
+        match tried {
+            Ok(file) => return Ok(Self { file, turn, synced_at: None }),
+            Err(error) => tracing::warn!(
+                ?path, %error,
+                "it cannot be written past the kernel's cache: where the log was synced is on the disk once a second"
+            ),
         }
-        tracing::warn!(
-            ?path,
-            "the file system knows no direct writes: where the log was synced is noted once a second"
-        );
         match OpenOptions::new().write(true).open(&path) {
             Ok(file) => Ok(Self { file, turn, synced_at: Some(Instant::now()) }),
             Err(source) => Err(MarkError::Unreadable { path, source }),

@@ -37,7 +37,7 @@ pub enum TransferError {
     /// Nobody leads, or nobody knows who.
     #[error("no journal leads at the moment; ask again")]
     NoLeader,
-    /// It is no voter, or leads already by what the leader knows.
+    /// It is no voter, or is the one that was asked to step aside.
     #[error("it does not vote (`pact journal members`)")]
     NoVoter,
     /// The leader is stepping aside for somebody already.
@@ -85,18 +85,16 @@ impl Transfers {
         }
     }
 
-    /// Steps aside for another voter, which leads afterwards.
+    /// Steps aside for another voter, which leads afterwards. Whoever calls it has looked whether that [`may_lead`].
     ///
     /// # Errors
-    /// If this member does not lead or is about to step aside already, or the other does not vote, lacks too much or did not
-    /// come to lead.
+    /// If this member leads no more or is about to step aside already, or the other lacks too much or did not come to lead.
     pub(super) async fn step_aside(
         &self,
         raft: &Raft,
         peers: &dyn Peers,
         to: u64,
     ) -> Result<(), TransferError> {
-        may_lead(&raft.metrics().borrow(), to)?;
         if self.0.under_way.swap(true, Ordering::AcqRel) {
             return Err(TransferError::UnderWay);
         }

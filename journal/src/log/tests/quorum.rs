@@ -425,7 +425,7 @@ async fn whoever_is_asked_the_leader_steps_aside() {
     let leader = quorum.leader().await;
     let next = quorum.follower_of(leader);
     let third = (1..=3).find(|member| ![leader, next].contains(member)).unwrap();
-    for (asked, to) in [(third, next), (leader, leader), (leader, third)] {
+    for (asked, to) in [(third, next), (leader, leader), (leader, third), (next, third), (third, third)] {
         quorum.log(asked).hand_over(to).await.unwrap();
         assert_eq!(quorum.log(asked).seats().leader, Some(to), "who was asked knows");
         assert_eq!(quorum.leader().await, to);
